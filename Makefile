@@ -1,0 +1,40 @@
+# The commands of the README. Each sets up what it needs, once.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+
+.PHONY: run test lint shell lock
+
+run: $(VENV)/runs ## Serve the site at http://127.0.0.1:5000
+	@$(BIN)/python run.py --upgrade
+
+shell: $(VENV)/runs ## Open a Python shell inside the app
+	@$(BIN)/quart --app run shell
+
+test: $(VENV)/develops ## Run every test and measure what they cover
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: $(VENV)/develops ## Check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+lock: ## Write the lock files anew, with uv
+	$(LOCK) --extra build -o requirements.lock
+	$(LOCK) --extra build --extra dev -c requirements.lock -o requirements-dev.lock
+
+$(VENV)/runs: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	@echo "Setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/develops: $(VENV)/runs requirements-dev.lock
+	@echo "Adding the tools to test with …"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,54 @@
+"""Runs the migrations on the database that the settings name."""
+
+import asyncio
+import logging
+from typing import Any, Literal
+
+from alembic import context
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL
+
+from app.app_factory import create_app
+from app.config import database_url
+from app.models import Base
+from app.models.columns import UtcDateTime
+from app.models.engine import make_engine
+
+
+def render_item(kind: str, item: Any, _autogen_context: Any) -> str | Literal[False]:
+    """Write our types into new migrations as what the database has, so that old migrations need none of our code."""
+    return "sa.DateTime()" if kind == "type" and isinstance(item, UtcDateTime) else False
+
+
+def migrate(connection: Connection | None = None, *, url: URL | None = None) -> None:
+    options: dict[str, Any] = {"connection": connection, "url": url, "literal_binds": connection is None}
+    if connection is not None and connection.dialect.name == "sqlite":
+        options["transactional_ddl"] = True  # which SQLite can, and Alembic does not assume
+    context.configure(target_metadata=Base.metadata, render_as_batch=True, render_item=render_item, **options)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate_online(url: URL) -> None:
+    engine = make_engine(url, {})
+    if (
+        url.get_backend_name() == "sqlite"
+    ):  # where altering a table builds it again, which would delete the rows that point at it
+        event.listen(engine.sync_engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys=OFF"))
+    async with engine.begin() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
+def main() -> None:
+    if context.config.cmd_opts is not None:  # somebody typed `alembic …` and wants to see what it does
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("alembic").setLevel(logging.INFO)
+    url = database_url(create_app().config)
+    if context.is_offline_mode():
+        migrate(url=url)
+    else:
+        asyncio.run(migrate_online(url))
+
+
+main()

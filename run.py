@@ -1,0 +1,75 @@
+"""The server: `python run.py`, and `app` for `hypercorn run:app` or any other ASGI server."""
+
+import argparse
+import asyncio
+import sys
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from hypercorn.run import run as serve_in_processes
+
+from app.app_factory import create_app
+from app.config import ConfigError, database_url
+from app.models import db
+from app.preflight import NotReady, SchemaNotAtHead, check_ready
+from app.services import schema
+
+try:
+    app = create_app()
+except ConfigError as error:
+    sys.exit(f"Cannot start: {error}")
+
+
+def main() -> int:
+    """Serve the app until a signal ends it, and return the exit code."""
+    options = parse_options()
+    config = Config()
+    config.application_path = "run:app"
+    config.bind = [options.bind]
+    config.use_reloader = options.reload
+    config.include_server_header = False
+    try:
+        prepare_database(upgrade=options.upgrade)
+        if options.workers > 1 or options.reload:
+            config.workers = options.workers
+            return serve_in_processes(config)
+        asyncio.run(serve(app, config))
+    except NotReady as error:
+        sys.exit(f"Cannot start: {error}")
+    except OSError as error:
+        sys.exit(f"Cannot listen on {options.bind}: {error.strerror}")
+    return 0
+
+
+def prepare_database(*, upgrade: bool) -> None:
+    """Raise NotReady unless the database can be used. Only an embedded one is upgraded by the way."""
+    try:
+        asyncio.run(look_at_database())
+    except SchemaNotAtHead:
+        if not upgrade or database_url(app.config).get_backend_name() != "sqlite":
+            raise
+        schema.upgrade()
+
+
+async def look_at_database() -> None:
+    async with app.app_context():
+        try:
+            await check_ready()
+        finally:
+            await db.dispose()
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Serve the site.")
+    parser.add_argument("--bind", default=app.config["BIND"], help="address and port (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=app.config["WORKERS"], help="processes (default: %(default)s)")
+    parser.add_argument("--reload", action="store_true", help="start again when a file changes, for development")
+    parser.add_argument("--upgrade", action="store_true", help="bring an embedded database (SQLite) to head first")
+    options = parser.parse_args()
+    if options.workers < 1:
+        parser.error("--workers is 1 at least")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""An async web site with real accounts: clone it and carry on."""

@@ -1,0 +1,76 @@
+"""The app, put together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypercorn.middleware import ProxyFixMiddleware
+from quart import Quart
+
+from app import cli, config
+from app.base_url import BaseUrl
+from app.middleware import asgi, authentication, errors, static_files
+from app.middleware.body_guard import BodyGuard
+from app.middleware.forgery import ForgeryGuard
+from app.middleware.hosts import HostGuard
+from app.models import db
+from app.services import passwords
+from app.views.health_bp import health_bp
+from app.views.main_api_bp import main_api_bp
+from app.views.main_pages_bp import main_pages_bp
+from app.views.passwords_bp import passwords_bp
+from app.views.registrations_bp import registrations_bp
+from app.views.sessions_bp import sessions_bp
+
+
+def create_app(overrides: Mapping[str, Any] | None = None) -> Quart:
+    """Make an app of its own settings and state. Raises ConfigError for a setting that it must not start with."""
+    overrides = overrides or {}
+    instance = config.instance_path(overrides)
+    app = Quart("app", instance_path=str(instance))
+    config.load(app, overrides)
+
+    add_extensions(app)
+    add_middleware(app)
+    add_blueprints(app)
+    cli.init_app(app)
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    return app
+
+
+def add_extensions(app: Quart) -> None:
+    settings = app.config
+    db.init_app(
+        app,
+        url=config.database_url(settings),
+        timeout=settings["DATABASE_TIMEOUT"],
+        options=settings["SQLALCHEMY_ENGINE_OPTIONS"],
+    )
+    app.before_serving(lambda: passwords.prepare(salt=settings["SECURITY_PASSWORD_SALT"]))
+
+
+def add_middleware(app: Quart) -> None:
+    """Add what every request passes: the guards, the outermost last, then the hooks in the order in which they run."""
+    base_url = BaseUrl.parse(app.config["BASE_URL"])
+    wall: Any = app.asgi_app
+    wall = BodyGuard(wall, base_url)
+    wall = ForgeryGuard(wall, base_url)
+    wall = HostGuard(wall, base_url, trusted=app.config["TRUSTED_HOSTS"])
+    if hops := app.config["TRUSTED_PROXIES"]:
+        wall = ProxyFixMiddleware(wall, trusted_hops=hops)
+    app.asgi_app = wall  # type: ignore[method-assign] # the documented place for ASGI middleware
+
+    asgi.init_app(app)
+    authentication.init_app(app)
+    static_files.init_app(app)
+    errors.init_app(app)
+
+
+def add_blueprints(app: Quart) -> None:
+    app.register_blueprint(main_pages_bp)
+    app.register_blueprint(main_api_bp)
+    app.register_blueprint(health_bp)
+    app.register_blueprint(sessions_bp)
+    if app.config["SECURITY_REGISTERABLE"]:
+        app.register_blueprint(registrations_bp)
+    if app.config["SECURITY_CHANGEABLE"]:
+        app.register_blueprint(passwords_bp)

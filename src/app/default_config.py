@@ -1,0 +1,47 @@
+"""Every setting once, with a value that is safe to run.
+
+Later wins: this file, instance/application.cfg.py, the environment (QUART_<NAME>), create_app(overrides).
+A value from the environment keeps the type it has here: words separated by commas for a tuple, seconds for a timedelta.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+# The folder of application.cfg.py, app.db and secret_key. Empty: instance/ beside src/. Not for that file to say
+INSTANCE_PATH = ""
+
+# The server
+BIND = "127.0.0.1:5000"  # where run.py listens
+WORKERS = 1  # processes; one per core in production
+DEBUG = False  # tracebacks in the browser: never in public
+
+# The site
+BASE_URL = "http://localhost:5000"  # the public address; https switches on Secure cookies with __Host- names
+TRUSTED_HOSTS: tuple[str, ...] = ()  # further hosts that may stand in a request's Host header
+TRUSTED_PROXIES = 0  # how many proxies of ours stand in front and write X-Forwarded-*
+
+# What signs the cookies. Empty on a loopback BASE_URL: one is made and kept in instance/secret_key
+SECRET_KEY = ""
+SECRET_KEY_FALLBACKS: tuple[str, ...] = ()  # former keys that still verify, while they are being replaced
+
+# The database. Without DB_NAME it is SQLite in instance/app.db
+DB_NAME = ""
+DB_USERNAME = ""
+DB_PASSWORD = ""
+DB_SERVER = "localhost"  # may carry a port: db.example.com:3307
+SQLALCHEMY_DB_PREFIX = "mysql+aiomysql"
+SQLALCHEMY_DATABASE_URI = ""  # wins over the DB_* keys
+SQLALCHEMY_ENGINE_OPTIONS: dict[str, Any] = {}  # more arguments for create_async_engine, such as pool_size
+DATABASE_TIMEOUT = timedelta(seconds=4)  # a unit of work that takes longer is given up and answered with 503
+
+# Accounts, in Flask-Security's words
+SECURITY_REGISTERABLE = True  # /register
+SECURITY_CHANGEABLE = True  # /change
+SECURITY_PASSWORD_LENGTH_MIN = 8
+SECURITY_PASSWORD_SALT = ""  # only to verify the password hashes that a Flask-Security installation made
+
+# How long a log-in lasts: without a request, and at the longest
+SESSION_IDLE = timedelta(days=1)
+SESSION_LIFETIME = timedelta(days=30)
+REMEMBER_IDLE = timedelta(days=30)  # the same of a log-in with "Remember me"
+REMEMBER_LIFETIME = timedelta(days=180)

@@ -1,0 +1,14 @@
+"""Logging in."""
+
+from wtforms import BooleanField, HiddenField
+
+from app.forms.base import SiteForm, email_field, password_field
+
+
+class LoginForm(SiteForm):
+    email = (
+        email_field()
+    )  # of any form: accounts of an older installation may have addresses that we would refuse today
+    password = password_field("Password", required="Enter your password.")
+    remember = BooleanField("Remember me")
+    next = HiddenField()

@@ -1,0 +1,67 @@
+"""Guards that stand in front of the app, and how they say no.
+
+A guard sees the ASGI scope before Quart reads anything of the request. The page of a refusal is still ours: the guard
+hands the app a harmless request in place of the one that came, with the status to answer it with.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from quart import Quart, abort, request
+
+from app.base_url import BaseUrl
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+REFUSAL = "app.refusal"
+
+
+class Guard:
+    """Pass on a request or refuse it. `self.app` is what stands behind."""
+
+    def __init__(self, app: App, base_url: BaseUrl) -> None:
+        self.app = app
+        self.base_url = base_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        else:
+            await self.check(scope, receive, send)
+
+    async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+    async def refuse(self, scope: Scope, send: Send, status: int) -> None:
+        """Answer with our error page. Of what was sent remains the path and what decides between HTML and JSON."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        harmless = [(b"host", self.base_url.netloc.encode())]
+        harmless += [(name, value) for name, value in scope["headers"] if name.lower() == b"accept"]
+        method = "HEAD" if scope["method"] == "HEAD" else "GET"
+        scope = {**scope, "method": method, "query_string": b"", "headers": harmless, REFUSAL: status}
+        await self.app(scope, _nothing, send)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def headers_named(scope: Scope, name: bytes) -> list[str]:
+    """Return every value that a header came with."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
+
+
+async def answer_refusals() -> None:
+    scope = cast(Scope, request.scope)
+    if REFUSAL in scope:
+        abort(scope[REFUSAL])
+
+
+def init_app(app: Quart) -> None:
+    app.before_request(answer_refusals)

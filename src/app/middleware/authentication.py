@@ -1,0 +1,129 @@
+"""Who is asking: quart-auth's cookie names a row of ours, and the row names the user.
+
+`current_user` asks the database once per request, when first asked: by `await current_user.is_authenticated`, a route
+that needs a log-in, or any template. Delete the row, and that browser is out at its next request.
+"""
+
+from typing import cast
+
+import quart_auth
+from quart import Quart, current_app, request
+from quart_auth import Action, AuthUser, QuartAuth, Unauthorized
+
+from app.models import User, UserSession, db
+from app.models.core import DatabaseUnavailable
+from app.services import sessions
+from app.services.sessions import Lifetime, NewLogIn
+
+# Every other endpoint needs a log-in. Add the page that everybody may see.
+PUBLIC_ENDPOINTS = {
+    "static",
+    "main_pages.index",
+    "main_pages.about",
+    "main_api.index",
+    "health.alive",
+    "health.ready",
+    "registrations.new",
+    "registrations.create",
+    "sessions.new",
+    "sessions.create",
+    "sessions.destroy",
+}
+
+
+class CurrentUser(AuthUser):
+    """Whoever sends this request: a stranger, or the user of the log-in that their cookie names."""
+
+    def __init__(self, auth_id: str | None, action: Action = Action.PASS) -> None:
+        super().__init__(auth_id, action)
+        self.log_in: UserSession | None = None
+        self._asked = auth_id is None
+
+    @property
+    async def is_authenticated(self) -> bool:
+        await self.load()
+        return self.log_in is not None
+
+    @property
+    def user(self) -> User | None:
+        """The user, once this was asked about; None for a stranger."""
+        return self.log_in.user if self.log_in else None
+
+    @property
+    def is_remembered(self) -> bool:
+        return self.log_in is not None and self.log_in.remember
+
+    async def load(self) -> None:
+        """Ask the database, if nobody has. When it does not answer the visitor stays a stranger for this request."""
+        if self._asked or self.auth_id is None:
+            return
+        self._asked = True
+        self.log_in = await db.read(sessions.find, secret=self.auth_id)
+        if self.log_in is not None and sessions.is_due(self.log_in):
+            await _touch(self.log_in)
+
+    def __str__(self) -> str:
+        return str(self.user) if self.user else ""
+
+    def __repr__(self) -> str:
+        return f"CurrentUser(id={self.user.id if self.user else None})"  # never the secret
+
+
+def visitor() -> CurrentUser:
+    """Return quart-auth's current_user as what we made it."""
+    return cast(CurrentUser, quart_auth.current_user)
+
+
+async def logged_in_user() -> User:
+    """Return who is logged in. Raises Unauthorized, which shows the log-in page."""
+    await visitor().load()
+    if (user := visitor().user) is None:
+        raise Unauthorized
+    return user
+
+
+def start_log_in(secret: str, *, remember: bool) -> None:
+    """Give the browser the cookie of a log-in that was just started."""
+    quart_auth.login_user(CurrentUser(secret), remember=remember)
+
+
+async def end_log_in() -> None:
+    """End the log-in of this browser, here and in the database."""
+    if (secret := visitor().auth_id) is not None:
+        await db.write(sessions.end, secret=secret)
+    quart_auth.logout_user()
+
+
+def new_log_in(*, remember: bool) -> NewLogIn:
+    """Describe the log-in that this request may start."""
+    ip, user_agent = request.remote_addr or "", request.user_agent.string
+    return NewLogIn(ip, user_agent, lifetime(remember=remember), remember, visitor().auth_id)
+
+
+def lifetime(*, remember: bool) -> Lifetime:
+    kind = "REMEMBER" if remember else "SESSION"
+    return Lifetime(current_app.config[f"{kind}_IDLE"], current_app.config[f"{kind}_LIFETIME"])
+
+
+async def _touch(log_in: UserSession) -> None:
+    try:
+        await db.write(sessions.touch, log_in, lifetime=lifetime(remember=log_in.remember))
+    except DatabaseUnavailable as error:  # a page can be read also when nothing can be written
+        current_app.logger.warning("log-in %s could not be touched: %s", log_in.id, error)
+
+
+async def require_log_in() -> None:
+    if request.url_rule is not None and request.endpoint not in PUBLIC_ENDPOINTS and request.method != "OPTIONS":
+        await logged_in_user()
+
+
+async def show_current_user() -> dict[str, object]:
+    """Have the user at hand when a template says {{ current_user }}."""
+    await visitor().load()
+    return {}
+
+
+def init_app(app: Quart) -> None:
+    QuartAuth(app, user_class=CurrentUser)
+    app.before_request(require_log_in)
+    app.context_processor(show_current_user)

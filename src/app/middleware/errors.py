@@ -1,0 +1,88 @@
+"""Every error as a page of ours, or as JSON: what happened, what to do next, a request id, nothing of the inside."""
+
+import secrets
+from typing import cast
+
+from quart import Quart, Response, current_app, g, jsonify, make_response, redirect, render_template, request, url_for
+from quart_auth import Unauthorized
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.urls import iri_to_uri
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from app.models.core import DatabaseUnavailable
+
+# What happened, and what to do next.
+WORDS = {
+    400: ("We could not read that", "The address or the form was not as our pages send it. Go back and try again."),
+    401: ("Log in first", "This page is for people with an account."),
+    403: (
+        "That is not allowed",
+        "The request did not come from our own pages. Open the page again and send it from there.",
+    ),
+    404: ("There is no such page", "Check the address, or start from the front page."),
+    405: ("That does not work here", "This address takes another kind of request. Start from the front page."),
+    408: ("That took too long", "Your request did not arrive in time. Try again."),
+    413: ("That is too much", "What you sent is larger than we take. Send less."),
+    422: ("We could not use that", "Something in it was not right. Go back and check what you entered."),
+    429: ("Too many tries", "Wait a little, then try again."),
+    500: ("Something went wrong", "It is our fault and has been written down. Try again later."),
+    503: ("We will be right back", "The site is busy or being looked after. Try again in a few seconds."),
+}
+KEPT_HEADERS = ("Allow", "Retry-After", "Content-Range")
+
+
+async def show_error(error: HTTPException) -> Response:
+    """Answer with the page of a status, or with its JSON."""
+    status = error.code or 500
+    message, advice = WORDS.get(status, WORDS[500 if status >= 500 else 400])
+    if wants_json():
+        code = error.name.lower().replace(" ", "_")
+        response = jsonify(error={"code": code, "message": f"{message}. {advice}"}, request_id=request_id())
+    else:
+        page = await render_template(
+            "errors/error.html", status=status, message=message, advice=advice, request_id=request_id()
+        )
+        response = cast(Response, await make_response(page))
+    response.status_code = status
+    for name, value in error.get_headers():
+        if name in KEPT_HEADERS:
+            response.headers[name] = value
+    return response
+
+
+async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
+    """Ask for the log-in, and remember where the person was going."""
+    if wants_json():
+        return await show_error(error)
+    rule = request.url_rule
+    here = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else request.path
+    target = iri_to_uri(here) if rule is not None and "GET" in (rule.methods or ()) else None
+    return redirect(url_for("sessions.new", next=target), 303)
+
+
+async def show_unavailable(error: DatabaseUnavailable) -> Response:
+    """Answer 503, and say in the log why."""
+    current_app.logger.error("database unavailable: %s [request %s]", error, request_id())
+    return await show_error(ServiceUnavailable(retry_after=error.retry_after))
+
+
+def wants_json() -> bool:
+    """Say whether a program asks: under /api, or one that prefers JSON to HTML."""
+    if request.path == "/api" or request.path.startswith("/api/"):
+        return True
+    accepted = request.accept_mimetypes
+    return accepted["application/json"] > accepted["text/html"]
+
+
+def request_id() -> str:
+    """Return the name of this request, which the person sees and the log has."""
+    if "request_id" not in g:
+        g.request_id = secrets.token_hex(8)
+    name: str = g.request_id
+    return name
+
+
+def init_app(app: Quart) -> None:
+    app.register_error_handler(HTTPException, show_error)
+    app.register_error_handler(Unauthorized, show_login)
+    app.register_error_handler(DatabaseUnavailable, show_unavailable)

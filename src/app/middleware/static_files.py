@@ -1,0 +1,45 @@
+"""Static files under an address that names their content, so that browsers may keep them for a year."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from quart import Quart, Response, request
+
+
+class Versions:
+    """What the files in a folder contain, in a word each."""
+
+    def __init__(self, folder: str | None) -> None:
+        self.folder = Path(folder or "")
+
+    def version(self, filename: str) -> str | None:
+        """Return the version of a file, or None if it cannot be read: the link will lead to our 404."""
+        try:
+            path = self.folder / filename
+            return _digest(path, path.stat().st_mtime_ns)
+        except (OSError, ValueError):
+            return None
+
+    def name_in_url(self, endpoint: str, values: dict[str, Any]) -> None:
+        if endpoint == "static":
+            values.setdefault("v", self.version(values["filename"]))
+
+    async def set_caching(self, response: Response) -> Response:
+        if request.endpoint == "static" and response.status_code in (200, 304):
+            filename = (request.view_args or {})["filename"]
+            named = request.args.get("v") == self.version(filename)
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if named else "no-cache"
+        return response
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, _changed_at: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def init_app(app: Quart) -> None:
+    versions = Versions(app.static_folder)
+    app.url_defaults(versions.name_in_url)
+    app.after_request(versions.set_caching)

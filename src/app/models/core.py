@@ -1,0 +1,130 @@
+"""The base of the tables, and `db`: the running app's database, one unit of work at a time."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+
+from quart import Quart, current_app, g
+from sqlalchemy import MetaData, exc
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import DeclarativeBase
+
+from app.models.engine import make_engine
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Verb = Callable[Concatenate[AsyncSession, P], Awaitable[T]]
+
+TRIES = 3
+MYSQL_LOST_RACES = {1020, 1205, 1213}  # record changed, lock wait timeout, deadlock
+SQLITE_LOST_RACES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+# What a database that is away, full, read-only or overloaded raises, through SQLAlchemy or past it.
+TROUBLE = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError, TimeoutError, OSError)
+
+
+class Base(DeclarativeBase):
+    """What every table has: names for its constraints; on MySQL, transactions and the whole of Unicode."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+    __table_args__: ClassVar[Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+
+
+class DatabaseUnavailable(Exception):
+    """The database could not do the work in time. Nothing was changed, or, if the answer was lost, all of it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.retry_after = 5  # seconds
+
+
+@dataclass
+class _Work:
+    """The one session of a request, and the lock that keeps its units in line."""
+
+    session: AsyncSession
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Database:
+    """Run verbs on the database of the running app: `user = await db.read(find_by_email, email=…)`.
+
+    Each request has one session, made when first asked for. Each call is one transaction, with a deadline, and gives
+    the connection back; what it returns is loaded and detached. Raises DatabaseUnavailable when the database is away.
+    """
+
+    def init_app(self, app: Quart, *, url: URL, timeout: timedelta, options: dict[str, Any]) -> None:
+        app.extensions["db"] = make_engine(url, options)
+        app.extensions["db_timeout"] = timeout.total_seconds()
+        app.teardown_appcontext(self._close_session)
+        app.after_serving(app.extensions["db"].dispose)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        engine: AsyncEngine = current_app.extensions["db"]
+        return engine
+
+    async def read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a verb that changes nothing."""
+        return await self._run(lambda session: verb(session, *args, **kwargs), tries=1, writes=False)
+
+    async def write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a verb and commit once. When it loses a race for a lock, run the whole of it again."""
+        return await self._run(lambda session: verb(session, *args, **kwargs), tries=TRIES, writes=True)
+
+    async def dispose(self) -> None:
+        """Close every connection: the last thing that a command does."""
+        await self.engine.dispose()
+
+    async def _run(self, unit: Callable[[AsyncSession], Awaitable[T]], *, tries: int, writes: bool) -> T:
+        work = self._work_of_this_request()
+        try:
+            async with asyncio.timeout(current_app.extensions["db_timeout"]), work.turn:
+                for attempt in range(1, tries):
+                    try:
+                        return await _transact(work.session, unit, writes=writes)
+                    except exc.DBAPIError as error:
+                        if not _lost_a_race(error):
+                            raise
+                        await asyncio.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 # no secret
+                return await _transact(work.session, unit, writes=writes)
+        except TROUBLE as error:
+            raise DatabaseUnavailable(f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
+
+    def _work_of_this_request(self) -> _Work:
+        if "db_work" not in g:
+            g.db_work = _Work(AsyncSession(self.engine, expire_on_commit=False))
+        work: _Work = g.db_work
+        return work
+
+    async def _close_session(self, _error: BaseException | None) -> None:
+        if "db_work" in g:
+            await g.db_work.session.close()
+
+
+async def _transact(session: AsyncSession, unit: Callable[[AsyncSession], Awaitable[T]], *, writes: bool) -> T:
+    try:
+        async with session.begin():
+            await session.connection(execution_options={"writes": writes})
+            return await unit(session)
+    finally:
+        session.expunge_all()
+
+
+def _lost_a_race(error: exc.DBAPIError) -> bool:
+    if isinstance(error.orig, Exception) and error.orig.args and error.orig.args[0] in MYSQL_LOST_RACES:
+        return True
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_LOST_RACES
+
+
+db = Database()

@@ -1,0 +1,32 @@
+"""What a user may be."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.models import clock
+from app.models.columns import UtcDateTime, exact
+from app.models.core import Base
+
+if TYPE_CHECKING:
+    from app.models.user import User
+
+
+class Role(Base):
+    __tablename__ = "role"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created_on: Mapped[datetime | None] = mapped_column(UtcDateTime, default=clock.now)
+    name: Mapped[str] = mapped_column(exact(30, "utf8mb4"), unique=True)
+    description: Mapped[str | None] = mapped_column(String(200))
+
+    users: Mapped[list[User]] = relationship(secondary="user_role", back_populates="roles", lazy="raise")
+
+    def __str__(self) -> str:
+        return self.name
+
+    __repr__ = __str__

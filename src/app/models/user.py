@@ -1,0 +1,65 @@
+"""A person with an account, and the one form of an e-mail address that identifies it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import quote
+
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.models import clock
+from app.models.columns import UtcDateTime, exact
+from app.models.core import Base
+from app.models.role import Role
+
+EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
+EMAIL_KEY_LENGTH = 320
+
+
+def valid_email(typed: str) -> str:
+    """Return the address as it is to be kept: as typed, the domain lower-cased. Raises EmailNotValidError."""
+    # Few mail servers take letters outside ASCII before the @, and many of them look alike: mike and mıke.
+    return validate_email(typed, check_deliverability=False, allow_smtputf8=False).normalized
+
+
+def email_key(typed: str) -> str:
+    """Return what identifies the account of an address: lower-case, IDNA, ASCII. Any text has one, valid or not."""
+    try:
+        validated = validate_email(typed, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError:
+        return quote(typed.strip().lower(), safe="!#$&'*+/=?^`{|}@", errors="surrogatepass")
+    return f"{validated.local_part}@{validated.ascii_domain}".lower()
+
+
+class UserRole(Base):
+    __tablename__ = "user_role"
+    __table_args__ = (UniqueConstraint("user_id", "role_id"), Base.__table_args__)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created_on: Mapped[datetime | None] = mapped_column(UtcDateTime, default=clock.now)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
+    role_id: Mapped[int] = mapped_column(ForeignKey("role.id", ondelete="CASCADE"), index=True)
+
+
+class User(Base):
+    __tablename__ = "user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created_on: Mapped[datetime | None] = mapped_column(UtcDateTime, default=clock.now)
+    name: Mapped[str | None] = mapped_column(String(100))
+    email: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
+    email_key: Mapped[str] = mapped_column(exact(EMAIL_KEY_LENGTH), unique=True)
+    phone: Mapped[str | None] = mapped_column(String(30), unique=True)
+    password: Mapped[str | None] = mapped_column(String(255))
+    active: Mapped[bool] = mapped_column(default=True)
+
+    roles: Mapped[list[Role]] = relationship(
+        secondary="user_role", back_populates="users", order_by=Role.name, lazy="raise", passive_deletes=True
+    )
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>" if self.name else self.email
+
+    __repr__ = __str__

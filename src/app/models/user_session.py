@@ -1,0 +1,33 @@
+"""A browser that is logged in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.models import clock
+from app.models.columns import UtcDateTime, exact
+from app.models.core import Base
+from app.models.user import User
+
+IP_LENGTH = 45
+USER_AGENT_LENGTH = 255
+
+
+class UserSession(Base):
+    __tablename__ = "user_session"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[str] = mapped_column(exact(64), unique=True)  # SHA-256 of the secret, in hex
+    remember: Mapped[bool] = mapped_column(default=False)
+    created_on: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+    last_seen_on: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+    expires_on: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    authenticated_on: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+    ip: Mapped[str] = mapped_column(String(IP_LENGTH))
+    user_agent: Mapped[str] = mapped_column(String(USER_AGENT_LENGTH))
+
+    user: Mapped[User] = relationship(lazy="raise")

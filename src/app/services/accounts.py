@@ -1,0 +1,80 @@
+"""Accounts: opening them, finding them, changing what they may do. Each verb is one step inside a unit of work."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from app.models import User, UserSession
+from app.models.user import email_key, valid_email
+
+
+class EmailTaken(Exception):
+    """Another account has this address."""
+
+    def __str__(self) -> str:
+        return "There is an account with this address."
+
+
+class UnknownUser(Exception):
+    """No account has this address."""
+
+    def __str__(self) -> str:
+        return "There is no account with this address."
+
+
+async def register(
+    session: AsyncSession, *, email: str, password_hash: str | None, name: str | None = None, active: bool = True
+) -> User:
+    """Open an account. Raises EmailTaken; of two that race for an address the database lets one in."""
+    user = User(email=valid_email(email), email_key=email_key(email), password=password_hash, name=name, active=active)
+    session.add(user)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise EmailTaken from error
+    return user
+
+
+async def find_by_email(session: AsyncSession, *, email: str) -> User | None:
+    return await session.scalar(select(User).where(User.email_key == email_key(email)))
+
+
+async def get_by_email(session: AsyncSession, *, email: str) -> User:
+    """Return the user with their roles, locked until the unit ends. Raises UnknownUser."""
+    wanted = select(User).where(User.email_key == email_key(email)).options(selectinload(User.roles))
+    user = await session.scalar(wanted.with_for_update())
+    if user is None:
+        raise UnknownUser
+    return user
+
+
+async def lock(session: AsyncSession, user_id: int) -> User | None:
+    """Return the user as they are now; nobody else changes the row before the unit ends."""
+    return await session.get(User, user_id, with_for_update=True, populate_existing=True)
+
+
+async def list_all(session: AsyncSession) -> Sequence[User]:
+    return (await session.scalars(select(User).order_by(User.id))).all()
+
+
+async def activate(session: AsyncSession, *, email: str) -> None:
+    """Open a closed account again."""
+    user = await get_by_email(session, email=email)
+    user.active = True
+
+
+async def deactivate(session: AsyncSession, *, email: str) -> None:
+    """Close an account without deleting it: nobody logs in to it, and whoever is logged in is out."""
+    user = await get_by_email(session, email=email)
+    user.active = False
+    await session.execute(delete(UserSession).where(UserSession.user_id == user.id))
+
+
+async def set_password(session: AsyncSession, *, email: str, password_hash: str) -> None:
+    """Give an account another password and end its log-ins."""
+    user = await get_by_email(session, email=email)
+    user.password = password_hash
+    await session.execute(delete(UserSession).where(UserSession.user_id == user.id))

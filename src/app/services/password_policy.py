@@ -1,0 +1,40 @@
+"""Which passwords are refused: NIST SP 800-63B, 3.1.1. Long ones are welcome, no rule says what has to be in them."""
+
+import re
+import unicodedata
+from functools import cache
+from pathlib import Path
+
+from app.services.passwords import is_usable
+
+LENGTH_MAX = 256
+COMMON = Path(__file__).with_name("common_passwords.txt")  # its origin: common_passwords.LICENSE
+
+
+class PasswordRefused(Exception):
+    """The text says why, to the person who chose it."""
+
+
+def check_password(password: str, *, email: str, length_min: int) -> None:
+    """Raise PasswordRefused unless the password may be this person's."""
+    password = unicodedata.normalize("NFC", password)
+    if not is_usable(password):
+        raise PasswordRefused("There is a character in it that cannot be used.")
+    if len(password) < length_min:
+        raise PasswordRefused(f"Use {length_min} characters or more.")
+    if len(password) > LENGTH_MAX:
+        raise PasswordRefused(f"Use {LENGTH_MAX} characters at most.")
+    if password.casefold() in _parts_of(email):
+        raise PasswordRefused("Do not use your e-mail address or a part of it.")
+    if password.casefold() in _common_passwords():
+        raise PasswordRefused("This is one of the most common passwords. Choose another.")
+
+
+def _parts_of(email: str) -> set[str]:
+    email = unicodedata.normalize("NFC", email).casefold()
+    return {email, *email.split("@"), *re.split(r"[\W_]+", email)}
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    return frozenset(COMMON.read_text(encoding="utf-8").split("\n"))

@@ -1,0 +1,69 @@
+"""`quart --app run shell`: IPython with the app, its models and its services at hand, and await at the prompt.
+
+Quart finds it through the entry point in pyproject.toml, which takes the place of Quart's own shell.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine
+from typing import Any
+
+import click
+from IPython.terminal.interactiveshell import TerminalInteractiveShell
+from quart import Quart
+from quart.cli import ScriptInfo, pass_script_info
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import models, services
+from app.models import Role, User, UserRole, UserSession, db
+from app.services import accounts, roles, sessions
+
+BANNER = """app, db, session, models, services · User, Role, UserRole, UserSession · select, func
+await session.scalar(select(func.count(User.id)))
+(await session.scalars(select(User))).all()
+await db.write(accounts.register, email="ada@example.com", password_hash=None)
+"""
+
+
+@click.command("shell")
+@pass_script_info
+def shell(info: ScriptInfo) -> None:
+    """Open a Python shell inside the app."""
+    run_shell(info.load_app())
+
+
+def run_shell(app: Quart) -> None:
+    """Run IPython on a loop of our own: it is awaited at the prompt, and Ctrl-C ends only what is awaited."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    context = contextvars.copy_context()
+
+    def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return loop.run_until_complete(loop.create_task(coroutine, context=context))
+
+    app_context = app.app_context()
+    run(app_context.push())
+    session = context.run(lambda: AsyncSession(db.engine, expire_on_commit=False))
+    try:
+        context.run(interact, loop, names(app, session))
+    finally:
+        run(session.close())
+        run(db.dispose())
+        run(app_context.pop(None))
+        loop.close()
+
+
+def names(app: Quart, session: AsyncSession) -> dict[str, Any]:
+    things: list[Any] = [Role, User, UserRole, UserSession, select, func]
+    modules = {"models": models, "services": services, "accounts": accounts, "roles": roles, "sessions": sessions}
+    return {"app": app, "db": db, "session": session} | modules | {thing.__name__: thing for thing in things}
+
+
+def interact(loop: asyncio.AbstractEventLoop, namespace: dict[str, Any]) -> None:
+    # IPython.embed cannot run inside a running loop. This way round each awaited line is a run of our loop.
+    shell = TerminalInteractiveShell.instance(user_ns=namespace, banner2=BANNER)
+    shell.loop_runner = loop.run_until_complete
+    shell.loop_runner_map["asyncio"] = (loop.run_until_complete, True)
+    shell.autoawait = True
+    shell.mainloop()  # type: ignore[no-untyped-call]

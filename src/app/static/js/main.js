@@ -1,0 +1,1 @@
+// Loaded on every page. Everything works without it.

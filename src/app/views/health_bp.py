@@ -1,0 +1,25 @@
+"""What a load balancer asks: is the process alive, and can it serve?"""
+
+from quart import Blueprint
+from quart.typing import ResponseReturnValue
+
+from app.models import db
+from app.models.core import DatabaseUnavailable
+from app.services import schema
+
+health_bp = Blueprint("health", __name__)
+
+
+@health_bp.get("/healthz")
+async def alive() -> ResponseReturnValue:
+    return {"status": "alive"}
+
+
+@health_bp.get("/readyz")
+async def ready() -> ResponseReturnValue:
+    try:
+        if await db.read(schema.current_revision) == schema.head_revision():
+            return {"status": "ready"}
+    except DatabaseUnavailable:
+        return {"status": "database unavailable"}, 503
+    return {"status": "schema is not at head"}, 503

@@ -1,0 +1,44 @@
+"""Changing the password of whoever is logged in."""
+
+from quart import Blueprint, current_app, flash, redirect, render_template, request
+from quart.typing import ResponseReturnValue
+
+from app.forms.passwords import PasswordChangeForm
+from app.middleware.authentication import logged_in_user, new_log_in, start_log_in, visitor
+from app.services.authentication import InvalidCredentials, change_password
+from app.services.password_policy import PasswordRefused, check_password
+
+passwords_bp = Blueprint("passwords", __name__)
+
+
+@passwords_bp.get("/change")
+async def edit() -> ResponseReturnValue:
+    return await render_template("passwords/edit.html", form=PasswordChangeForm())
+
+
+@passwords_bp.post("/change")
+async def update() -> ResponseReturnValue:
+    user = await logged_in_user()
+    form = PasswordChangeForm(await request.form)
+    if not form.validate():
+        return await again(form)
+
+    old, new, settings = form.password.data, form.new_password.data, current_app.config
+    remember = visitor().is_remembered
+    try:
+        check_password(new, email=user.email, length_min=settings["SECURITY_PASSWORD_LENGTH_MIN"])
+        log_in = new_log_in(remember=remember)
+        secret = await change_password(user, old, new, salt=settings["SECURITY_PASSWORD_SALT"], log_in=log_in)
+    except PasswordRefused as refusal:
+        return await again(form, new_password=str(refusal))
+    except InvalidCredentials:
+        return await again(form, password="This is not your current password.")  # noqa: S106 # it is a message
+
+    start_log_in(secret, remember=remember)
+    await flash("Your password is changed. Other browsers are logged out.")
+    return redirect("/", 303)
+
+
+async def again(form: PasswordChangeForm, **refusals: str) -> ResponseReturnValue:
+    form.refuse(**refusals)
+    return await render_template("passwords/edit.html", form=form), 422

@@ -1,0 +1,46 @@
+"""Signing up: what is created here is an account."""
+
+from quart import Blueprint, current_app, flash, redirect, render_template, request
+from quart.typing import ResponseReturnValue
+
+from app.forms.registrations import RegistrationForm
+from app.middleware.authentication import new_log_in, start_log_in, visitor
+from app.services.accounts import EmailTaken
+from app.services.authentication import sign_up
+from app.services.password_policy import PasswordRefused, check_password
+from app.views.redirects import safe_path
+
+registrations_bp = Blueprint("registrations", __name__)
+
+
+@registrations_bp.get("/register")
+async def new() -> ResponseReturnValue:
+    form = RegistrationForm(next=request.args.get("next"))
+    if await visitor().is_authenticated:
+        return redirect(safe_path(form.next.data), 303)
+    return await render_template("registrations/new.html", form=form)
+
+
+@registrations_bp.post("/register")
+async def create() -> ResponseReturnValue:
+    form = RegistrationForm(await request.form)
+    if not form.validate():
+        return await again(form)
+
+    email, password = form.email.data, form.password.data
+    try:
+        check_password(password, email=email, length_min=current_app.config["SECURITY_PASSWORD_LENGTH_MIN"])
+        secret = await sign_up(email, password, log_in=new_log_in(remember=False))
+    except PasswordRefused as refusal:
+        return await again(form, password=str(refusal))
+    except EmailTaken as refusal:
+        return await again(form, email=str(refusal))
+
+    start_log_in(secret, remember=False)
+    await flash("Welcome. Your account is open and you are logged in.")
+    return redirect(safe_path(form.next.data), 303)
+
+
+async def again(form: RegistrationForm, **refusals: str) -> ResponseReturnValue:
+    form.refuse(**refusals)
+    return await render_template("registrations/new.html", form=form), 422

@@ -1,0 +1,47 @@
+"""Logging in and out: what is created here is a session."""
+
+from quart import Blueprint, current_app, redirect, render_template, request
+from quart.typing import ResponseReturnValue
+
+from app.forms.sessions import LoginForm
+from app.middleware.authentication import end_log_in, new_log_in, start_log_in, visitor
+from app.services.authentication import InvalidCredentials, sign_in
+from app.views.redirects import safe_path
+
+sessions_bp = Blueprint("sessions", __name__)
+
+
+@sessions_bp.get("/login")
+async def new() -> ResponseReturnValue:
+    form = LoginForm(next=request.args.get("next"))
+    if await visitor().is_authenticated:
+        return redirect(safe_path(form.next.data), 303)
+    return await render_template("sessions/new.html", form=form)
+
+
+@sessions_bp.post("/login")
+async def create() -> ResponseReturnValue:
+    form = LoginForm(await request.form)
+    if not form.validate():
+        return await again(form)
+
+    remember, salt = form.remember.data, current_app.config["SECURITY_PASSWORD_SALT"]
+    try:
+        log_in = new_log_in(remember=remember)
+        secret = await sign_in(form.email.data, form.password.data, salt=salt, log_in=log_in)
+    except InvalidCredentials as refusal:
+        return await again(form, password=str(refusal))
+
+    start_log_in(secret, remember=remember)
+    return redirect(safe_path(form.next.data), 303)
+
+
+@sessions_bp.post("/logout")
+async def destroy() -> ResponseReturnValue:
+    await end_log_in()
+    return redirect("/", 303)
+
+
+async def again(form: LoginForm, **refusals: str) -> ResponseReturnValue:
+    form.refuse(**refusals)
+    return await render_template("sessions/new.html", form=form), 422

@@ -1,0 +1,82 @@
+"""What the tests run on: a real app on a database that Alembic built, once on SQLite and once on MariaDB."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quart import Quart
+from quart.typing import TestClientProtocol
+
+from app.app_factory import create_app
+from mariadb_server import MariaDB
+
+ROOT = Path(__file__).parents[1]
+SECRET_KEY = "the-key-of-the-tests-is-long-enough-to-be-a-key"
+
+pytest_plugins = ["skips"]
+
+
+def migrate(uri: str, *arguments: str, instance: Path) -> subprocess.CompletedProcess[str]:
+    """Run Alembic as a developer does, on the database at the address."""
+    settings = {"QUART_SQLALCHEMY_DATABASE_URI": uri, "QUART_INSTANCE_PATH": str(instance)}
+    command = [sys.executable, "-m", "alembic", *(arguments or ("upgrade", "head"))]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("template")
+    migrate("sqlite:///app.db", instance=folder).check_returncode()
+    return folder / "app.db"
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """Start a private server: it ends with the tests and leaves nothing behind."""
+    server = MariaDB.find()
+    if server is None:
+        pytest.skip("no mariadbd on this machine: apt-get install mariadb-server")
+    with server.running(tmp_path_factory.mktemp("mariadb")):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_at_head(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> str:
+    uri = mariadb.create_database("head")
+    migrate(uri, instance=tmp_path_factory.mktemp("instance")).check_returncode()
+    return uri
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database at head."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "app.db")
+        yield f"sqlite:///{tmp_path}/app.db"
+    else:
+        yield request.getfixturevalue("mariadb_at_head")
+        request.getfixturevalue("mariadb").empty("head")
+
+
+@pytest.fixture
+def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
+    return {"SQLALCHEMY_DATABASE_URI": database_uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
+
+
+@pytest.fixture
+async def app(settings: dict[str, Any]) -> AsyncIterator[Quart]:
+    app = create_app(settings)
+    async with app.test_app():
+        yield app
+
+
+@pytest.fixture
+def client(app: Quart) -> TestClientProtocol:
+    return app.test_client()

@@ -1,0 +1,114 @@
+"""A MariaDB of the test session's own: no service, no fixed port."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pymysql
+from pymysql.connections import Connection
+
+SERVER_PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+
+@dataclass
+class MariaDB:
+    """A server that can be asked for databases, frozen, killed and started again."""
+
+    program: str
+    port: int = 0
+    home: Path = Path()
+    process: "subprocess.Popen[bytes]" = field(init=False)
+
+    @classmethod
+    def find(cls) -> "MariaDB | None":
+        program = shutil.which("mariadbd", path=SERVER_PATHS)
+        return cls(program) if program else None
+
+    @contextmanager
+    def running(self, home: Path) -> Iterator[None]:
+        self.home, self.port = home, free_port()
+        install = [
+            "mariadb-install-db",
+            "--no-defaults",
+            f"--datadir={home}/data",
+            "--auth-root-authentication-method=normal",
+        ]
+        subprocess.run([*install, "--skip-test-db", *self._as_root()], check=True, capture_output=True)
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        # latin1 and an empty sql_mode: a server that is set up as badly as may be, for our connections to make good.
+        self.process = subprocess.Popen(
+            [
+                *(
+                    self.program,
+                    "--no-defaults",
+                    *self._as_root(),
+                    f"--datadir={self.home}/data",
+                    f"--port={self.port}",
+                ),
+                *(f"--socket={self.home}/sock", f"--pid-file={self.home}/pid", f"--log-error={self.home}/error.log"),
+                *("--bind-address=127.0.0.1", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0"),
+                *(
+                    "--innodb-buffer-pool-size=32M",
+                    "--innodb-log-file-size=8M",
+                    "--character-set-server=latin1",
+                    "--sql-mode=",
+                ),
+            ]
+        )
+        for _ in range(400):
+            try:
+                self.connect().close()
+            except pymysql.err.OperationalError:
+                if self.process.poll() is not None:
+                    raise RuntimeError((self.home / "error.log").read_text()) from None
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError("MariaDB did not start in 20 s")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+    def connect(self, database: str | None = None) -> "Connection[pymysql.cursors.Cursor]":
+        return pymysql.connect(
+            host="127.0.0.1", port=self.port, user="root", database=database, charset="utf8mb4", autocommit=True
+        )
+
+    def execute(self, *statements: str, database: str | None = None) -> None:
+        connection = self.connect(database)
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def create_database(self, name: str, *, charset: str = "latin1") -> str:
+        """Make an empty database, and return its address as in SQLALCHEMY_DATABASE_URI."""
+        self.execute(f"DROP DATABASE IF EXISTS `{name}`", f"CREATE DATABASE `{name}` CHARACTER SET {charset}")
+        return f"mysql+aiomysql://root@127.0.0.1:{self.port}/{name}"
+
+    def empty(self, name: str) -> None:
+        """Delete every row but Alembic's."""
+        self.execute(*(f"DELETE FROM `{table}`" for table in ("user", "role")), database=name)
+
+    def _as_root(self) -> list[str]:
+        return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
