@@ -21,13 +21,13 @@ def check_secret_keys(keys: Iterable[str]) -> None:
         if not key:
             raise ValueError("SECRET_KEY is empty: set it to the output of `openssl rand -hex 32`")
         if len(key) < MIN_LENGTH:
-            raise ValueError(f"SECRET_KEY is shorter than {MIN_LENGTH}: set it to the output of `openssl rand -hex 32`")
+            raise ValueError(f"SECRET_KEY is shorter than {MIN_LENGTH}: make one with `openssl rand -hex 32`")
         if key in PUBLISHED:
             raise ValueError("SECRET_KEY stands in a published example: make one with `openssl rand -hex 32`")
 
 
 def kept_secret_key(folder: Path) -> str:
-    """Return the key in `folder/secret_key`, made at the first start. Of several processes that make one, the first wins."""
+    """Return the key in `folder/secret_key`, made at the first start. Of processes that race, the first wins."""
     path = folder / "secret_key"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """How much of a request we read, and for how long, before anything parses it.
 
-Quart's MAX_CONTENT_LENGTH does not hold for a chunked multipart part, and a large form stalls everybody while it is parsed.
+Quart's MAX_CONTENT_LENGTH does not hold for a chunked multipart part, and a large form stalls everybody while it is
+parsed.
 """
 
 import asyncio

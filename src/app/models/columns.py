@@ -12,14 +12,14 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
     impl = sa.DateTime
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, _dialect: sa.Dialect) -> datetime | None:
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: sa.Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
 
 
 def exact(length: int, charset: str = "ascii") -> sa.types.TypeEngine[str]:
-    """Text that compares character by character. MySQL's ordinary collations take mike for mıke, and emoji for emoji."""
+    """Text compared character by character. MySQL's ordinary collations take mike for mıke and emoji for emoji."""
     binary = mysql.VARCHAR(length, charset=charset, collation=f"{charset}_bin")
     return sa.String(length).with_variant(binary, "mysql", "mariadb")

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from quart import Quart, current_app, g
 from sqlalchemy import MetaData, exc
@@ -37,7 +37,7 @@ class Base(DeclarativeBase):
             "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         }
     )
-    __table_args__: ClassVar[Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+    __table_args__: Any = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 
 
 class DatabaseUnavailable(Exception):
