@@ -43,7 +43,7 @@ async def migrate_online(url: URL) -> None:
 def main() -> None:
     if context.config.cmd_opts is not None:  # somebody typed `alembic …` and wants to see what it does
         logging.basicConfig(format="%(message)s")
-        logging.getLogger("alembic").setLevel(logging.INFO)
+        logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
     url = database_url(create_app().config)
     if context.is_offline_mode():
         migrate(url=url)

@@ -7,8 +7,9 @@ Follows: ${down_revision | comma,n}
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+<% quoted = lambda text: f'"{text}"' if isinstance(text, str) else repr(text) %>\
+revision = ${quoted(up_revision)}
+down_revision = ${quoted(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
 

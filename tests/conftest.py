@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ SECRET_KEY = "the-key-of-the-tests-is-long-enough-to-be-a-key"
 pytest_plugins = ["skips"]
 
 
-def migrate(uri: str, *arguments: str, instance: Path) -> subprocess.CompletedProcess[str]:
+def migrate(uri: str, *arguments: str, instance: Path, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run Alembic as a developer does, on the database at the address."""
     settings = {"QUART_SQLALCHEMY_DATABASE_URI": uri, "QUART_INSTANCE_PATH": str(instance)}
     command = [sys.executable, "-m", "alembic", *(arguments or ("upgrade", "head"))]
     return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+        command, cwd=root, env={**os.environ, **settings}, capture_output=True, text=True, check=False
     )
 
 
@@ -70,10 +71,17 @@ def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
     return {"SQLALCHEMY_DATABASE_URI": database_uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
 
 
-@pytest.fixture
-async def app(settings: dict[str, Any]) -> AsyncIterator[Quart]:
+@asynccontextmanager
+async def serving(settings: dict[str, Any]) -> AsyncIterator[Quart]:
+    """Start an app as a server does, and stop it."""
     app = create_app(settings)
     async with app.test_app():
+        yield app
+
+
+@pytest.fixture
+async def app(settings: dict[str, Any]) -> AsyncIterator[Quart]:
+    async with serving(settings) as app:
         yield app
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -33,6 +34,7 @@ class MariaDB:
     @contextmanager
     def running(self, home: Path) -> Iterator[None]:
         self.home, self.port = home, free_port()
+        self.home.mkdir(exist_ok=True)
         install = [
             "mariadb-install-db",
             "--no-defaults",
@@ -80,8 +82,23 @@ class MariaDB:
         raise RuntimeError("MariaDB did not start in 20 s")
 
     def stop(self) -> None:
-        self.process.terminate()
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+
+    def kill(self) -> None:
+        """End the server as a power cut would."""
+        self.process.kill()
         self.process.wait(20)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the server without closing anything: it takes connections and answers none."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def connect(self, database: str | None = None) -> "Connection[pymysql.cursors.Cursor]":
         return pymysql.connect(
@@ -102,6 +119,11 @@ class MariaDB:
     def empty(self, name: str) -> None:
         """Delete every row but Alembic's."""
         self.execute(*(f"DELETE FROM `{table}`" for table in ("user", "role")), database=name)
+
+    def quote(self, text: str) -> str:
+        with self.connect() as connection:
+            quoted: str = connection.escape(text)
+        return quoted
 
     def _as_root(self) -> list[str]:
         return ["--user=root"] if os.geteuid() == 0 else []

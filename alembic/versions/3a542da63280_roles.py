@@ -30,6 +30,8 @@ def upgrade() -> None:
         sa.Column("created_on", sa.DateTime()),
         sa.Column("user_id", sa.Integer()),
         sa.Column("role_id", sa.Integer()),
+        sa.Index("role_id", "role_id"),
+        sa.Index("user_id", "user_id"),
         sa.ForeignKeyConstraint(["role_id"], ["role.id"], name="user_role_ibfk_1"),
         sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="user_role_ibfk_2"),
         sa.PrimaryKeyConstraint("id"),

@@ -129,6 +129,8 @@ def downgrade() -> None:
         batch.alter_column("user_id", existing_type=sa.Integer(), nullable=True)
         batch.alter_column("role_id", existing_type=sa.Integer(), nullable=True)
         batch.create_unique_constraint("id", ["id"])
+        batch.create_index("role_id", ["role_id"])
+        batch.create_index("user_id", ["user_id"])
         batch.create_foreign_key("user_role_ibfk_1", "role", ["role_id"], ["id"])
         batch.create_foreign_key("user_role_ibfk_2", "user", ["user_id"], ["id"])
     with op.batch_alter_table("role") as batch:

@@ -31,7 +31,7 @@ def kept_secret_key(folder: Path) -> str:
     path = folder / "secret_key"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f"secret_key.{os.getpid()}"
+        draft = folder / f"secret_key.{secrets.token_hex(4)}"
         draft.touch(mode=0o600, exist_ok=False)
         draft.write_text(secrets.token_hex(32))
         with suppress(FileExistsError):

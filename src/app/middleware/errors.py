@@ -54,9 +54,9 @@ async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
     """Ask for the log-in, and remember where the person was going."""
     if wants_json():
         return await show_error(error)
-    rule = request.url_rule
     here = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else request.path
-    target = iri_to_uri(here) if rule is not None and "GET" in (rule.methods or ()) else None
+    can_be_opened = current_app.url_map.bind("").test(request.path, method="GET")
+    target = iri_to_uri(here) if can_be_opened else None
     return redirect(url_for("sessions.new", next=target), 303)
 
 

@@ -102,4 +102,4 @@ def _decoy() -> str:
 
 @cache
 def _former_decoy() -> str:
-    return _former.hash("a password that nobody had", scheme="bcrypt")
+    return _former.hash("a password that nobody had")  # bcrypt, as the original

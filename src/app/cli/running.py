@@ -1,0 +1,49 @@
+"""How a command runs: inside the app, on a loop of its own, and with one line for what it refuses."""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+from email_validator import EmailNotValidError
+from quart import Quart
+from quart.cli import ScriptInfo, pass_script_info
+
+from app.models import db
+from app.models.core import DatabaseUnavailable
+from app.preflight import NotReady
+from app.services import accounts, roles
+from app.services.password_policy import PasswordRefused
+
+REFUSALS = (
+    accounts.EmailTaken,
+    accounts.UnknownUser,
+    roles.RoleTaken,
+    roles.UnknownRole,
+    DatabaseUnavailable,
+    EmailNotValidError,
+    NotReady,
+    PasswordRefused,
+)
+
+
+def in_app(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Run a command inside the app, on a loop of its own."""
+
+    async def run(app: Quart, *args: Any, **kwargs: Any) -> None:
+        async with app.app_context():
+            try:
+                await function(*args, **kwargs)
+            finally:
+                await db.dispose()
+
+    @pass_script_info
+    @functools.wraps(function)
+    def command(info: ScriptInfo, *args: Any, **kwargs: Any) -> None:
+        try:
+            asyncio.run(run(info.load_app(), *args, **kwargs))
+        except REFUSALS as refusal:
+            raise click.ClickException(" ".join(str(refusal).split())) from refusal
+
+    return command

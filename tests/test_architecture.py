@@ -1,0 +1,117 @@
+"""The shape of the house: imports point one way, files stay small, and nothing is open that is not on the list."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from quart import Quart
+
+from app.app_factory import create_app
+from app.middleware.authentication import PUBLIC_ENDPOINTS
+from conftest import ROOT, SECRET_KEY
+
+SOURCE = ROOT / "src/app"
+FILES = sorted(SOURCE.rglob("*.py"))
+SETTINGS = {"base_url", "config", "default_config", "secret_key"}
+# Each layer, and what it may import of ours besides itself.
+LAYERS = {
+    "models": set[str](),
+    "forms": {"models"},
+    "services": {"models"},
+    "middleware": {"models", "services", "base_url"},
+    "views": {"models", "services", "forms", "middleware"},
+    "preflight": {"models", "services", "config"},
+    "cli": {"models", "services", "config", "preflight"},
+    "config": SETTINGS,
+    "app_factory": {"models", "services", "middleware", "views", "cli", *SETTINGS},
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the modules that a file imports, `app.models.user` for `from app.models.user import User`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "app":
+            found |= {f"app.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def layer_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_one_way(path: Path) -> None:
+    layer = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    ours = {layer_of(module) for module in imports_of(path) if module.startswith("app.")}
+
+    assert ours - {layer} <= LAYERS.get(layer, set())
+
+
+@pytest.mark.parametrize("layer", ["models", "services", "forms"])
+def test_below_the_views_only_the_engine_knows_quart(layer: str) -> None:
+    knowing = {
+        path.name for path in (SOURCE / layer).rglob("*.py") if any("quart" in name for name in imports_of(path))
+    }
+
+    assert knowing <= {"core.py"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_nothing_is_imported_inside_a_function(path: Path) -> None:
+    functions = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+    assert not [
+        inner for node in functions for inner in ast.walk(node) if isinstance(inner, ast.Import | ast.ImportFrom)
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    functions = [
+        node
+        for node in ast.walk(ast.parse("\n".join(lines)))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+    assert len(lines) <= 180
+    assert [node.name for node in functions if (node.end_lineno or 0) - node.lineno > 30] == []
+
+
+def test_alembic_is_no_package_of_ours() -> None:
+    assert not (ROOT / "alembic/__init__.py").exists()
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Quart:
+    return create_app({"SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)})
+
+
+def test_every_public_endpoint_exists(app: Quart) -> None:
+    assert set(app.view_functions) >= PUBLIC_ENDPOINTS
+
+
+async def test_every_other_endpoint_needs_a_log_in(app: Quart) -> None:
+    client = app.test_client()
+    closed = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in PUBLIC_ENDPOINTS]
+    assert [rule.endpoint for rule in closed] == ["passwords.edit", "passwords.update"]
+
+    for rule in closed:
+        for method in (rule.methods or set()) - {"OPTIONS"}:
+            answer = await getattr(client, method.lower())(rule.rule)
+            assert (answer.status_code, answer.location.split("?")[0]) == (303, "/login"), rule
+
+
+async def test_a_page_that_somebody_adds_is_closed_until_it_is_on_the_list(app: Quart) -> None:
+    app.add_url_rule("/new", view_func=lambda: "secret", endpoint="new")
+
+    assert (await app.test_client().get("/new")).location == "/login?next=/new"

@@ -1,0 +1,175 @@
+"""The migrations: they build the models, go back, and take over the original's database."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models import User, UserRole, db
+from conftest import ROOT, SECRET_KEY, migrate, serving
+from mariadb_server import MariaDB
+from people import log_in
+
+VECTORS = json.loads((Path(__file__).parent / "vectors/flask_security_hashes.json").read_text())
+
+# What the original's two migrations made on MySQL.
+ORIGINAL = """
+CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, PRIMARY KEY (version_num));
+INSERT INTO alembic_version VALUES ('3a542da63280');
+CREATE TABLE user (id INTEGER NOT NULL AUTO_INCREMENT, name VARCHAR(100), email VARCHAR(100), phone VARCHAR(30),
+    active BOOL, created_on DATETIME, password VARCHAR(200),
+    PRIMARY KEY (id), UNIQUE (email), UNIQUE (id), UNIQUE (phone));
+CREATE TABLE role (id INTEGER NOT NULL AUTO_INCREMENT, created_on DATETIME, name VARCHAR(30), description VARCHAR(200),
+    PRIMARY KEY (id), UNIQUE (id), UNIQUE (name));
+CREATE TABLE user_role (id INTEGER NOT NULL AUTO_INCREMENT, created_on DATETIME, user_id INTEGER, role_id INTEGER,
+    PRIMARY KEY (id), FOREIGN KEY(role_id) REFERENCES role (id), FOREIGN KEY(user_id) REFERENCES user (id), UNIQUE (id))
+"""
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def empty_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database in which there is nothing."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/app.db"
+    server: MariaDB = request.getfixturevalue("mariadb")
+    return server.create_database("migrations")
+
+
+@pytest.fixture
+def original(mariadb: MariaDB) -> str:
+    """The address of a database as the original left it."""
+    uri = mariadb.create_database("original")
+    mariadb.execute(*ORIGINAL.split(";"), database="original")
+    return uri
+
+
+def test_migrations_build_the_models(empty_uri: str, tmp_path: Path) -> None:
+    migrate(empty_uri, instance=tmp_path).check_returncode()
+
+    checked = migrate(empty_uri, "check", instance=tmp_path)
+
+    assert "No new upgrade operations detected" in checked.stdout, checked.stdout + checked.stderr
+
+
+def test_migrations_go_back_and_forth(empty_uri: str, tmp_path: Path) -> None:
+    for command in ("upgrade head", "downgrade base", "upgrade head", "downgrade -1", "downgrade -1", "upgrade head"):
+        done = migrate(empty_uri, *command.split(), instance=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+    assert migrate(empty_uri, "check", instance=tmp_path).returncode == 0
+
+
+def test_our_first_two_revisions_make_the_originals_schema(mariadb: MariaDB, original: str, tmp_path: Path) -> None:
+    ours = mariadb.create_database("ours")
+    migrate(ours, "upgrade", "3a542da63280", instance=tmp_path).check_returncode()
+
+    assert tables_of(mariadb, "ours") == tables_of(mariadb, "original")
+
+
+def tables_of(server: MariaDB, database: str) -> dict[str, set[str]]:
+    """Return the lines of every table's definition, in any order: columns, keys and constraints."""
+    found = {}
+    with server.connect(database) as connection, connection.cursor() as cursor:
+        for table in ("user", "role", "user_role"):
+            cursor.execute(f"SHOW CREATE TABLE `{table}`")
+            ((_, definition),) = cursor.fetchall()
+            found[table] = {line.strip(" ,") for line in definition.split("\n")}
+    return found
+
+
+def test_a_revision_can_be_generated_from_the_root(empty_uri: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(ROOT / "alembic", root / "alembic")
+    shutil.copy(ROOT / "alembic.ini", root)
+    migrate(empty_uri, instance=tmp_path, root=root).check_returncode()
+
+    made = migrate(empty_uri, "revision", "--autogenerate", "-m", "Nothing new", instance=tmp_path, root=root)
+
+    assert made.returncode == 0, made.stderr
+    (script,) = (root / "alembic/versions").glob("*_nothing_new.py")
+    assert 'down_revision = "b3d92c61f8e0"' in script.read_text()
+    assert "pass" in script.read_text()
+
+
+async def test_everyone_of_the_original_logs_in_with_the_password_they_had(
+    mariadb: MariaDB, original: str, tmp_path: Path
+) -> None:
+    rows = VECTORS["rows"]
+    people = [f"({n}, 'person{n}@example.com', 1, {mariadb.quote(row['hash'])})" for n, row in enumerate(rows, start=1)]
+    mariadb.execute(f"INSERT INTO user (id, email, active, password) VALUES {', '.join(people)}", database="original")
+    migrate(original, instance=tmp_path).check_returncode()
+
+    async with serving(settings(original, tmp_path)) as app:
+        for n, row in enumerate(rows, start=1):
+            for _ in ("with the old hash", "with the new one"):
+                client = app.test_client()
+                answer = await log_in(client, email=f"person{n}@example.com", password=row["pw"])
+                assert answer.status_code == 303, row
+    assert all(stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$") for (stored,) in passwords(mariadb))
+
+
+def passwords(server: MariaDB) -> tuple[tuple[str], ...]:
+    with server.connect("original") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT password FROM user")
+        found: tuple[tuple[str], ...] = cursor.fetchall()
+    return found
+
+
+def settings(uri: str, instance: Path) -> dict[str, Any]:
+    salt = {"SECURITY_PASSWORD_SALT": VECTORS["salt"]}
+    return {"SQLALCHEMY_DATABASE_URI": uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(instance)} | salt
+
+
+async def test_what_the_original_knew_is_kept(mariadb: MariaDB, original: str, tmp_path: Path) -> None:
+    mariadb.execute(
+        "INSERT INTO user (id, name, email, phone, active) VALUES"
+        " (1, 'Ada', 'Ada@Example.com', '1', 1), (2, 'Bob', 'bob', '', NULL), (3, NULL, 'mike@example.com', NULL, 0)",
+        "INSERT INTO role (id, name) VALUES (1, 'admin'), (2, 'editor')",
+        "INSERT INTO user_role (user_id, role_id) VALUES (1, 1), (1, 1), (1, 2), (NULL, 1), (2, NULL)",
+        database="original",
+    )
+    migrate(original, instance=tmp_path).check_returncode()
+
+    async with serving(settings(original, tmp_path)) as app, app.app_context():
+        users = await db.read(everybody)
+        links = await db.read(links_of_roles)
+    assert [(str(user), user.email_key, user.phone, user.active) for user in users] == [
+        ("Ada <Ada@Example.com>", "ada@example.com", "1", True),
+        ("Bob <bob>", "bob", "", False),
+        ("mike@example.com", "mike@example.com", None, False),
+    ]
+    assert links == [(1, 1), (1, 2)]
+
+
+async def everybody(session: AsyncSession) -> list[User]:
+    return list(await session.scalars(select(User).order_by(User.id)))
+
+
+async def links_of_roles(session: AsyncSession) -> list[tuple[int, int]]:
+    found = await session.execute(select(UserRole.user_id, UserRole.role_id).order_by(UserRole.role_id))
+    return [(user_id, role_id) for user_id, role_id in found]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("(1, ' ada@example.com'), (2, 'ada@example.com')", "users 1, 2 share the address ada@example.com"),
+        ("(7, NULL), (8, '')", "user 7, 8 without an e-mail address"),
+    ],
+)
+def test_rows_that_cannot_be_carried_over_stop_the_migration(
+    mariadb: MariaDB, original: str, tmp_path: Path, rows: str, message: str
+) -> None:
+    mariadb.execute(f"INSERT INTO user (id, email) VALUES {rows}", database="original")
+    before = tables_of(mariadb, "original")
+
+    stopped = migrate(original, instance=tmp_path)
+
+    assert stopped.returncode != 0
+    assert message in stopped.stderr + stopped.stdout
+    assert "Traceback" not in stopped.stderr
+    assert tables_of(mariadb, "original") == before

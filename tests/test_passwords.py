@@ -1,0 +1,78 @@
+"""Changing a password."""
+
+import asyncio
+
+import pytest
+from quart import Quart
+from quart.typing import TestClientProtocol
+
+from people import EMAIL, PASSWORD, change_password, create_user, is_logged_in, log_in, page, register
+
+
+async def test_a_changed_password_is_the_one_that_counts(app: Quart, client: TestClientProtocol) -> None:
+    await register(client)
+
+    answer = await change_password(client, new_password="another horse")
+
+    assert (answer.status_code, answer.location) == (303, "/")
+    assert "Your password is changed." in await page(client)
+    assert (await log_in(app.test_client())).status_code == 422
+    assert (await log_in(app.test_client(), password="another horse")).status_code == 303
+
+
+async def test_other_browsers_are_logged_out_and_this_one_stays_as_it_was(
+    app: Quart, client: TestClientProtocol
+) -> None:
+    other = app.test_client()
+    await create_user(app)
+    await log_in(other)
+    await log_in(client, remember="y")
+
+    answer = await change_password(client)
+
+    assert "Max-Age=15552000" in answer.headers["Set-Cookie"]
+    assert await is_logged_in(client)
+    assert not await is_logged_in(other)
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "message"),
+    [
+        ("password", {"password": "wrong horse"}, "This is not your current password."),
+        ("password", {"password": ""}, "Enter your current password."),
+        ("new_password", {"new_password": "short"}, "Use 8 characters or more."),
+        ("new_password", {"new_password": EMAIL}, "Do not use your e-mail address or a part of it."),
+        ("new_password_confirm", {"new_password_confirm": "a different horse"}, "The two passwords differ."),
+    ],
+)
+async def test_what_is_not_right_is_said_and_nothing_changes(
+    app: Quart, client: TestClientProtocol, field: str, typed: dict[str, str], message: str
+) -> None:
+    await register(client)
+
+    answer = await change_password(client, **typed)
+
+    shown = await answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert message in shown.split(f'id="{field}-error"')[1].split("</small>")[0]
+    assert await is_logged_in(client)
+    assert (await log_in(app.test_client())).status_code == 303
+
+
+async def test_two_changes_at_once_leave_one_password_and_one_log_in(app: Quart) -> None:
+    await create_user(app)
+    clients = [app.test_client() for _ in range(2)]
+    for client in clients:
+        await log_in(client)
+
+    answers = await asyncio.gather(
+        *(change_password(client, new_password=f"horse number {n}") for n, client in enumerate(clients))
+    )
+
+    assert sorted(answer.status_code for answer in answers) in ([303, 422], [303, 303], [303, 303])
+    assert [await is_logged_in(client) for client in clients].count(True) == 1
+
+
+async def test_a_stranger_is_asked_to_log_in_first(client: TestClientProtocol) -> None:
+    assert (await client.get("/change")).location == "/login?next=/change"
+    assert (await client.post("/change", form={"password": PASSWORD})).location == "/login?next=/change"
