@@ -36,7 +36,7 @@ class Guard:
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise NotImplementedError
 
-    async def refuse(self, scope: Scope, send: Send, status: int) -> None:
+    async def refuse(self, scope: Scope, receive: Receive, send: Send, status: int) -> None:
         """Answer with our error page. Of what was sent remains the path and what decides between HTML and JSON."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
@@ -45,11 +45,21 @@ class Guard:
         harmless += [(name, value) for name, value in scope["headers"] if name.lower() == b"accept"]
         method = "HEAD" if scope["method"] == "HEAD" else "GET"
         scope = {**scope, "method": method, "query_string": b"", "headers": harmless, REFUSAL: status}
-        await self.app(scope, _nothing, send)
+        await self.app(scope, replay(b"", receive), send)
 
 
-async def _nothing() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Return what gives the app this body in one piece, and then only tells it when the client goes away."""
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        if whole:
+            return whole.pop()
+        while (message := await receive())["type"] != "http.disconnect":
+            pass  # the rest of a body that was refused
+        return message
+
+    return receive_again
 
 
 def headers_named(scope: Scope, name: bytes) -> list[str]:

@@ -6,7 +6,7 @@ parsed.
 
 import asyncio
 
-from app.middleware.asgi import Guard, Message, Receive, Scope, Send, headers_named
+from app.middleware.asgi import Guard, Receive, Scope, Send, headers_named, replay
 
 MAX_BYTES = 64 * 1024
 SECONDS = 10
@@ -19,7 +19,7 @@ class BodyGuard(Guard):
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
         elif not _is_declared_small(scope):
-            await self.refuse(scope, send, 413)
+            await self.refuse(scope, receive, send, 413)
         else:
             await self.read(scope, receive, send)
 
@@ -28,20 +28,15 @@ class BodyGuard(Guard):
             async with asyncio.timeout(SECONDS):
                 body = await _read(receive)
         except TimeoutError:
-            await self.refuse(scope, send, 408)
+            await self.refuse(scope, receive, send, 408)
             return
         if body is None:
             return
         if len(body) > MAX_BYTES:
-            await self.refuse(scope, send, 413)
+            await self.refuse(scope, receive, send, 413)
             return
 
-        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def receive_again() -> Message:
-            return whole.pop() if whole else await receive()
-
-        await self.app(scope, receive_again, send)
+        await self.app(scope, replay(body, receive), send)
 
 
 def _is_declared_small(scope: Scope) -> bool:

@@ -18,7 +18,7 @@ class HostGuard(Guard):
 
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self.is_ours(headers_named(scope, b"host")):
-            await self.refuse(scope, send, 400)
+            await self.refuse(scope, receive, send, 400)
             return
         # The address that people see decides, not the connection from our own proxy.
         scheme = self.base_url.scheme if scope["type"] == "http" else scope["scheme"]

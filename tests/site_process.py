@@ -1,0 +1,51 @@
+"""The site as it is run: run.py in a process of its own, on a port of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from conftest import ROOT
+from mariadb_server import free_port
+
+
+@dataclass
+class Site:
+    """A server that was started, and where it answers."""
+
+    process: "subprocess.Popen[str]"
+    url: str
+
+
+@contextmanager
+def running_site(instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
+    """Run the site until the block ends; a database in the instance folder is migrated first."""
+    port = free_port()
+    command = [sys.executable, "run.py", "--upgrade", "--bind", f"127.0.0.1:{port}", *arguments]
+    environment = {**os.environ, "QUART_INSTANCE_PATH": str(instance), **settings}
+    with (instance / "server.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, text=True)
+    try:
+        wait_until_it_answers(process, f"http://127.0.0.1:{port}/healthz")
+        yield Site(process, f"http://localhost:{port}")
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_until_it_answers(process: "subprocess.Popen[str]", url: str) -> None:
+    for _ in range(200):
+        try:
+            httpx.get(url, timeout=5)
+        except httpx.TransportError:
+            assert process.poll() is None, "the site did not start"
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(url)

@@ -1,0 +1,115 @@
+"""The main job, in a real browser on a real server: register, log in, see who one is, change the password, log out."""
+
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from site_process import Site, running_site
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running_site(tmp_path_factory.mktemp("instance")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium fonts-dejavu-core")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"], loop_scope="module")
+async def page(request: pytest.FixtureRequest, browser: Browser, site: Site) -> AsyncIterator[Page]:
+    """A new window, in which nothing may go wrong that a person would not see."""
+    window = await browser.new_context(base_url=site.url, java_script_enabled=request.param)
+    page = await window.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda sent: complaints.append(sent.url) if not sent.url.startswith(site.url) else None)
+    yield page
+    await window.close()
+    assert complaints == []
+
+
+async def fill(page: Page, **typed: str) -> None:
+    for name, text in typed.items():
+        await page.fill(f"#{name}", text)
+    await page.click("main form button")
+
+
+async def test_a_person_registers_changes_the_password_logs_out_and_in_again(
+    page: Page, request: pytest.FixtureRequest
+) -> None:
+    email = f"ada-{abs(hash(request.node.name))}@example.com"
+
+    await page.goto("/")
+    await page.get_by_role("navigation").get_by_role("link", name="Register").click()
+    await fill(page, email=email, password=PASSWORD, password_confirm=PASSWORD)
+    await expect(page.get_by_role("status").first).to_have_text("Welcome. Your account is open and you are logged in.")
+    await expect(page.get_by_text("Logged in as")).to_contain_text(email)
+
+    await page.get_by_role("link", name="Change password").click()
+    await fill(page, password=PASSWORD, new_password="another horse", new_password_confirm="another horse")
+    await expect(page.get_by_role("status").first).to_contain_text("Your password is changed.")
+
+    await page.get_by_role("button", name="Log out").click()
+    await expect(page.get_by_text("You are not logged in.")).to_be_visible()
+    await page.goto("/change")
+    await expect(page).to_have_url(re.compile(r"/login\?next=/change$"))
+    await fill(page, email=email, password="another horse")
+    await expect(page).to_have_url(re.compile(r"/change$"))
+
+
+async def test_a_mistake_is_said_beside_its_field(page: Page) -> None:
+    await page.goto("/login")
+
+    await fill(page, email="nobody@example.com", password=PASSWORD)
+
+    field = page.get_by_label("Password")
+    await expect(field).to_have_attribute("aria-invalid", "true")
+    await expect(field).to_have_accessible_description("The address or the password is wrong.")
+    await expect(page.get_by_label("E-mail address")).to_have_value("nobody@example.com")
+
+
+async def test_the_button_of_the_front_page_answers_in_the_page(page: Page, request: pytest.FixtureRequest) -> None:
+    await page.goto("/")
+
+    await page.get_by_role("button", name="Click Me").click()
+
+    with_script = "with JavaScript" in request.node.name
+    await expect(page.locator("#home-page-answer")).to_have_text(re.compile("Hello!") if with_script else "")
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/", "/about", "/login", "/register", "/nowhere"])
+async def test_no_page_is_wider_than_its_window(
+    browser: Browser, site: Site, path: str, scheme: str, width: int, tmp_path: Path
+) -> None:
+    window = await browser.new_context(
+        base_url=site.url,
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": 700},
+    )
+    page = await window.new_page()
+
+    await page.goto(path)
+
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    await window.close()
