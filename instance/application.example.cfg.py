@@ -1,0 +1,15 @@
+# Copy this file to application.cfg.py and change what you need. All settings: src/app/default_config.py
+
+# MySQL or MariaDB instead of the embedded SQLite: these four lines, then `alembic upgrade head`.
+# DB_NAME = "site"
+# DB_USERNAME = "site"
+# DB_PASSWORD = "any characters may stand here"
+# DB_SERVER = "localhost"  # or db.example.com:3307
+
+# In public: the address that people type, and a key of your own from `openssl rand -hex 32`.
+# BASE_URL = "https://www.example.com"
+# SECRET_KEY = ""
+# TRUSTED_PROXIES = 1  # how many proxies of yours stand in front
+
+# Accounts from a Flask-Security installation keep their passwords with the salt that it had.
+# SECURITY_PASSWORD_SALT = ""
