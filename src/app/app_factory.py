@@ -8,7 +8,7 @@ from quart import Quart
 
 from app import cli, config
 from app.base_url import BaseUrl
-from app.middleware import asgi, authentication, errors, static_files
+from app.middleware import asgi, authentication, errors, headers, static_files
 from app.middleware.body_guard import BodyGuard
 from app.middleware.forgery import ForgeryGuard
 from app.middleware.hosts import HostGuard
@@ -61,6 +61,7 @@ def add_middleware(app: Quart) -> None:
 
     asgi.init_app(app)
     authentication.init_app(app)
+    headers.init_app(app)
     static_files.init_app(app)
     errors.init_app(app)
 

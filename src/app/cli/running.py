@@ -13,19 +13,9 @@ from quart.cli import ScriptInfo, pass_script_info
 from app.models import db
 from app.models.core import DatabaseUnavailable
 from app.preflight import NotReady
-from app.services import accounts, roles
-from app.services.password_policy import PasswordRefused
+from app.services.refusals import Refusal
 
-REFUSALS = (
-    accounts.EmailTaken,
-    accounts.UnknownUser,
-    roles.RoleTaken,
-    roles.UnknownRole,
-    DatabaseUnavailable,
-    EmailNotValidError,
-    NotReady,
-    PasswordRefused,
-)
+REFUSALS = (Refusal, NotReady, DatabaseUnavailable, EmailNotValidError)
 
 
 def in_app(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:

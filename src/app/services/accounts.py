@@ -9,20 +9,19 @@ from sqlalchemy.orm import selectinload
 
 from app.models import User, UserSession
 from app.models.user import email_key, valid_email
+from app.services.refusals import Refusal
 
 
-class EmailTaken(Exception):
+class EmailTaken(Refusal):
     """Another account has this address."""
 
-    def __str__(self) -> str:
-        return "There is an account with this address."
+    message = "There is an account with this address."
 
 
-class UnknownUser(Exception):
+class UnknownUser(Refusal):
     """No account has this address."""
 
-    def __str__(self) -> str:
-        return "There is no account with this address."
+    message = "There is no account with this address."
 
 
 async def register(

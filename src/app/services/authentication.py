@@ -5,14 +5,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models import User, db
 from app.services import accounts, sessions
 from app.services.passwords import hash_password, verify_password
+from app.services.refusals import Refusal
 from app.services.sessions import NewLogIn
 
 
-class InvalidCredentials(Exception):
+class InvalidCredentials(Refusal):
     """The address, the password or both are wrong, or the account is closed: which of these, nobody learns."""
 
-    def __str__(self) -> str:
-        return "The address or the password is wrong."
+    message = "The address or the password is wrong."
 
 
 class Superseded(InvalidCredentials):

@@ -6,12 +6,13 @@ from functools import cache
 from pathlib import Path
 
 from app.services.passwords import is_usable
+from app.services.refusals import Refusal
 
 LENGTH_MAX = 256
 COMMON = Path(__file__).with_name("common_passwords.txt")  # its origin: common_passwords.LICENSE
 
 
-class PasswordRefused(Exception):
+class PasswordRefused(Refusal):
     """The text says why, to the person who chose it."""
 
 

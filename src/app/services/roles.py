@@ -8,20 +8,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Role
 from app.services import accounts
+from app.services.refusals import Refusal
 
 
-class RoleTaken(Exception):
+class RoleTaken(Refusal):
     """Another role has this name."""
 
-    def __str__(self) -> str:
-        return "There is a role of this name."
+    message = "There is a role of this name."
 
 
-class UnknownRole(Exception):
+class UnknownRole(Refusal):
     """No role has this name."""
 
-    def __str__(self) -> str:
-        return "There is no role of this name."
+    message = "There is no role of this name."
 
 
 async def create(session: AsyncSession, *, name: str, description: str | None = None) -> Role:
