@@ -9,7 +9,8 @@ from hypercorn.config import Config
 from hypercorn.run import run as serve_in_processes
 
 from app.app_factory import create_app
-from app.config import ConfigError, database_url
+from app.config import ConfigError
+from app.database_url import database_url
 from app.models import db
 from app.preflight import NotReady, SchemaNotAtHead, check_ready
 from app.services import schema

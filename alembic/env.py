@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 
 from app.app_factory import create_app
-from app.config import database_url
+from app.database_url import database_url
 from app.models import Base
 from app.models.columns import UtcDateTime
 from app.models.engine import make_engine

@@ -12,7 +12,7 @@ from conftest import ROOT, SECRET_KEY
 
 SOURCE = ROOT / "src/app"
 FILES = sorted(SOURCE.rglob("*.py"))
-SETTINGS = {"base_url", "config", "default_config", "secret_key"}
+SETTINGS = {"base_url", "config", "database_url", "default_config", "secret_key"}
 # Each layer, and what it may import of ours besides itself.
 LAYERS = {
     "models": set[str](),
@@ -20,9 +20,10 @@ LAYERS = {
     "services": {"models"},
     "middleware": {"models", "services", "base_url"},
     "views": {"models", "services", "forms", "middleware"},
-    "preflight": {"models", "services", "config"},
-    "cli": {"models", "services", "config", "preflight"},
+    "preflight": {"models", "services", "database_url"},
+    "cli": {"models", "services", "config", "database_url", "preflight"},
     "config": SETTINGS,
+    "database_url": {"base_url"},
     "app_factory": {"models", "services", "middleware", "views", "cli", *SETTINGS},
 }
 

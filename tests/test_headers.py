@@ -1,9 +1,10 @@
 """What every answer tells the browser."""
 
 import pytest
-from people import register
 from quart import Quart
 from quart.typing import TestClientProtocol
+
+from people import register
 
 
 @pytest.mark.parametrize("path", ["/", "/api/", "/nowhere", "/change", "/static/css/main.css"])

@@ -151,9 +151,9 @@ def test_the_command_line_has_the_last_word_on_the_address(instance: Path) -> No
         assert server.get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize(("options", "settings"), [(["--workers", "2"], {}), ([], {"WORKERS": "2"})])
-def test_two_workers_listen_side_by_side(instance: Path, options: list[str], settings: dict[str, str]) -> None:
-    with running(instance, *options, workers=2, **settings) as server:
+@pytest.mark.parametrize(("options", "setting"), [(["--workers", "2"], "1"), ([], "2")], ids=["option", "setting"])
+def test_two_workers_listen_side_by_side(instance: Path, options: list[str], setting: str) -> None:
+    with running(instance, *options, workers=2, WORKERS=setting) as server:
         assert server.get("/").status_code == 200
         assert len(set(re.findall(r"\[(\d+)\] \[INFO\] Running", server.log.read_text()))) == 2
         assert server.end() == 0
@@ -207,7 +207,7 @@ def test_upgrade_leaves_a_database_server_alone(mariadb: MariaDB, tmp_path: Path
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]], ids=lambda options: " ".join(options))
+@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]], ids=" ".join)
 def test_a_signal_ends_it_well(instance: Path, options: list[str], number: signal.Signals) -> None:
     workers = 2 if "--workers" in options else 1
 
@@ -239,7 +239,7 @@ def test_hypercorn_serves_the_app_too(instance: Path, number: signal.Signals) ->
         assert server.end(number) == 0
 
 
-@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]], ids=lambda options: " ".join(options))
+@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]], ids=" ".join)
 def test_a_port_in_use_stops_the_start(instance: Path, busy: socket.socket, options: list[str]) -> None:
     address = address_of(busy)
 
@@ -251,7 +251,7 @@ def test_an_address_that_is_none_stops_the_start(instance: Path, address: str) -
     assert address in refusal(instance, "--bind", address)
 
 
-@pytest.mark.parametrize("options", [[], ["--upgrade"]], ids=lambda options: " ".join(options))
+@pytest.mark.parametrize("options", [[], ["--upgrade"]], ids=" ".join)
 def test_a_database_that_is_away_stops_the_start(tmp_path: Path, options: list[str]) -> None:
     uri = f"mysql+aiomysql://root:a-secret@127.0.0.1:{free_port()}/app"
 
@@ -316,6 +316,10 @@ def test_a_wrong_setting_stops_the_start(instance: Path, key: str, value: str, s
 
     assert line.startswith("Cannot start: ")
     assert said in line
+
+
+def test_a_folder_that_cannot_keep_the_key_stops_the_start() -> None:
+    assert "/dev/null" in refusal(Path("/dev/null"), SECRET_KEY="")
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ from quart import Quart
 
 from app import cli, config
 from app.base_url import BaseUrl
+from app.database_url import database_url
 from app.middleware import asgi, authentication, errors, headers, static_files
 from app.middleware.body_guard import BodyGuard
 from app.middleware.forgery import ForgeryGuard
 from app.middleware.hosts import HostGuard
+from app.middleware.targets import TargetGuard
 from app.models import db
 from app.services import passwords
 from app.views.health_bp import health_bp
@@ -39,12 +41,11 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Quart:
 
 def add_extensions(app: Quart) -> None:
     settings = app.config
-    db.init_app(
-        app,
-        url=config.database_url(settings),
-        timeout=settings["DATABASE_TIMEOUT"],
-        options=settings["SQLALCHEMY_ENGINE_OPTIONS"],
-    )
+    url, timeout = database_url(settings), settings["DATABASE_TIMEOUT"]
+    try:
+        db.init_app(app, url=url, timeout=timeout, options=settings["SQLALCHEMY_ENGINE_OPTIONS"])
+    except TypeError as error:
+        raise config.ConfigError(f"SQLALCHEMY_ENGINE_OPTIONS: {error}") from error
     app.before_serving(lambda: passwords.prepare(salt=settings["SECURITY_PASSWORD_SALT"]))
 
 
@@ -53,6 +54,7 @@ def add_middleware(app: Quart) -> None:
     base_url = BaseUrl.parse(app.config["BASE_URL"])
     wall: Any = app.asgi_app
     wall = BodyGuard(wall, base_url)
+    wall = TargetGuard(wall, base_url)
     wall = ForgeryGuard(wall, base_url)
     wall = HostGuard(wall, base_url, trusted=app.config["TRUSTED_HOSTS"])
     if hops := app.config["TRUSTED_PROXIES"]:

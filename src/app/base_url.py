@@ -19,11 +19,11 @@ class Authority(NamedTuple):
     port: int | None
 
     @classmethod
-    def parse(cls, text: str) -> "Authority":
-        """Read `host` or `host:port`. Raises ValueError for anything else."""
+    def parse(cls, text: str, *, name: str = "Host") -> "Authority":
+        """Read `host` or `host:port`. Raises ValueError for anything else, with the name of the setting."""
         match = AUTHORITY.fullmatch(text)
         if match is None or (match[2] and not 0 < int(match[2]) < 65536):
-            raise ValueError(f"{text!r} is not a host")
+            raise ValueError(f"{name}: {text!r} is not a host")
         return cls(match[1].lower(), int(match[2]) if match[2] else None)
 
     @property
@@ -45,10 +45,17 @@ class BaseUrl(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "BaseUrl":
         """Read an address such as https://www.example.com. Raises ValueError for one with a path or another scheme."""
-        parts = urlsplit(text)
+        wrong = ValueError(f"BASE_URL is {text!r}; it has to look like https://www.example.com")
+        if not text.isprintable():  # urlsplit drops line breaks in silence
+            raise wrong
+        try:
+            parts = urlsplit(text)
+            authority = Authority.parse(parts.netloc)
+        except ValueError:
+            raise wrong from None
         if parts.scheme not in DEFAULT_PORTS or parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError(f"BASE_URL is {text!r}; it has to look like https://www.example.com")
-        return cls(parts.scheme, Authority.parse(parts.netloc))
+            raise wrong
+        return cls(parts.scheme, authority)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.netloc}"

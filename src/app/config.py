@@ -6,24 +6,38 @@ from collections.abc import Callable, Mapping, MutableMapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from quart import Quart
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from app import default_config
 from app.base_url import Authority, BaseUrl
-from app.secret_key import check_secret_keys, kept_secret_key
+from app.database_url import database_url
+from app.secret_key import check_secret_key, kept_secret_key
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = {key: value for key, value in vars(default_config).items() if key.isupper()}
 TRUTH = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off", ""), False)
-ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "mysql": "mysql+aiomysql", "mariadb": "mariadb+aiomysql"}
+
+
+A_VISIT = timedelta(minutes=2)  # last_seen_on is written once a minute: less would log a person out in the middle
+TEN_YEARS = timedelta(days=3650)
+RANGES: dict[str, tuple[Any, Any]] = {
+    "WORKERS": (1, 1000),
+    "TRUSTED_PROXIES": (0, 100),
+    "SECURITY_PASSWORD_LENGTH_MIN": (1, 256),
+    "DATABASE_TIMEOUT": (timedelta(seconds=1), timedelta(minutes=1)),
+    "SESSION_IDLE": (A_VISIT, TEN_YEARS),
+    "SESSION_LIFETIME": (A_VISIT, TEN_YEARS),
+    "REMEMBER_IDLE": (A_VISIT, TEN_YEARS),
+    "REMEMBER_LIFETIME": (A_VISIT, TEN_YEARS),
+}
 
 
 class ConfigError(Exception):
     """A setting that the program must not start with. Its text is one line for the person who set it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
 
 
 def instance_path(overrides: Mapping[str, Any]) -> Path:
@@ -38,7 +52,7 @@ def load(app: Quart, overrides: Mapping[str, Any]) -> None:
     config.from_object(default_config)
     try:
         config.from_pyfile(str(instance / "application.cfg.py"), silent=True)
-    except Exception as error:  # the file is Python: anything may come out of it
+    except (Exception, SystemExit) as error:  # the file is Python: anything may come out of it
         raise ConfigError(f"instance/application.cfg.py: {type(error).__name__}: {error}") from error
     config.update({key: os.environ[f"QUART_{key}"] for key in DEFAULTS if f"QUART_{key}" in os.environ})
     config.update(overrides)
@@ -48,7 +62,7 @@ def load(app: Quart, overrides: Mapping[str, Any]) -> None:
         _check_ranges(config)
         _derive(config, instance)
         database_url(config)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ConfigError(str(error)) from error
 
 
@@ -84,30 +98,28 @@ READERS: dict[type, Callable[[Any], Any]] = {
 
 
 def _check_ranges(config: Mapping[str, Any]) -> None:
-    Authority.parse(config["BIND"])
-    if config["WORKERS"] < 1 or config["TRUSTED_PROXIES"] < 0:
-        raise ValueError("WORKERS is 1 at least, TRUSTED_PROXIES 0")
-    if not 1 <= config["SECURITY_PASSWORD_LENGTH_MIN"] <= 256:
-        raise ValueError("SECURITY_PASSWORD_LENGTH_MIN lies between 1 and 256")
-    for key in ("SESSION_IDLE", "SESSION_LIFETIME", "REMEMBER_IDLE", "REMEMBER_LIFETIME"):
-        # last_seen_on is written once a minute: a shorter time would log out a person in the middle of a visit.
-        if not timedelta(minutes=2) <= config[key] <= timedelta(days=3650):
-            raise ValueError(f"{key} lies between 2 minutes and ten years")
+    bind = config["BIND"]
+    if not bind.startswith(("unix:", "fd://")) and Authority.parse(bind, name="BIND").port is None:
+        raise ValueError(f"BIND is {bind!r}; it has to name a port too, like 127.0.0.1:5000")
     for host in config["TRUSTED_HOSTS"]:
-        Authority.parse(host)
+        Authority.parse(host, name="TRUSTED_HOSTS")
+    for key, (least, most) in RANGES.items():
+        if not least <= config[key] <= most:
+            raise ValueError(f"{key} lies between {least} and {most}")
 
 
 def _derive(config: MutableMapping[str, Any], instance: Path) -> None:
-    if config["SERVER_NAME"]:  # the original's key; left to Quart it would answer every other host with 404
-        if config["BASE_URL"] == DEFAULTS["BASE_URL"]:
-            config["BASE_URL"] = f"http://{config['SERVER_NAME']}"
-        config["SERVER_NAME"] = None
+    if config["SERVER_NAME"] and config["BASE_URL"] == DEFAULTS["BASE_URL"]:  # the original's key
+        config["BASE_URL"] = f"http://{config['SERVER_NAME']}"
+    config["SERVER_NAME"] = None  # with it Quart would answer every other host with 404
     base_url = BaseUrl.parse(config["BASE_URL"])
     config["BASE_URL"] = str(base_url)
 
     if not config["SECRET_KEY"] and base_url.is_loopback:
         config["SECRET_KEY"] = kept_secret_key(instance)
-    check_secret_keys([config["SECRET_KEY"], *config["SECRET_KEY_FALLBACKS"]])
+    check_secret_key("SECRET_KEY", config["SECRET_KEY"])
+    for key in config["SECRET_KEY_FALLBACKS"]:
+        check_secret_key("SECRET_KEY_FALLBACKS", key)
 
     prefix = "__Host-" if base_url.is_secure else ""
     config["SESSION_COOKIE_NAME"] = f"{prefix}session"
@@ -116,38 +128,3 @@ def _derive(config: MutableMapping[str, Any], instance: Path) -> None:
     config["SESSION_COOKIE_SAMESITE"] = "Lax"
     longest = max(config["SESSION_LIFETIME"], config["REMEMBER_LIFETIME"])
     config["QUART_AUTH_DURATION"] = int(longest.total_seconds())
-
-
-def database_url(config: Mapping[str, Any]) -> URL:
-    """Return the database's address for the drivers that we use. Raises ValueError."""
-    try:
-        url = make_url(config["SQLALCHEMY_DATABASE_URI"] or _url_of_parts(config))
-    except ArgumentError:
-        raise ValueError("SQLALCHEMY_DATABASE_URI is not a database address") from None
-    backend = url.get_backend_name()
-    if backend not in ASYNC_DRIVERS:
-        raise ValueError(f"the database has to be SQLite, MySQL or MariaDB, not {backend}")
-    if backend == "sqlite":
-        if not url.database or url.database == ":memory:":
-            raise ValueError("an SQLite database has to be a file: in memory every connection would see its own")
-        if not url.database.startswith("file:"):
-            url = url.set(database=str(Path(config["INSTANCE_PATH"], url.database)))
-    return url.set(drivername=ASYNC_DRIVERS[backend])
-
-
-def _url_of_parts(config: Mapping[str, Any]) -> URL:
-    if not config["DB_NAME"]:
-        return URL.create("sqlite", database="app.db")
-    try:
-        server = urlsplit(f"//{config['DB_SERVER']}")
-        host, port = server.hostname, server.port
-    except ValueError:
-        raise ValueError(f"DB_SERVER is {config['DB_SERVER']!r}; it has to be a host or host:port") from None
-    return URL.create(
-        config["SQLALCHEMY_DB_PREFIX"],
-        username=config["DB_USERNAME"] or None,
-        password=config["DB_PASSWORD"] or None,
-        host=host,
-        port=port,
-        database=config["DB_NAME"],
-    )

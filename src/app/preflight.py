@@ -2,7 +2,7 @@
 
 from quart import current_app
 
-from app.config import database_url
+from app.database_url import database_url
 from app.models import db
 from app.models.core import DatabaseUnavailable
 from app.services import schema

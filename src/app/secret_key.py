@@ -2,7 +2,6 @@
 
 import os
 import secrets
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,15 +14,15 @@ PUBLISHED = {
 }
 
 
-def check_secret_keys(keys: Iterable[str]) -> None:
+def check_secret_key(name: str, key: str) -> None:
     """Raise ValueError for a key that can be guessed."""
-    for key in keys:
-        if not key:
-            raise ValueError("SECRET_KEY is empty: set it to the output of `openssl rand -hex 32`")
-        if len(key) < MIN_LENGTH:
-            raise ValueError(f"SECRET_KEY is shorter than {MIN_LENGTH}: make one with `openssl rand -hex 32`")
-        if key in PUBLISHED:
-            raise ValueError("SECRET_KEY stands in a published example: make one with `openssl rand -hex 32`")
+    advice = "make one with `openssl rand -hex 32`"
+    if not key:
+        raise ValueError(f"{name} is empty: {advice}")
+    if len(key.strip()) < MIN_LENGTH:
+        raise ValueError(f"{name} is shorter than {MIN_LENGTH} characters: {advice}")
+    if key in PUBLISHED:
+        raise ValueError(f"{name} stands in a published example: {advice}")
 
 
 def kept_secret_key(folder: Path) -> str:

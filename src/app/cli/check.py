@@ -6,7 +6,8 @@ import click
 from quart import current_app
 
 from app.cli.running import in_app
-from app.config import DEFAULTS, database_url
+from app.config import DEFAULTS
+from app.database_url import database_url
 from app.preflight import NotReady, check_ready
 
 

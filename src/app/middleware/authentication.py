@@ -7,7 +7,7 @@ that needs a log-in, or any template. Delete the row, and that browser is out at
 from typing import cast
 
 import quart_auth
-from quart import Quart, current_app, request
+from quart import Quart, current_app, has_websocket_context, request, websocket
 from quart_auth import Action, AuthUser, QuartAuth, Unauthorized
 
 from app.models import User, UserSession, db
@@ -37,6 +37,7 @@ class CurrentUser(AuthUser):
     def __init__(self, auth_id: str | None, action: Action = Action.PASS) -> None:
         super().__init__(auth_id, action)
         self.log_in: UserSession | None = None
+        self.is_unknown = auth_id is not None
         self._asked = auth_id is None
 
     @property
@@ -54,13 +55,18 @@ class CurrentUser(AuthUser):
         return self.log_in is not None and self.log_in.remember
 
     async def load(self) -> None:
-        """Ask the database, if nobody has. When it does not answer the visitor stays a stranger for this request."""
+        """Ask the database, once. When it does not answer, the visitor is a stranger for the rest of this request."""
         if self._asked or self.auth_id is None:
             return
-        self._asked = True
+        self.give_up()
         self.log_in = await db.read(sessions.find, secret=self.auth_id)
+        self.is_unknown = False
         if self.log_in is not None and sessions.is_due(self.log_in):
             await _touch(self.log_in)
+
+    def give_up(self) -> None:
+        """Do not ask the database any more."""
+        self._asked = True
 
     def __str__(self) -> str:
         return str(self.user) if self.user else ""
@@ -113,7 +119,8 @@ async def _touch(log_in: UserSession) -> None:
 
 
 async def require_log_in() -> None:
-    if request.url_rule is not None and request.endpoint not in PUBLIC_ENDPOINTS and request.method != "OPTIONS":
+    here = websocket if has_websocket_context() else request
+    if here.url_rule is not None and here.endpoint not in PUBLIC_ENDPOINTS and here.method != "OPTIONS":
         await logged_in_user()
 
 
@@ -126,4 +133,5 @@ async def show_current_user() -> dict[str, object]:
 def init_app(app: Quart) -> None:
     QuartAuth(app, user_class=CurrentUser)
     app.before_request(require_log_in)
+    app.before_websocket(require_log_in)
     app.context_processor(show_current_user)

@@ -1,14 +1,25 @@
 """Every error as a page of ours, or as JSON: what happened, what to do next, a request id, nothing of the inside."""
 
 import secrets
-from typing import cast
 
-from quart import Quart, Response, current_app, g, jsonify, make_response, redirect, render_template, request, url_for
+from quart import (
+    Quart,
+    Response,
+    current_app,
+    g,
+    has_websocket_context,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from quart_auth import Unauthorized
-from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from app.middleware.authentication import visitor
 from app.models.core import DatabaseUnavailable
 
 # What happened, and what to do next.
@@ -23,6 +34,7 @@ WORDS = {
     405: ("That does not work here", "This address takes another kind of request. Start from the front page."),
     408: ("That took too long", "Your request did not arrive in time. Try again."),
     413: ("That is too much", "What you sent is larger than we take. Send less."),
+    414: ("That address is too long", "No page of ours has such an address. Start from the front page."),
     422: ("We could not use that", "Something in it was not right. Go back and check what you entered."),
     429: ("Too many tries", "Wait a little, then try again."),
     500: ("Something went wrong", "It is our fault and has been written down. Try again later."),
@@ -35,14 +47,13 @@ async def show_error(error: HTTPException) -> Response:
     """Answer with the page of a status, or with its JSON."""
     status = error.code or 500
     message, advice = WORDS.get(status, WORDS[500 if status >= 500 else 400])
-    if wants_json():
+    if has_websocket_context():
+        response = Response("")
+    elif wants_json():
         code = error.name.lower().replace(" ", "_")
         response = jsonify(error={"code": code, "message": f"{message}. {advice}"}, request_id=request_id())
     else:
-        page = await render_template(
-            "errors/error.html", status=status, message=message, advice=advice, request_id=request_id()
-        )
-        response = cast(Response, await make_response(page))
+        response = Response(await page_of(status, message, advice), content_type="text/html; charset=utf-8")
     response.status_code = status
     for name, value in error.get_headers():
         if name in KEPT_HEADERS:
@@ -50,9 +61,19 @@ async def show_error(error: HTTPException) -> Response:
     return response
 
 
+async def page_of(status: int, message: str, advice: str) -> str:
+    try:
+        await visitor().load()
+    except DatabaseUnavailable as error:
+        log_unavailable(error)
+    return await render_template(
+        "errors/error.html", status=status, message=message, advice=advice, request_id=request_id()
+    )
+
+
 async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
     """Ask for the log-in, and remember where the person was going."""
-    if wants_json():
+    if has_websocket_context() or wants_json():
         return await show_error(error)
     here = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else request.path
     can_be_opened = current_app.url_map.bind("").test(request.path, method="GET")
@@ -62,8 +83,21 @@ async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
 
 async def show_unavailable(error: DatabaseUnavailable) -> Response:
     """Answer 503, and say in the log why."""
-    current_app.logger.error("database unavailable: %s [request %s]", error, request_id())
+    log_unavailable(error)
+    visitor().give_up()
     return await show_error(ServiceUnavailable(retry_after=error.retry_after))
+
+
+async def show_crash(error: Exception) -> Response:
+    """Answer 500, and keep the traceback in the log, under the number that the page shows."""
+    current_app.logger.error("request %s crashed", request_id(), exc_info=error)
+    if current_app.debug:
+        raise error
+    return await show_error(InternalServerError())
+
+
+def log_unavailable(error: DatabaseUnavailable) -> None:
+    current_app.logger.error("request %s: database unavailable: %s", request_id(), error)
 
 
 def wants_json() -> bool:
@@ -86,3 +120,4 @@ def init_app(app: Quart) -> None:
     app.register_error_handler(HTTPException, show_error)
     app.register_error_handler(Unauthorized, show_login)
     app.register_error_handler(DatabaseUnavailable, show_unavailable)
+    app.register_error_handler(Exception, show_crash)

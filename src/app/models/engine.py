@@ -14,17 +14,18 @@ STRICT = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_D
 
 def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     """Make an engine whose connections are strict, give up on locks, and survive a restart of the database."""
-    common = {"pool_pre_ping": True, "pool_recycle": 1800, "pool_timeout": 2, "hide_parameters": True}
+    options = {"pool_pre_ping": True, "pool_recycle": 1800, "pool_timeout": 2, "hide_parameters": True} | options
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, **common | options)
+        engine = create_async_engine(url, **options)
         event.listen(engine.sync_engine, "connect", _set_pragmas)
         event.listen(engine.sync_engine, "begin", _begin)
         return engine
 
     session = f"SET SESSION sql_mode='{STRICT}', innodb_lock_wait_timeout={LOCK_TIMEOUT}"
     connect = {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT, "init_command": session}
+    options["connect_args"] = connect | options.get("connect_args", {})
     # READ COMMITTED locks no gaps, so two strangers who sign up at once do not deadlock.
-    return create_async_engine(url, connect_args=connect, isolation_level="READ COMMITTED", **common | options)
+    return create_async_engine(url, isolation_level="READ COMMITTED", **options)
 
 
 def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:
