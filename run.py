@@ -4,12 +4,13 @@ import argparse
 import asyncio
 import sys
 
+from alembic.util import CommandError
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from hypercorn.run import run as serve_in_processes
 
 from app.app_factory import create_app
-from app.config import ConfigError
+from app.config import ConfigError, check_bind
 from app.database_url import database_url
 from app.models import db
 from app.preflight import NotReady, SchemaNotAtHead, check_ready
@@ -30,12 +31,13 @@ def main() -> int:
     config.use_reloader = options.reload
     config.include_server_header = False
     try:
+        check_bind(options.bind)
         prepare_database(upgrade=options.upgrade)
         if options.workers > 1 or options.reload:
             config.workers = options.workers
             return serve_in_processes(config)
         asyncio.run(serve(app, config))
-    except NotReady as error:
+    except (NotReady, ValueError, CommandError) as error:
         sys.exit(f"Cannot start: {error}")
     except OSError as error:
         sys.exit(f"Cannot listen on {options.bind}: {error.strerror}")

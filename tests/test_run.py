@@ -303,7 +303,7 @@ def test_a_file_that_is_no_database_stops_the_start(tmp_path: Path) -> None:
     ("key", "value", "said"),
     [
         ("WORKERS", "x", "WORKERS is 'x'"),
-        ("WORKERS", "0", "WORKERS is 1 at least"),
+        ("WORKERS", "0", "WORKERS lies between 1 and"),
         ("SECRET_KEY", "short", "SECRET_KEY is shorter than 32"),
         ("BIND", "127.0.0.1:99999", "'127.0.0.1:99999' is not a host"),
         ("BASE_URL", "https://www.example.com/shop", "BASE_URL is 'https://www.example.com/shop'"),

@@ -98,14 +98,18 @@ READERS: dict[type, Callable[[Any], Any]] = {
 
 
 def _check_ranges(config: Mapping[str, Any]) -> None:
-    bind = config["BIND"]
-    if not bind.startswith(("unix:", "fd://")) and Authority.parse(bind, name="BIND").port is None:
-        raise ValueError(f"BIND is {bind!r}; it has to name a port too, like 127.0.0.1:5000")
+    check_bind(config["BIND"])
     for host in config["TRUSTED_HOSTS"]:
         Authority.parse(host, name="TRUSTED_HOSTS")
     for key, (least, most) in RANGES.items():
         if not least <= config[key] <= most:
             raise ValueError(f"{key} lies between {least} and {most}")
+
+
+def check_bind(bind: str) -> None:
+    """Raise ValueError for an address that nobody can listen on."""
+    if not bind.startswith(("unix:", "fd://")) and Authority.parse(bind, name="BIND").port is None:
+        raise ValueError(f"BIND is {bind!r}; it has to name a port too, like 127.0.0.1:5000")
 
 
 def _derive(config: MutableMapping[str, Any], instance: Path) -> None:

@@ -1,11 +1,9 @@
 """`quart --app run users …`: the people with an account."""
 
-import sys
-
 import click
 from quart import current_app
 
-from app.cli.running import in_app
+from app.cli.running import asks_for_password, in_app
 from app.models import db
 from app.services import accounts, roles
 from app.services.password_policy import check_password
@@ -20,10 +18,11 @@ def users() -> None:
 @users.command("create")
 @click.argument("email")
 @click.option("--name")
+@asks_for_password
 @in_app
-async def create_user(email: str, name: str | None) -> None:
+async def create_user(email: str, name: str | None, password: str) -> None:
     """Open an account; the password is asked for, or read from standard input."""
-    hashed = await hash_password(read_password(email))
+    hashed = await hash_password(checked(password, email))
     user = await db.write(accounts.register, email=email, password_hash=hashed, name=name)
     click.echo(f"{user.id} {user}")
 
@@ -66,11 +65,11 @@ async def deactivate_user(email: str) -> None:
 
 @users.command("set-password")
 @click.argument("email")
+@asks_for_password
 @in_app
-async def set_password(email: str) -> None:
+async def set_password(email: str, password: str) -> None:
     """Give an account another password and log it out everywhere."""
-    await db.read(accounts.get_by_email, email=email)
-    hashed = await hash_password(read_password(email))
+    hashed = await hash_password(checked(password, email))
     await db.write(accounts.set_password, email=email, password_hash=hashed)
 
 
@@ -92,11 +91,6 @@ async def remove_role(email: str, role: str) -> None:
     await db.write(roles.remove_from_user, email=email, role_name=role)
 
 
-def read_password(email: str) -> str:
-    """Prompt for a password, or take a line of standard input: an argument would stand in the list of processes."""
-    if sys.stdin.isatty():
-        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    else:
-        password = sys.stdin.readline().rstrip("\n")
+def checked(password: str, email: str) -> str:
     check_password(password, email=email, length_min=current_app.config["SECURITY_PASSWORD_LENGTH_MIN"])
     return password

@@ -23,8 +23,9 @@ Verb = Callable[Concatenate[AsyncSession, P], Awaitable[T]]
 TRIES = 3
 MYSQL_LOST_RACES = {1020, 1205, 1213}  # record changed, lock wait timeout, deadlock
 SQLITE_LOST_RACES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-# What a database that is away, full, read-only or overloaded raises, through SQLAlchemy or past it.
-TROUBLE = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError, TimeoutError, OSError)
+# What we do wrong ourselves. Whatever else comes from a database is one that is away, full, read-only or overloaded.
+OUR_FAULT = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
+TROUBLE = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, OSError)
 
 
 class Base(DeclarativeBase):
@@ -98,6 +99,8 @@ class Database:
                             raise
                         await asyncio.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 # no secret
                 return await _transact(work.session, unit, writes=writes)
+        except OUR_FAULT:
+            raise
         except TROUBLE as error:
             raise DatabaseUnavailable(f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
 

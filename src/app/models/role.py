@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from app.models.user import User
 
 
+NAME_LENGTH = 30
+DESCRIPTION_LENGTH = 200
+
+
 class Role(Base):
     __tablename__ = "role"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     created_on: Mapped[datetime | None] = mapped_column(UtcDateTime, default=clock.now)
-    name: Mapped[str] = mapped_column(exact(30, "utf8mb4"), unique=True)
-    description: Mapped[str | None] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(exact(NAME_LENGTH, "utf8mb4"), unique=True)
+    description: Mapped[str | None] = mapped_column(String(DESCRIPTION_LENGTH))
 
     users: Mapped[list[User]] = relationship(secondary="user_role", back_populates="roles", lazy="raise")
 

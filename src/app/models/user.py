@@ -16,6 +16,7 @@ from app.models.role import Role
 
 EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 EMAIL_KEY_LENGTH = 320
+NAME_LENGTH = 100
 
 
 def valid_email(typed: str) -> str:
@@ -48,7 +49,7 @@ class User(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     created_on: Mapped[datetime | None] = mapped_column(UtcDateTime, default=clock.now)
-    name: Mapped[str | None] = mapped_column(String(100))
+    name: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
     email: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
     email_key: Mapped[str] = mapped_column(exact(EMAIL_KEY_LENGTH), unique=True)
     phone: Mapped[str | None] = mapped_column(String(30), unique=True)

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from app.models import User, UserSession
-from app.models.user import email_key, valid_email
-from app.services.refusals import Refusal
+from app.models.user import NAME_LENGTH, email_key, valid_email
+from app.services.refusals import Refusal, check_length
 
 
 class EmailTaken(Refusal):
@@ -28,6 +28,7 @@ async def register(
     session: AsyncSession, *, email: str, password_hash: str | None, name: str | None = None, active: bool = True
 ) -> User:
     """Open an account. Raises EmailTaken; of two that race for an address the database lets one in."""
+    check_length("name", name, NAME_LENGTH)
     user = User(email=valid_email(email), email_key=email_key(email), password=password_hash, name=name, active=active)
     session.add(user)
     try:

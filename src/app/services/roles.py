@@ -7,8 +7,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Role
+from app.models.role import DESCRIPTION_LENGTH, NAME_LENGTH
 from app.services import accounts
-from app.services.refusals import Refusal
+from app.services.refusals import Refusal, check_length
 
 
 class RoleTaken(Refusal):
@@ -25,6 +26,8 @@ class UnknownRole(Refusal):
 
 async def create(session: AsyncSession, *, name: str, description: str | None = None) -> Role:
     """Make a role. Raises RoleTaken."""
+    check_length("name", name, NAME_LENGTH)
+    check_length("description", description, DESCRIPTION_LENGTH)
     role = Role(name=name, description=description)
     session.add(role)
     try:
