@@ -174,7 +174,6 @@ def test_a_percent_sign_in_an_address_and_a_tab_behind_it_make_no_second_key() -
 def test_a_valid_address_has_never_the_key_of_a_text_that_is_none(name: str) -> None:
     spelled = "".join(char if char.isalnum() else f"%{ord(char):02X}" for char in name)
 
-    assert is_valid(f"{spelled}@example.com")
     assert not is_valid(f"{name}@example.com")
     assert email_key(f"{spelled}@example.com") != email_key(f"{name}@example.com")
 

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,11 @@ class Shell:
         self.terminal.sendline(line)
         self.line += 1
         return self.printed_until_the_prompt()
+
+    def fall_asleep(self) -> None:
+        self.terminal.sendline('import asyncio; print("asleep"); await asyncio.sleep(30)')
+        self.terminal.expect("\nasleep")
+        time.sleep(0.5)  # it is said before it is done
 
     def interrupt(self) -> str:
         self.terminal.sendintr()
@@ -103,8 +109,7 @@ def test_the_banner_says_what_is_at_hand(shell: Shell) -> None:
 
 @on_sqlite
 def test_ctrl_c_ends_what_is_awaited_and_not_the_shell(shell: Shell) -> None:
-    shell.terminal.sendline('import asyncio; print("asleep"); await asyncio.sleep(30)')
-    shell.terminal.expect("\nasleep")
+    shell.fall_asleep()
 
     assert "KeyboardInterrupt" in shell.interrupt()
     assert shell.type(COUNT).endswith("Out[2]: 0")
@@ -129,8 +134,7 @@ def test_leaving_leaves_nothing_behind(shell: Shell, goodbye: str) -> None:
 
 @on_sqlite
 def test_leaving_after_ctrl_c_leaves_nothing_behind(shell: Shell) -> None:
-    shell.terminal.sendline('import asyncio; print("asleep"); await asyncio.sleep(30)')
-    shell.terminal.expect("\nasleep")
+    shell.fall_asleep()
     shell.interrupt()
 
     shell.terminal.sendline("exit")

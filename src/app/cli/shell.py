@@ -6,6 +6,7 @@ Quart finds it through the entry point in pyproject.toml, which takes the place 
 import asyncio
 import contextvars
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -55,15 +56,27 @@ def run_shell(app: Quart) -> None:
 
 
 def names(app: Quart, session: AsyncSession) -> dict[str, Any]:
-    things: list[Any] = [Role, User, UserRole, UserSession, select, func]
     modules = {"models": models, "services": services, "accounts": accounts, "roles": roles, "sessions": sessions}
-    return {"app": app, "db": db, "session": session} | modules | {thing.__name__: thing for thing in things}
+    tables = {"Role": Role, "User": User, "UserRole": UserRole, "UserSession": UserSession}
+    return {"app": app, "db": db, "session": session, "select": select, "func": func} | modules | tables
 
 
 def interact(loop: asyncio.AbstractEventLoop, namespace: dict[str, Any]) -> None:
     # IPython.embed cannot run inside a running loop. This way round each awaited line is a run of our loop.
     shell = TerminalInteractiveShell.instance(user_ns=namespace, banner2=BANNER)
-    shell.loop_runner = loop.run_until_complete
-    shell.loop_runner_map["asyncio"] = (loop.run_until_complete, True)
+
+    def run_line(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        line = loop.create_task(coroutine)
+        try:
+            return loop.run_until_complete(line)
+        except KeyboardInterrupt:
+            line.cancel()
+            with suppress(asyncio.CancelledError):
+                loop.run_until_complete(line)
+            raise
+
+    shell.loop_runner = run_line
+    shell.loop_runner_map["asyncio"] = (run_line, True)
     shell.autoawait = True
+    shell.show_banner()  # type: ignore[no-untyped-call]
     shell.mainloop()  # type: ignore[no-untyped-call]

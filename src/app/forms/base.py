@@ -23,11 +23,10 @@ class SiteForm(Form):
     def validate(self, extra_validators: Any = None) -> bool:
         """Check every field, and that none was sent twice: which of two passwords would be meant?"""
         valid = bool(super().validate(extra_validators))
-        for field in self:
-            if len(field.raw_data or ()) > 1:
-                field.errors = ["This was sent more than once."]
-                valid = False
-        return valid
+        doubled = [field for field in self if len(field.raw_data or ()) > 1]
+        for field in doubled:
+            field.errors = ["This was sent more than once."]
+        return valid and not doubled
 
     def refuse(self, **messages: str) -> None:
         """Put what a service said beside the fields that it is about."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from urllib.parse import quote
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, EmailSyntaxError, ValidatedEmail, validate_email
 from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -19,19 +20,32 @@ EMAIL_KEY_LENGTH = 320
 NAME_LENGTH = 100
 
 
+# What people have before their @. Other programs read = $ { } % as a formula, a template, an escape: these are refused.
+LOCAL_PART = re.compile(r"[a-z0-9.!#&'*+/?^_~-]{1,64}", re.IGNORECASE | re.ASCII)
+
+
 def valid_email(typed: str) -> str:
     """Return the address as it is to be kept: as typed, the domain lower-cased. Raises EmailNotValidError."""
-    # Few mail servers take letters outside ASCII before the @, and many of them look alike: mike and mıke.
-    return validate_email(typed, check_deliverability=False, allow_smtputf8=False).normalized
+    return _validated(typed).normalized
 
 
 def email_key(typed: str) -> str:
     """Return what identifies the account of an address: lower-case, IDNA, ASCII. Any text has one, valid or not."""
+    typed = typed.strip()
     try:
-        validated = validate_email(typed, check_deliverability=False, allow_smtputf8=False)
+        validated = _validated(typed)
     except EmailNotValidError:
-        return quote(typed.strip().lower(), safe="!#$&'*+/=?^`{|}@", errors="surrogatepass")
+        # The escapes begin with a character that no valid address has, so a text never has the key of an address.
+        return quote(typed, safe="!#&'*+/=?^@", errors="surrogatepass").lower()
     return f"{validated.local_part}@{validated.ascii_domain}".lower()
+
+
+def _validated(typed: str) -> ValidatedEmail:
+    # Few mail servers take letters outside ASCII before the @, and many of them look alike: mike and mıke.
+    validated = validate_email(typed, check_deliverability=False, allow_smtputf8=False)
+    if not LOCAL_PART.fullmatch(validated.local_part):
+        raise EmailSyntaxError("The part before the @ has a character that is not used in addresses.")
+    return validated
 
 
 class UserRole(Base):

@@ -7,6 +7,7 @@ from app.forms.passwords import PasswordChangeForm
 from app.middleware.authentication import logged_in_user, new_log_in, start_log_in, visitor
 from app.services.authentication import InvalidCredentials, change_password
 from app.services.password_policy import PasswordRefused, check_password
+from app.views.answers import ask_again
 
 passwords_bp = Blueprint("passwords", __name__)
 
@@ -21,7 +22,7 @@ async def update() -> ResponseReturnValue:
     user = await logged_in_user()
     form = PasswordChangeForm(await request.form)
     if not form.validate():
-        return await again(form)
+        return await ask_again("passwords/edit.html", form)
 
     old, new, settings = form.password.data, form.new_password.data, current_app.config
     remember = visitor().is_remembered
@@ -30,15 +31,10 @@ async def update() -> ResponseReturnValue:
         log_in = new_log_in(remember=remember)
         secret = await change_password(user, old, new, salt=settings["SECURITY_PASSWORD_SALT"], log_in=log_in)
     except PasswordRefused as refusal:
-        return await again(form, new_password=str(refusal))
+        return await ask_again("passwords/edit.html", form, new_password=str(refusal))
     except InvalidCredentials:
-        return await again(form, password="This is not your current password.")  # noqa: S106 # it is a message
+        return await ask_again("passwords/edit.html", form, password="This is not your current password.")  # noqa: S106 # it is a message
 
     start_log_in(secret, remember=remember)
     await flash("Your password is changed. Other browsers are logged out.")
     return redirect("/", 303)
-
-
-async def again(form: PasswordChangeForm, **refusals: str) -> ResponseReturnValue:
-    form.refuse(**refusals)
-    return await render_template("passwords/edit.html", form=form), 422

@@ -3,7 +3,7 @@
 import re
 
 # A path on this site, in the characters of a URL. Neither //host nor /\host, which browsers take for another site.
-PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)
+PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1999}", re.ASCII)
 
 
 def safe_path(target: str | None) -> str:

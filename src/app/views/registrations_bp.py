@@ -8,6 +8,7 @@ from app.middleware.authentication import new_log_in, start_log_in, visitor
 from app.services.accounts import EmailTaken
 from app.services.authentication import sign_up
 from app.services.password_policy import PasswordRefused, check_password
+from app.views.answers import ask_again
 from app.views.redirects import safe_path
 
 registrations_bp = Blueprint("registrations", __name__)
@@ -25,22 +26,17 @@ async def new() -> ResponseReturnValue:
 async def create() -> ResponseReturnValue:
     form = RegistrationForm(await request.form)
     if not form.validate():
-        return await again(form)
+        return await ask_again("registrations/new.html", form)
 
     email, password = form.email.data, form.password.data
     try:
         check_password(password, email=email, length_min=current_app.config["SECURITY_PASSWORD_LENGTH_MIN"])
         secret = await sign_up(email, password, log_in=new_log_in(remember=False))
     except PasswordRefused as refusal:
-        return await again(form, password=str(refusal))
+        return await ask_again("registrations/new.html", form, password=str(refusal))
     except EmailTaken as refusal:
-        return await again(form, email=str(refusal))
+        return await ask_again("registrations/new.html", form, email=str(refusal))
 
     start_log_in(secret, remember=False)
     await flash("Welcome. Your account is open and you are logged in.")
     return redirect(safe_path(form.next.data), 303)
-
-
-async def again(form: RegistrationForm, **refusals: str) -> ResponseReturnValue:
-    form.refuse(**refusals)
-    return await render_template("registrations/new.html", form=form), 422

@@ -6,6 +6,7 @@ from quart.typing import ResponseReturnValue
 from app.forms.sessions import LoginForm
 from app.middleware.authentication import end_log_in, new_log_in, start_log_in, visitor
 from app.services.authentication import InvalidCredentials, sign_in
+from app.views.answers import ask_again
 from app.views.redirects import safe_path
 
 sessions_bp = Blueprint("sessions", __name__)
@@ -23,14 +24,14 @@ async def new() -> ResponseReturnValue:
 async def create() -> ResponseReturnValue:
     form = LoginForm(await request.form)
     if not form.validate():
-        return await again(form)
+        return await ask_again("sessions/new.html", form)
 
     remember, salt = form.remember.data, current_app.config["SECURITY_PASSWORD_SALT"]
     try:
         log_in = new_log_in(remember=remember)
         secret = await sign_in(form.email.data, form.password.data, salt=salt, log_in=log_in)
     except InvalidCredentials as refusal:
-        return await again(form, password=str(refusal))
+        return await ask_again("sessions/new.html", form, password=str(refusal))
 
     start_log_in(secret, remember=remember)
     return redirect(safe_path(form.next.data), 303)
@@ -40,8 +41,3 @@ async def create() -> ResponseReturnValue:
 async def destroy() -> ResponseReturnValue:
     await end_log_in()
     return redirect("/", 303)
-
-
-async def again(form: LoginForm, **refusals: str) -> ResponseReturnValue:
-    form.refuse(**refusals)
-    return await render_template("sessions/new.html", form=form), 422

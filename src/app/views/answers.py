@@ -1,0 +1,16 @@
+"""How a form that was not right is answered."""
+
+from quart import Response, jsonify, render_template
+
+from app.forms.base import SiteForm
+from app.middleware.errors import wants_json
+
+
+async def ask_again(template: str, form: SiteForm, **refusals: str) -> tuple[Response | str, int]:
+    """Show the form again with what is wrong beside each field, or tell a program; `refusals` are a service's."""
+    form.refuse(**refusals)
+    if wants_json():
+        fields = {field.name: str(field.errors[0]) for field in form if field.errors}
+        message = " ".join(fields.values())
+        return jsonify(error={"code": "unprocessable_entity", "message": message, "fields": fields}), 422
+    return await render_template(template, form=form), 422
