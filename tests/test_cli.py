@@ -14,6 +14,7 @@ from quart.typing import TestClientProtocol
 
 from app.models import User, db
 from app.services import roles
+from app.services.refusals import NotALine
 from conftest import ROOT
 from mariadb_server import MariaDB, free_port
 from people import EMAIL, PASSWORD, count, create_user, is_logged_in, log_in
@@ -382,3 +383,10 @@ def test_check_asks_for_the_migrations(commands: Commands, empty_uri: str) -> No
 )
 def test_a_schema_that_is_behind_is_said_in_a_line(commands: Commands, empty_uri: str, words: tuple[str, ...]) -> None:
     commands.refusal(*words, typed=f"{PASSWORD}\n", SQLALCHEMY_DATABASE_URI=empty_uri)
+
+
+@pytest.mark.parametrize("name", ["", " ", "admin ", "two\nlines", "bell\a"])
+async def test_a_role_is_named_by_one_line_of_text(app: Quart, name: str) -> None:
+    async with app.app_context():
+        with pytest.raises(NotALine):
+            await db.write(roles.create, name=name)

@@ -262,6 +262,12 @@ def test_a_database_that_is_away_stops_the_start(tmp_path: Path, options: list[s
     assert "a-secret" not in line
 
 
+def test_an_address_with_an_argument_that_nobody_knows_stops_the_start(tmp_path: Path) -> None:
+    line = refusal(tmp_path, SQLALCHEMY_DATABASE_URI="mysql+aiomysql://u@127.0.0.1/app?nonsense=1")
+
+    assert "nonsense" in line
+
+
 def test_a_database_that_never_answers_stops_the_start_in_time(tmp_path: Path, busy: socket.socket) -> None:
     begin = time.monotonic()
 

@@ -20,7 +20,7 @@ async def check_ready() -> None:
     """Raise NotReady unless the running app's database answers and has the tables that the code expects."""
     try:
         current = await db.read(schema.current_revision)
-    except DatabaseUnavailable as error:
+    except (DatabaseUnavailable, TypeError) as error:  # TypeError: the address has an argument that no driver knows
         url = database_url(current_app.config).render_as_string(hide_password=True)
         raise NotReady(f"the database {url} does not answer: {error}") from error
     if current != schema.head_revision():

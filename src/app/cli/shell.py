@@ -24,6 +24,7 @@ BANNER = """app, db, session, models, services · User, Role, UserRole, UserSess
 await session.scalar(select(func.count(User.id)))
 (await session.scalars(select(User))).all()
 await db.write(accounts.register, email="ada@example.com", password_hash=None)
+await session.rollback()    # to see what others wrote since
 """
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import selectinload
 
 from app.models import User, UserSession
 from app.models.user import NAME_LENGTH, email_key, valid_email
-from app.services.refusals import Refusal, check_length
+from app.services.refusals import Refusal, check_line
 
 
 class EmailTaken(Refusal):
@@ -28,7 +28,8 @@ async def register(
     session: AsyncSession, *, email: str, password_hash: str | None, name: str | None = None, active: bool = True
 ) -> User:
     """Open an account. Raises EmailTaken; of two that race for an address the database lets one in."""
-    check_length("name", name, NAME_LENGTH)
+    if name is not None:
+        check_line("name", name, longest=NAME_LENGTH)
     user = User(email=valid_email(email), email_key=email_key(email), password=password_hash, name=name, active=active)
     session.add(user)
     try:

@@ -10,11 +10,13 @@ class Refusal(Exception):
         super().__init__(message or self.message)
 
 
-class TooLong(Refusal):
-    """A text is longer than its column. SQLite would keep it, MySQL would not."""
+class NotALine(Refusal):
+    """A text is none, of several lines, padded with spaces, or longer than its column."""
 
 
-def check_length(what: str, text: str | None, longest: int) -> None:
-    """Raise TooLong."""
-    if text is not None and len(text) > longest:
-        raise TooLong(f"The {what} has more than {longest} characters.")
+def check_line(what: str, text: str, *, longest: int) -> None:
+    """Raise NotALine. SQLite would keep any text; MySQL would cut it, refuse it, or take it for another."""
+    if not text.strip() or text != text.strip() or not text.isprintable():
+        raise NotALine(f"The {what} has to be one line of text, without spaces around it.")
+    if len(text) > longest:
+        raise NotALine(f"The {what} has more than {longest} characters.")

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models import Role
 from app.models.role import DESCRIPTION_LENGTH, NAME_LENGTH
 from app.services import accounts
-from app.services.refusals import Refusal, check_length
+from app.services.refusals import Refusal, check_line
 
 
 class RoleTaken(Refusal):
@@ -26,8 +26,9 @@ class UnknownRole(Refusal):
 
 async def create(session: AsyncSession, *, name: str, description: str | None = None) -> Role:
     """Make a role. Raises RoleTaken."""
-    check_length("name", name, NAME_LENGTH)
-    check_length("description", description, DESCRIPTION_LENGTH)
+    check_line("name", name, longest=NAME_LENGTH)
+    if description is not None:
+        check_line("description", description, longest=DESCRIPTION_LENGTH)
     role = Role(name=name, description=description)
     session.add(role)
     try:
