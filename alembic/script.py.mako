@@ -6,7 +6,7 @@ Follows: ${down_revision | comma,n}
 
 import sqlalchemy as sa
 from alembic import op
-${imports if imports else ""}
+${imports + "\n" if imports else ""}
 <% quoted = lambda text: f'"{text}"' if isinstance(text, str) else repr(text) %>\
 revision = ${quoted(up_revision)}
 down_revision = ${quoted(down_revision)}

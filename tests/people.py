@@ -39,10 +39,15 @@ async def is_logged_in(client: TestClientProtocol) -> bool:
     return "Logged in as" in await page(client)
 
 
-async def create_user(app: Quart, email: str = EMAIL, password: str | None = PASSWORD, **more: Any) -> User:
+async def create_user(
+    app: Quart, email: str = EMAIL, password: str | None = PASSWORD, *, name: str | None = None, active: bool = True
+) -> User:
     async with app.app_context():
         hashed = await hash_password(password) if password else None
-        return await db.write(accounts.register, email=email, password_hash=hashed, **more)
+        user = await db.write(accounts.register, email=email, password_hash=hashed, name=name)
+        if not active:
+            await db.write(accounts.deactivate, email=email)
+        return user
 
 
 async def count(app: Quart, what: type[User | UserSession], *conditions: ColumnElement[bool]) -> int:

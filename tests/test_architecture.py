@@ -104,11 +104,12 @@ def test_every_public_endpoint_exists(app: Quart) -> None:
 async def test_every_other_endpoint_needs_a_log_in(app: Quart) -> None:
     client = app.test_client()
     closed = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in PUBLIC_ENDPOINTS]
-    assert [rule.endpoint for rule in closed] == ["passwords.edit", "passwords.update"]
+    assert {"passwords.edit", "passwords.update"} <= {rule.endpoint for rule in closed}
+    urls = app.url_map.bind("localhost")
 
     for rule in closed:
-        for method in (rule.methods or set()) - {"OPTIONS"}:
-            answer = await getattr(client, method.lower())(rule.rule)
+        for method in rule.methods or set():
+            answer = await getattr(client, method.lower())(urls.build(rule.endpoint, dict.fromkeys(rule.arguments, 1)))
             assert (answer.status_code, answer.location.split("?")[0]) == (303, "/login"), rule
 
 

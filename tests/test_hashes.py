@@ -111,3 +111,14 @@ def interleaved(one: Callable[[], object], other: Callable[[], object], rounds: 
             call()
             spent.append(time.process_time() - start)
     return median(times[0]), median(times[1])
+
+
+async def test_without_the_salt_no_old_hash_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_former", None)
+
+    assert await verify_password("password", KINDS["bcrypt"]["hash"], salt="") is None
+
+
+async def test_a_long_password_costs_no_more_against_an_old_hash() -> None:
+    assert max(map(len, passwords._former_secrets("\u00e9" * 4096, SALT))) <= 256
+    assert len(list(passwords._former_secrets("e\u0301\u00e9\ufb01", SALT))) <= 4

@@ -19,7 +19,7 @@ async def test_every_answer_forbids_what_is_foreign(client: TestClientProtocol, 
 async def test_what_depends_on_who_asks_is_kept_nowhere(app: Quart, client: TestClientProtocol) -> None:
     await register(client)
 
-    for path in ("/", "/change", "/nowhere"):
+    for path in ("/", "/change", "/nowhere", "/static/nope.css"):
         answer = await client.get(path)
         assert answer.headers["Cache-Control"] == "no-store"
         assert "Cookie" in answer.headers["Vary"]

@@ -126,7 +126,7 @@ async def test_what_a_proxy_forwards_counts_only_behind_a_proxy(settings: dict[s
     assert statuses == [200, 400]
 
 
-@pytest.mark.parametrize(("proxies", "ip"), [(0, "<local>"), (1, "203.0.113.9"), (2, "198.51.100.7")])
+@pytest.mark.parametrize(("proxies", "ip"), [(0, ""), (1, "203.0.113.9"), (2, "198.51.100.7")])
 async def test_a_visitors_address_is_the_one_that_our_own_proxies_saw(
     settings: dict[str, Any], proxies: int, ip: str
 ) -> None:
@@ -139,3 +139,13 @@ async def test_a_visitors_address_is_the_one_that_our_own_proxies_saw(
             found = await db.read(lambda session: session.scalar(select(UserSession.ip)))
 
     assert found == ip
+
+
+async def test_a_host_that_was_refused_is_named_in_the_log_on_one_line(
+    client: TestClientProtocol, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.get("/", headers={"Host": "evil\x1bexample"})
+
+    (line,) = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert "BASE_URL" in line
+    assert line.isprintable()

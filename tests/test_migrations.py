@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import User, UserRole, db
+from app.services import schema
 from conftest import ROOT, SECRET_KEY, migrate, serving
 from mariadb_server import MariaDB
 from people import log_in
@@ -91,8 +92,19 @@ def test_a_revision_can_be_generated_from_the_root(empty_uri: str, tmp_path: Pat
 
     assert made.returncode == 0, made.stderr
     (script,) = (root / "alembic/versions").glob("*_nothing_new.py")
-    assert 'down_revision = "b3d92c61f8e0"' in script.read_text()
+    assert f'down_revision = "{schema.head_revision()}"' in script.read_text()
     assert "pass" in script.read_text()
+
+
+def test_a_generated_table_comes_and_goes(empty_uri: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(ROOT / "alembic", root / "alembic")
+    shutil.copy(ROOT / "alembic.ini", root)
+    (root / "alembic/versions/b3d92c61f8e0_user_session.py").unlink()
+
+    for command in ("upgrade head", "revision --autogenerate -m Sessions", "upgrade head", "check", "downgrade -1"):
+        done = migrate(empty_uri, *command.split(), instance=tmp_path, root=root)
+        assert done.returncode == 0, done.stderr
 
 
 async def test_everyone_of_the_original_logs_in_with_the_password_they_had(
@@ -173,3 +185,19 @@ def test_rows_that_cannot_be_carried_over_stop_the_migration(
     assert message in stopped.stderr + stopped.stdout
     assert "Traceback" not in stopped.stderr
     assert tables_of(mariadb, "original") == before
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"QUART_SECRET_KEY": "short"}, {"QUART_SQLALCHEMY_DATABASE_URI": "mysql://nobody@127.0.0.1:1/x"}]
+)
+def test_what_stops_a_migration_is_said_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]
+) -> None:
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+
+    stopped = migrate(wrong.get("QUART_SQLALCHEMY_DATABASE_URI", "sqlite:///app.db"), instance=tmp_path)
+
+    assert stopped.returncode != 0
+    assert "FAILED: " in stopped.stdout + stopped.stderr
+    assert "Traceback" not in stopped.stderr

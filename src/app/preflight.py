@@ -23,6 +23,8 @@ async def check_ready() -> None:
     except (DatabaseUnavailable, TypeError) as error:  # TypeError: the address has an argument that no driver knows
         url = database_url(current_app.config).render_as_string(hide_password=True)
         raise NotReady(f"the database {url} does not answer: {error}") from error
+    if current is not None and not schema.is_known(current):
+        raise NotReady(f"the database is at {current}, which this code does not know: it is newer than the code")
     if current != schema.head_revision():
         at = f"at {current}" if current else "empty"
         raise SchemaNotAtHead(

@@ -10,6 +10,8 @@ from app.config import DEFAULTS
 from app.database_url import database_url
 from app.preflight import NotReady
 
+QUARTS_OWN = {"QUART_APP", "QUART_DEBUG", "QUART_ENV_FILE", "QUART_SKIP_DOTENV"}
+
 
 @click.command()
 @in_app
@@ -21,6 +23,3 @@ async def check() -> None:
     if unknown:
         raise NotReady(f"no such setting: {', '.join(sorted(unknown))}")
     click.echo(f"ready: {database_url(current_app.config).render_as_string(hide_password=True)}")
-
-
-QUARTS_OWN = {"QUART_APP", "QUART_DEBUG", "QUART_ENV_FILE", "QUART_SKIP_DOTENV"}

@@ -16,7 +16,7 @@ from app.models.core import DatabaseUnavailable
 from app.preflight import NotReady, check_ready
 from app.services.refusals import Refusal
 
-REFUSALS = (Refusal, NotReady, DatabaseUnavailable, EmailNotValidError)
+REFUSALS = (Refusal, NotReady, DatabaseUnavailable, EmailNotValidError, UnicodeEncodeError)
 
 
 def in_app(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:

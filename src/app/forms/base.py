@@ -6,7 +6,7 @@ from typing import Any
 import wtforms
 from email_validator import EmailNotValidError
 from wtforms import Field, Form
-from wtforms.validators import InputRequired, Length, StopValidation
+from wtforms.validators import InputRequired, StopValidation
 
 from app.models.user import EMAIL_LENGTH, valid_email
 
@@ -34,6 +34,19 @@ class SiteForm(Form):
             self[name].errors = [message]
 
 
+class Shorter:
+    """Refuse a longer text, and do not look at it any further."""
+
+    def __init__(self, longest: int, message: str) -> None:
+        self.longest = longest
+        self.message = message
+        self.field_flags = {"maxlength": longest}
+
+    def __call__(self, _form: Form, field: Field) -> None:
+        if len(field.data) > self.longest:
+            raise StopValidation(self.message)
+
+
 class EmailField(wtforms.EmailField):
     data: str  # a form that validates has it
 
@@ -49,7 +62,7 @@ def email_field(*more: Validator) -> EmailField:
         filters=[lambda typed: typed.strip(" ") if typed else typed],
         validators=[
             InputRequired("Enter your e-mail address."),
-            Length(max=EMAIL_LENGTH, message="This address is too long."),
+            Shorter(EMAIL_LENGTH, "This address is too long."),
             *more,
         ],
     )
@@ -57,8 +70,8 @@ def email_field(*more: Validator) -> EmailField:
 
 def password_field(label: str, *more: Validator, required: str) -> PasswordField:
     """Make a field for a password, which is never sent back."""
-    too_long = Length(max=PASSWORD_LENGTH_SENT, message="This password is too long.")
-    return PasswordField(label, validators=[InputRequired(required), too_long, *more])
+    shorter = Shorter(PASSWORD_LENGTH_SENT, "This password is too long.")
+    return PasswordField(label, validators=[InputRequired(required), shorter, *more])
 
 
 def check_email(_form: Form, field: Field) -> None:

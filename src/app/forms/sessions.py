@@ -6,9 +6,8 @@ from app.forms.base import SiteForm, email_field, password_field
 
 
 class LoginForm(SiteForm):
-    email = (
-        email_field()
-    )  # of any form: accounts of an older installation may have addresses that we would refuse today
+    # Of any form: accounts of an older installation may have addresses that we would refuse today.
+    email = email_field()
     password = password_field("Password", required="Enter your password.")
     remember = BooleanField("Remember me")
     next = HiddenField()

@@ -7,9 +7,10 @@ hands the app a harmless request in place of the one that came, with the status 
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from quart import Quart, abort, request
+from quart import Quart, abort, current_app, request
 
 from app.base_url import BaseUrl
+from app.middleware.request_id import request_id
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -36,16 +37,17 @@ class Guard:
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise NotImplementedError
 
-    async def refuse(self, scope: Scope, receive: Receive, send: Send, status: int) -> None:
-        """Answer with our error page. Of what was sent remains the path and what decides between HTML and JSON."""
+    async def refuse(self, scope: Scope, receive: Receive, send: Send, status: int, *, why: str) -> None:
+        """Answer with our error page. Of what was sent only that remains which decides between HTML and JSON."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
         harmless = [(b"host", self.base_url.netloc.encode())]
         harmless += [(name, value) for name, value in scope["headers"] if name.lower() == b"accept"]
-        method = "HEAD" if scope["method"] == "HEAD" else "GET"
-        scope = {**scope, "method": method, "query_string": b"", "headers": harmless, REFUSAL: status}
-        await self.app(scope, replay(b"", receive), send)
+        refused = {**scope, "query_string": b"", "headers": harmless, REFUSAL: (status, why)}
+        refused["path"] = "/api/" if scope["path"].startswith("/api/") else "/"
+        refused["method"] = "HEAD" if scope["method"] == "HEAD" else "GET"
+        await self.app(refused, replay(b"", receive), send)
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
@@ -70,7 +72,9 @@ def headers_named(scope: Scope, name: bytes) -> list[str]:
 async def answer_refusals() -> None:
     scope = cast(Scope, request.scope)
     if REFUSAL in scope:
-        abort(scope[REFUSAL])
+        status, why = scope[REFUSAL]
+        current_app.logger.warning("request %s: refused with %s: %s", request_id(), status, why)
+        abort(status)
 
 
 def init_app(app: Quart) -> None:

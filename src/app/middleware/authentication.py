@@ -4,6 +4,7 @@
 that needs a log-in, or any template. Delete the row, and that browser is out at its next request.
 """
 
+import ipaddress
 from typing import cast
 
 import quart_auth
@@ -113,8 +114,16 @@ async def end_log_in() -> None:
 
 def new_log_in(*, remember: bool) -> NewLogIn:
     """Describe the log-in that this request may start."""
-    ip, user_agent = request.remote_addr or "", request.user_agent.string
-    return NewLogIn(ip, user_agent, lifetime(remember=remember), remember, visitor().auth_id)
+    user_agent, former_secret = request.user_agent.string, visitor().auth_id
+    return NewLogIn(ip_address(), user_agent, lifetime(remember=remember), remember, former_secret)
+
+
+def ip_address() -> str:
+    """Return where the request comes from; empty when that is no address, as behind a proxy that passes anything on."""
+    try:
+        return str(ipaddress.ip_address(request.remote_addr or ""))
+    except ValueError:
+        return ""
 
 
 def lifetime(*, remember: bool) -> Lifetime:
@@ -131,7 +140,7 @@ async def _touch(log_in: UserSession) -> None:
 
 async def require_log_in() -> None:
     here = websocket if has_websocket_context() else request
-    if here.url_rule is not None and here.endpoint not in PUBLIC_ENDPOINTS and here.method != "OPTIONS":
+    if here.url_rule is not None and here.endpoint not in PUBLIC_ENDPOINTS:
         await logged_in_user()
 
 

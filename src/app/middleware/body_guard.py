@@ -10,6 +10,7 @@ from app.middleware.asgi import Guard, Receive, Scope, Send, headers_named, repl
 
 MAX_BYTES = 64 * 1024
 SECONDS = 10
+TOO_LONG = f"its body has more than {MAX_BYTES} bytes"
 
 
 class BodyGuard(Guard):
@@ -19,7 +20,7 @@ class BodyGuard(Guard):
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
         elif not _is_declared_small(scope):
-            await self.refuse(scope, receive, send, 413)
+            await self.refuse(scope, receive, send, 413, why=TOO_LONG)
         else:
             await self.read(scope, receive, send)
 
@@ -28,12 +29,12 @@ class BodyGuard(Guard):
             async with asyncio.timeout(SECONDS):
                 body = await _read(receive)
         except TimeoutError:
-            await self.refuse(scope, receive, send, 408)
+            await self.refuse(scope, receive, send, 408, why=f"its body took more than {SECONDS} s")
             return
         if body is None:
             return
         if len(body) > MAX_BYTES:
-            await self.refuse(scope, receive, send, 413)
+            await self.refuse(scope, receive, send, 413, why=TOO_LONG)
             return
 
         await self.app(scope, replay(body, receive), send)

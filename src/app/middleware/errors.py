@@ -1,12 +1,9 @@
 """Every error as a page of ours, or as JSON: what happened, what to do next, a request id, nothing of the inside."""
 
-import secrets
-
 from quart import (
     Quart,
     Response,
     current_app,
-    g,
     has_websocket_context,
     jsonify,
     redirect,
@@ -20,6 +17,7 @@ from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app.middleware.authentication import visitor
+from app.middleware.request_id import request_id
 from app.models.core import DatabaseUnavailable
 
 # What happened, and what to do next.
@@ -106,14 +104,6 @@ def wants_json() -> bool:
         return True
     accepted = request.accept_mimetypes
     return accepted["application/json"] > accepted["text/html"]
-
-
-def request_id() -> str:
-    """Return the name of this request, which the person sees and the log has."""
-    if "request_id" not in g:
-        g.request_id = secrets.token_hex(8)
-    name: str = g.request_id
-    return name
 
 
 def init_app(app: Quart) -> None:

@@ -20,7 +20,7 @@ class ForgeryGuard(Guard):
         if safe or self.is_from_us(scope):
             await self.app(scope, receive, send)
         else:
-            await self.refuse(scope, receive, send, 403)
+            await self.refuse(scope, receive, send, 403, why="it comes from another site")
 
     def is_from_us(self, scope: Scope) -> bool:
         if sites := headers_named(scope, b"sec-fetch-site"):

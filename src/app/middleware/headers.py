@@ -15,7 +15,7 @@ HEADERS = {
 async def add_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.endpoint != "static":
+    if request.endpoint != "static" or response.status_code not in (200, 206, 304):
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("Cookie")
     return response

@@ -17,8 +17,10 @@ class HostGuard(Guard):
         self.allowed = [base_url.authority, *map(Authority.parse, trusted)]
 
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self.is_ours(headers_named(scope, b"host")):
-            await self.refuse(scope, receive, send, 400)
+        hosts = headers_named(scope, b"host")
+        if not self.is_ours(hosts):
+            why = f"host {hosts!r} is neither that of BASE_URL nor among TRUSTED_HOSTS"
+            await self.refuse(scope, receive, send, 400, why=why)
             return
         # The address that people see decides, not the connection from our own proxy.
         scheme = self.base_url.scheme if scope["type"] == "http" else scope["scheme"]

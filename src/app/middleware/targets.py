@@ -1,22 +1,31 @@
-"""Which addresses we read: what is longer than any of ours, or no text, would only be an error further in."""
+"""Which requests we read at all: what no page of ours has would only be an error further in."""
 
 import re
 
 from app.middleware.asgi import Guard, Receive, Scope, Send
 
+PATH = re.compile(r"/[^\x00-\x1f\x7f\ud800-\udfff]*")
+METHOD = re.compile(r"[A-Z]{1,20}")
 MAX_PATH = 2000  # bytes
 MAX_NAME = 255  # bytes between two slashes: what a file system takes
-CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class TargetGuard(Guard):
-    """Answer 400 to control characters in a path and to a query that is not ASCII, 414 to what is too long."""
+    """Answer 400 to a method, path or query that is none, 414 to what is too long."""
 
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope["path"]
-        if CONTROL.search(path) or not scope["query_string"].isascii():
-            await self.refuse({**scope, "path": "/"}, receive, send, 400)
-        elif len(path.encode()) > MAX_PATH or max(map(len, path.encode().split(b"/"))) > MAX_NAME:
-            await self.refuse({**scope, "path": "/"}, receive, send, 414)
+        if not _is_read(scope):
+            await self.refuse(scope, receive, send, 400, why="its method, path or query is none")
+        elif _is_too_long(scope["path"].encode()):
+            await self.refuse(scope, receive, send, 414, why="its path is too long")
         else:
             await self.app(scope, receive, send)
+
+
+def _is_read(scope: Scope) -> bool:
+    method = scope.get("method", "GET")  # a websocket has none
+    return bool(METHOD.fullmatch(method) and PATH.fullmatch(scope["path"])) and scope["query_string"].isascii()
+
+
+def _is_too_long(path: bytes) -> bool:
+    return len(path) > MAX_PATH or max(map(len, path.split(b"/"))) > MAX_NAME

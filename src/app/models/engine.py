@@ -1,5 +1,6 @@
 """How we speak to each kind of database."""
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -17,6 +18,7 @@ def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     options = {"pool_pre_ping": True, "pool_recycle": 1800, "pool_timeout": 2, "hide_parameters": True} | options
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, **options)
+        event.listen(engine.sync_engine, "do_connect", _make_private_file)
         event.listen(engine.sync_engine, "connect", _set_pragmas)
         event.listen(engine.sync_engine, "begin", _begin)
         return engine
@@ -26,6 +28,13 @@ def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     options["connect_args"] = connect | options.get("connect_args", {})
     # READ COMMITTED locks no gaps, so two strangers who sign up at once do not deadlock.
     return create_async_engine(url, isolation_level="READ COMMITTED", **options)
+
+
+def _make_private_file(_dialect: Any, _record: Any, arguments: list[Any], _parameters: Any) -> None:
+    """Make a new database that only its owner may read: it holds addresses and hashes."""
+    path = Path(arguments[0])
+    if not str(path).startswith("file:") and path.parent.is_dir():
+        path.touch(mode=0o600)
 
 
 def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:

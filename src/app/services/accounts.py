@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from app.models import User, UserSession
+from app.models import User
 from app.models.user import NAME_LENGTH, email_key, valid_email
+from app.services import sessions
 from app.services.refusals import Refusal, check_line
 
 
@@ -24,13 +25,11 @@ class UnknownUser(Refusal):
     message = "There is no account with this address."
 
 
-async def register(
-    session: AsyncSession, *, email: str, password_hash: str | None, name: str | None = None, active: bool = True
-) -> User:
+async def register(session: AsyncSession, *, email: str, password_hash: str | None, name: str | None = None) -> User:
     """Open an account. Raises EmailTaken; of two that race for an address the database lets one in."""
     if name is not None:
         check_line("name", name, longest=NAME_LENGTH)
-    user = User(email=valid_email(email), email_key=email_key(email), password=password_hash, name=name, active=active)
+    user = User(email=valid_email(email), email_key=email_key(email), password=password_hash, name=name)
     session.add(user)
     try:
         await session.flush()
@@ -43,10 +42,10 @@ async def find_by_email(session: AsyncSession, *, email: str) -> User | None:
     return await session.scalar(select(User).where(User.email_key == email_key(email)))
 
 
-async def get_by_email(session: AsyncSession, *, email: str) -> User:
-    """Return the user with their roles, locked until the unit ends. Raises UnknownUser."""
+async def get_by_email(session: AsyncSession, *, email: str, lock: bool = False) -> User:
+    """Return the user with their roles; to change them, locked until the unit ends. Raises UnknownUser."""
     wanted = select(User).where(User.email_key == email_key(email)).options(selectinload(User.roles))
-    user = await session.scalar(wanted.with_for_update())
+    user = await session.scalar(wanted.with_for_update() if lock else wanted)
     if user is None:
         raise UnknownUser
     return user
@@ -63,19 +62,19 @@ async def list_all(session: AsyncSession) -> Sequence[User]:
 
 async def activate(session: AsyncSession, *, email: str) -> None:
     """Open a closed account again."""
-    user = await get_by_email(session, email=email)
+    user = await get_by_email(session, email=email, lock=True)
     user.active = True
 
 
 async def deactivate(session: AsyncSession, *, email: str) -> None:
     """Close an account without deleting it: nobody logs in to it, and whoever is logged in is out."""
-    user = await get_by_email(session, email=email)
+    user = await get_by_email(session, email=email, lock=True)
     user.active = False
-    await session.execute(delete(UserSession).where(UserSession.user_id == user.id))
+    await sessions.end_all(session, user_id=user.id)
 
 
 async def set_password(session: AsyncSession, *, email: str, password_hash: str) -> None:
     """Give an account another password and end its log-ins."""
-    user = await get_by_email(session, email=email)
+    user = await get_by_email(session, email=email, lock=True)
     user.password = password_hash
-    await session.execute(delete(UserSession).where(UserSession.user_id == user.id))
+    await sessions.end_all(session, user_id=user.id)

@@ -20,6 +20,7 @@ _ours = CryptContext(
     ["argon2"], argon2__type="ID", argon2__memory_cost=19 * 1024, argon2__time_cost=2, argon2__parallelism=1
 )
 _former = CryptContext(["bcrypt", "argon2", "pbkdf2_sha512", "pbkdf2_sha256", "sha512_crypt", "bcrypt_sha256"])
+LONGEST_FORMER = 256  # characters: some of the former schemes take seconds for thousands
 _threads = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="hashing")
 
 
@@ -56,11 +57,11 @@ def _hash(password: str) -> str:
 def _verify(password: str, stored: str | None, salt: str) -> str | None:
     if not is_usable(password):
         password, stored = "", None
-    current = _current(stored)
-    if _matches(_ours, unicodedata.normalize("NFC", password), current or _decoy()) and current:
-        return current
-    if salt or not (stored is None or current):
-        former = None if current else stored
+    ours = stored if stored and _ours.identify(stored) else None
+    if _matches(_ours, unicodedata.normalize("NFC", password), ours or _decoy()) and ours:
+        return ours if _is_current(ours) else _hash(password)
+    if salt:
+        former = None if _is_current(stored) else stored
         if (
             any(_matches(_former, secret, former or _former_decoy()) for secret in _former_secrets(password, salt))
             and former
@@ -69,12 +70,12 @@ def _verify(password: str, stored: str | None, salt: str) -> str | None:
     return None
 
 
-def _current(stored: str | None) -> str | None:
-    """Return the hash if it was made by us with the parameters of today."""
+def _is_current(stored: str | None) -> bool:
+    """Say whether the hash was made by us with the parameters of today."""
     try:
-        return stored if stored and _ours.identify(stored) and not _ours.needs_update(stored) else None
+        return stored is not None and _ours.identify(stored) is not None and not _ours.needs_update(stored)
     except ValueError:  # cut or garbled
-        return None
+        return False
 
 
 def _matches(context: CryptContext, secret: str, stored: str) -> bool:
@@ -88,11 +89,11 @@ def _matches(context: CryptContext, secret: str, stored: str) -> bool:
 
 def _former_secrets(password: str, salt: str) -> Iterator[str]:
     """Yield what may have been hashed: Flask-Security took an HMAC of it, unless told not to; later ones first NFKD."""
-    forms = list(dict.fromkeys(unicodedata.normalize(form, password) for form in ("NFKD", "NFC")) | {password: None})
-    if salt:
-        for form in forms:
-            yield base64.b64encode(hmac.digest(salt.encode(), form.encode(), "sha512")).decode()
-    yield from forms
+    forms = list(dict.fromkeys([unicodedata.normalize("NFKD", password), password]))
+    for form in forms:
+        yield base64.b64encode(hmac.digest(salt.encode(), form.encode(), "sha512")).decode()
+    for form in forms:
+        yield form[:LONGEST_FORMER]
 
 
 @cache

@@ -52,7 +52,7 @@ async def get_by_name(session: AsyncSession, *, name: str) -> Role:
 
 async def add_to_user(session: AsyncSession, *, email: str, role_name: str) -> None:
     """Give a user a role; one that they have stays. Raises UnknownUser, UnknownRole."""
-    user = await accounts.get_by_email(session, email=email)
+    user = await accounts.get_by_email(session, email=email, lock=True)
     role = await get_by_name(session, name=role_name)
     if role not in user.roles:
         user.roles.append(role)
@@ -60,7 +60,7 @@ async def add_to_user(session: AsyncSession, *, email: str, role_name: str) -> N
 
 async def remove_from_user(session: AsyncSession, *, email: str, role_name: str) -> None:
     """Take a role from a user, if they have it. Raises UnknownUser, UnknownRole."""
-    user = await accounts.get_by_email(session, email=email)
+    user = await accounts.get_by_email(session, email=email, lock=True)
     role = await get_by_name(session, name=role_name)
     if role in user.roles:
         user.roles.remove(role)

@@ -13,9 +13,19 @@ ALEMBIC_INI = Path(__file__).resolve().parents[3] / "alembic.ini"
 
 
 @cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(Config(ALEMBIC_INI))
+
+
+@cache
 def head_revision() -> str | None:
     """Return the newest revision in alembic/versions."""
-    return ScriptDirectory.from_config(Config(ALEMBIC_INI)).get_current_head()
+    return _scripts().get_current_head()
+
+
+def is_known(revision: str) -> bool:
+    """Say whether the code has a revision."""
+    return revision in {script.revision for script in _scripts().walk_revisions()}
 
 
 async def current_revision(session: AsyncSession) -> str | None:
