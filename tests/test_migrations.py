@@ -201,3 +201,9 @@ def test_what_stops_a_migration_is_said_in_a_line(
     assert stopped.returncode != 0
     assert "FAILED: " in stopped.stdout + stopped.stderr
     assert "Traceback" not in stopped.stderr
+
+
+def test_the_embedded_database_is_its_owners_alone(tmp_path: Path) -> None:
+    migrate("sqlite:///app.db", instance=tmp_path).check_returncode()
+
+    assert (tmp_path / "app.db").stat().st_mode & 0o777 == 0o600
