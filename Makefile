@@ -14,8 +14,8 @@ run: $(VENV)/runs ## Serve the site at http://127.0.0.1:5000
 shell: $(VENV)/runs ## Open a Python shell inside the app
 	@$(BIN)/quart --app run shell
 
-test: $(VENV)/develops ## Run every test and measure what they cover
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+test: $(VENV)/develops ## Run every test and measure what they cover, or only ARGS
+	@$(BIN)/python -m pytest $(or $(ARGS),--cov --cov-report=term)
 
 lint: $(VENV)/develops ## Check style and types
 	@$(BIN)/ruff check
