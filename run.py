@@ -5,43 +5,40 @@ import asyncio
 import sys
 
 from alembic.util import CommandError
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
-from hypercorn.run import run as serve_in_processes
+from hypercorn.run import run as serve_and_reload
 
+from app import events
 from app.app_factory import create_app
 from app.config import ConfigError, check_bind
 from app.database_url import database_url
 from app.models import db
 from app.preflight import NotReady, SchemaNotAtHead, check_ready
+from app.server import hypercorn_config, serve_app
 from app.services import schema
 
 try:
     app = create_app()
 except ConfigError as error:
     sys.exit(f"Cannot start: {error}")
+app.before_serving(lambda: events.set_up(app.config["LOG_FORMAT"]))  # also under another server
 
 
 def main() -> int:
     """Serve the app until a signal ends it, and return the exit code."""
     options = parse_options()
-    config = Config()
-    config.application_path = "run:app"
-    config.bind = [options.bind]
-    config.use_reloader = options.reload
-    config.include_server_header = False
+    events.set_up(app.config["LOG_FORMAT"])
     try:
         check_bind(options.bind)
         prepare_database(upgrade=options.upgrade)
-        if options.workers > 1 or options.reload:
-            config.workers = options.workers
-            return serve_in_processes(config)
-        asyncio.run(serve(app, config))
+        if options.reload:
+            config = hypercorn_config(options.bind)
+            config.application_path, config.use_reloader = "run:app", True
+            return serve_and_reload(config)
+        return serve_app(app, bind=options.bind, workers=options.workers)
     except (NotReady, ValueError, CommandError) as error:
         sys.exit(f"Cannot start: {error}")
     except OSError as error:
         sys.exit(f"Cannot listen on {options.bind}: {error.strerror}")
-    return 0
 
 
 def prepare_database(*, upgrade: bool) -> None:

@@ -1,5 +1,6 @@
 """What the tests run on: a real app on a database that Alembic built, once on SQLite and once on MariaDB."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -14,9 +15,13 @@ from quart import Quart
 from quart.typing import TestClientProtocol
 
 from app.app_factory import create_app
+from app.config import DEFAULTS
+from app.events import TextLine
 from mariadb_server import MariaDB
 
 ROOT = Path(__file__).parents[1]
+MANY = "1000000 per minute"
+UNTHROTTLED = {key: MANY for key in DEFAULTS if key.startswith("THROTTLE_")}
 SECRET_KEY = "the-key-of-the-tests-is-long-enough-to-be-a-key"
 
 pytest_plugins = ["skips"]
@@ -68,7 +73,17 @@ def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
-    return {"SQLALCHEMY_DATABASE_URI": database_uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
+    """Settings under which people may do much: what throttling does has tests of its own."""
+    needed = {"SQLALCHEMY_DATABASE_URI": database_uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
+    return needed | UNTHROTTLED
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Return what is logged, in the lines that a person sees."""
+    caplog.handler.setFormatter(TextLine())
+    caplog.set_level(logging.INFO)
+    return caplog
 
 
 @asynccontextmanager

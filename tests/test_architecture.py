@@ -17,14 +17,16 @@ SETTINGS = {"base_url", "config", "database_url", "default_config", "secret_key"
 LAYERS = {
     "models": set[str](),
     "forms": {"models"},
-    "services": {"models"},
-    "middleware": {"models", "services", "base_url"},
+    "services": {"models", "events", "rate"},
+    "middleware": {"models", "services", "base_url", "events", "rate"},
+    "sweeper": {"models", "services", "events"},
     "views": {"models", "services", "forms", "middleware"},
+    "server": {"events"},
     "preflight": {"models", "services", "database_url"},
     "cli": {"models", "services", "config", "database_url", "preflight"},
-    "config": SETTINGS,
+    "config": {"events", "rate", *SETTINGS},
     "database_url": {"base_url"},
-    "app_factory": {"models", "services", "middleware", "views", "cli", *SETTINGS},
+    "app_factory": {"models", "services", "middleware", "views", "cli", "events", "sweeper", *SETTINGS},
 }
 
 

@@ -359,23 +359,27 @@ async def cookies_set_at_log_in(settings: dict[str, Any], host: str) -> list[str
         form = {"email": EMAIL, "password": PASSWORD}
         answer = await app.test_client().post("/login", form=form, headers={"host": host})
     assert answer.status_code == 303
-    return answer.headers.getlist("Set-Cookie")
+    cookies = answer.headers.getlist("Set-Cookie")
+    assert len(cookies) == 2
+    return cookies
 
 
 async def test_an_https_site_sets_secure_cookies_bound_to_its_host(settings: dict[str, Any]) -> None:
-    (cookie,) = await cookies_set_at_log_in(settings | PUBLIC, "www.example.com")
+    cookies = await cookies_set_at_log_in(settings | PUBLIC, "www.example.com")
 
-    assert cookie.startswith("__Host-auth=")
-    assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
-    assert "domain" not in cookie.lower()
+    assert [cookie.split("=")[0] for cookie in cookies] == ["__Host-auth", "__Host-device"]
+    for cookie in cookies:
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
+        assert "domain" not in cookie.lower()
 
 
 async def test_an_http_site_sets_plain_cookies(settings: dict[str, Any]) -> None:
-    (cookie,) = await cookies_set_at_log_in(settings, "localhost")
+    cookies = await cookies_set_at_log_in(settings, "localhost")
 
-    assert cookie.startswith("auth=")
-    assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
-    assert "Secure" not in cookie
+    assert [cookie.split("=")[0] for cookie in cookies] == ["auth", "device"]
+    for cookie in cookies:
+        assert {"HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
+        assert "Secure" not in cookie
 
 
 async def test_the_cookie_of_messages_is_as_safe(settings: dict[str, Any]) -> None:

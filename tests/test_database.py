@@ -17,7 +17,7 @@ from app.app_factory import create_app
 from app.models import User, db
 from app.models.core import DatabaseUnavailable
 from app.services import accounts, passwords
-from conftest import SECRET_KEY, migrate, serving
+from conftest import SECRET_KEY, UNTHROTTLED, migrate, serving
 from mariadb_server import MariaDB
 from people import EMAIL, change_password, count, create_user, log_in, register
 
@@ -284,7 +284,8 @@ async def statuses(client: TestClientProtocol) -> dict[str, int]:
 @pytest.fixture
 def sqlite_settings(sqlite_template: Path, tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "app.db").write_bytes(sqlite_template.read_bytes())
-    return {"SQLALCHEMY_DATABASE_URI": "sqlite:///app.db", "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
+    needed = {"SQLALCHEMY_DATABASE_URI": "sqlite:///app.db", "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
+    return needed | UNTHROTTLED
 
 
 async def test_a_full_disk_is_503_with_the_reason_in_the_log(

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import User, UserRole, db
 from app.services import schema
-from conftest import ROOT, SECRET_KEY, migrate, serving
+from conftest import ROOT, SECRET_KEY, UNTHROTTLED, migrate, serving
 from mariadb_server import MariaDB
 from people import log_in
 
@@ -100,9 +100,9 @@ def test_a_generated_table_comes_and_goes(empty_uri: str, tmp_path: Path) -> Non
     root = tmp_path / "root"
     shutil.copytree(ROOT / "alembic", root / "alembic")
     shutil.copy(ROOT / "alembic.ini", root)
-    (root / "alembic/versions/b3d92c61f8e0_user_session.py").unlink()
+    (root / "alembic/versions/e5d1a7c40b36_throttle.py").unlink()
 
-    for command in ("upgrade head", "revision --autogenerate -m Sessions", "upgrade head", "check", "downgrade -1"):
+    for command in ("upgrade head", "revision --autogenerate -m Throttle", "upgrade head", "check", "downgrade -1"):
         done = migrate(empty_uri, *command.split(), instance=tmp_path, root=root)
         assert done.returncode == 0, done.stderr
 
@@ -132,8 +132,8 @@ def passwords(server: MariaDB) -> tuple[tuple[str], ...]:
 
 
 def settings(uri: str, instance: Path) -> dict[str, Any]:
-    salt = {"SECURITY_PASSWORD_SALT": VECTORS["salt"]}
-    return {"SQLALCHEMY_DATABASE_URI": uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(instance)} | salt
+    needed = {"SQLALCHEMY_DATABASE_URI": uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(instance)}
+    return needed | {"SECURITY_PASSWORD_SALT": VECTORS["salt"]} | UNTHROTTLED
 
 
 async def test_what_the_original_knew_is_kept(mariadb: MariaDB, original: str, tmp_path: Path) -> None:

@@ -121,10 +121,11 @@ def address_of(listening: socket.socket) -> str:
     return f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-def test_it_says_where_it_listens_and_nothing_else(site: Server) -> None:
-    (line,) = site.log.read_text().splitlines()
+def test_it_says_that_it_started_and_where_it_listens(site: Server) -> None:
+    started, running_on = site.log.read_text().splitlines()[:2]
 
-    assert f"Running on http://{site.address} " in line
+    assert f" started pid={site.process.pid}" in started
+    assert f"Running on http://{site.address} " in running_on
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_the_command_line_has_the_last_word_on_the_address(instance: Path) -> No
 def test_two_workers_listen_side_by_side(instance: Path, options: list[str], setting: str) -> None:
     with running(instance, *options, workers=2, WORKERS=setting) as server:
         assert server.get("/").status_code == 200
-        assert len(set(re.findall(r"\[(\d+)\] \[INFO\] Running", server.log.read_text()))) == 2
+        assert len(set(re.findall(r" started pid=(\d+)", server.log.read_text()))) == 2
         assert server.end() == 0
 
 
@@ -215,7 +216,8 @@ def test_a_signal_ends_it_well(instance: Path, options: list[str], number: signa
         assert server.get("/").status_code == 200
         said = server.log.read_text()
         assert server.end(number) == 0
-        assert server.log.read_text() == said
+        since = server.log.read_text().removeprefix(said).splitlines()
+        assert [line.split()[2] for line in since] == ["stopped"] * workers
         with pytest.raises(httpx.ConnectError):
             server.get("/")
 

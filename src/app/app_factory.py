@@ -1,18 +1,21 @@
 """The app, put together."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from hypercorn.middleware import ProxyFixMiddleware
 from quart import Quart
 
-from app import cli, config
+from app import cli, config, events, sweeper
 from app.base_url import BaseUrl
 from app.database_url import database_url
-from app.middleware import asgi, authentication, errors, headers, static_files
+from app.middleware import asgi, authentication, devices, errors, headers, request_log, static_files, throttling
 from app.middleware.body_guard import BodyGuard
 from app.middleware.forgery import ForgeryGuard
+from app.middleware.headers import SecurityHeaders
 from app.middleware.hosts import HostGuard
+from app.middleware.request_log import RequestLog
 from app.middleware.targets import TargetGuard
 from app.models import db
 from app.services import passwords
@@ -47,6 +50,9 @@ def add_extensions(app: Quart) -> None:
     except TypeError as error:
         raise config.ConfigError(f"SQLALCHEMY_ENGINE_OPTIONS: {error}") from error
     app.before_serving(lambda: passwords.prepare(salt=settings["SECURITY_PASSWORD_SALT"]))
+    sweeper.init_app(app)
+    app.before_serving(lambda: events.record("started", pid=os.getpid()))
+    app.after_serving(lambda: events.record("stopped", pid=os.getpid(), pool=db.engine.pool.status()))
 
 
 def add_middleware(app: Quart) -> None:
@@ -57,15 +63,20 @@ def add_middleware(app: Quart) -> None:
     wall = TargetGuard(wall, base_url)
     wall = ForgeryGuard(wall, base_url)
     wall = HostGuard(wall, base_url, trusted=app.config["TRUSTED_HOSTS"])
+    wall = RequestLog(wall)
+    wall = SecurityHeaders(wall, base_url)
     if hops := app.config["TRUSTED_PROXIES"]:
         wall = ProxyFixMiddleware(wall, trusted_hops=hops)
     app.asgi_app = wall  # type: ignore[method-assign] # the documented place for ASGI middleware
 
+    request_log.init_app(app)
     asgi.init_app(app)
+    devices.init_app(app)
     authentication.init_app(app)
     headers.init_app(app)
     static_files.init_app(app)
     errors.init_app(app)
+    throttling.init_app(app)
 
 
 def add_blueprints(app: Quart) -> None:

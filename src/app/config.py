@@ -12,6 +12,8 @@ from quart import Quart
 from app import default_config
 from app.base_url import Authority, BaseUrl
 from app.database_url import database_url
+from app.events import FORMATS
+from app.rate import Rate
 from app.secret_key import check_secret_key, kept_secret_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,11 +101,15 @@ READERS: dict[type, Callable[[Any], Any]] = {
 
 def _check_ranges(config: Mapping[str, Any]) -> None:
     check_bind(config["BIND"])
+    if config["LOG_FORMAT"] not in FORMATS:
+        raise ValueError(f"LOG_FORMAT is {config['LOG_FORMAT']!r}; it is one of {', '.join(FORMATS)}")
     for host in config["TRUSTED_HOSTS"]:
         Authority.parse(host, name="TRUSTED_HOSTS")
     for key, (least, most) in RANGES.items():
         if not least <= config[key] <= most:
             raise ValueError(f"{key} lies between {least} and {most}")
+    for key in filter(lambda key: key.startswith("THROTTLE_"), DEFAULTS):
+        Rate.parse(config[key], name=key)
 
 
 def check_bind(bind: str) -> None:
@@ -125,7 +131,7 @@ def _derive(config: MutableMapping[str, Any], instance: Path) -> None:
     for key in config["SECRET_KEY_FALLBACKS"]:
         check_secret_key("SECRET_KEY_FALLBACKS", key)
 
-    prefix = "__Host-" if base_url.is_secure else ""
+    config["COOKIE_PREFIX"] = prefix = "__Host-" if base_url.is_secure else ""
     config["SESSION_COOKIE_NAME"] = f"{prefix}session"
     config["QUART_AUTH_COOKIE_NAME"] = f"{prefix}auth"
     config["SESSION_COOKIE_SECURE"] = config["QUART_AUTH_COOKIE_SECURE"] = base_url.is_secure

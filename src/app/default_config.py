@@ -14,6 +14,7 @@ INSTANCE_PATH = ""
 BIND = "127.0.0.1:5000"  # where run.py listens
 WORKERS = 1  # processes; one per core in production
 DEBUG = False  # tracebacks in the browser: never in public
+LOG_FORMAT = "text"  # one line for each event on standard error: text, or json
 
 # The site
 BASE_URL = "http://localhost:5000"  # the public address; https switches on Secure cookies with __Host- names
@@ -39,6 +40,12 @@ SECURITY_REGISTERABLE = True  # /register
 SECURITY_CHANGEABLE = True  # /change
 SECURITY_PASSWORD_LENGTH_MIN = 8
 SECURITY_PASSWORD_SALT = ""  # only to verify the password hashes that a Flask-Security installation made
+
+# How often something may be tried, counted in the database for all processes together. After that: 429
+THROTTLE_WRONG_PASSWORDS_PER_ACCOUNT = "5 per 5 minutes"
+THROTTLE_WRONG_PASSWORDS_PER_ADDRESS = "10 per minute"  # an address is one of IPv4, or a /64 of IPv6
+THROTTLE_LOG_INS_PER_ADDRESS = "30 per minute"
+THROTTLE_SIGN_UPS_PER_ADDRESS = "20 per minute"
 
 # How long a log-in lasts: without a request, and at the longest
 SESSION_IDLE = timedelta(days=1)

@@ -5,12 +5,13 @@ hands the app a harmless request in place of the one that came, with the status 
 """
 
 from collections.abc import Awaitable, Callable
+from logging import WARNING
 from typing import Any, cast
 
-from quart import Quart, abort, current_app, request
+from quart import Quart, abort, request
 
+from app import events
 from app.base_url import BaseUrl
-from app.middleware.request_id import request_id
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -40,6 +41,7 @@ class Guard:
     async def refuse(self, scope: Scope, receive: Receive, send: Send, status: int, *, why: str) -> None:
         """Answer with our error page. Of what was sent only that remains which decides between HTML and JSON."""
         if scope["type"] == "websocket":
+            events.record("refused", level=WARNING, status=status, why=why)
             await send({"type": "websocket.close", "code": 1008})
             return
         harmless = [(b"host", self.base_url.netloc.encode())]
@@ -73,7 +75,7 @@ async def answer_refusals() -> None:
     scope = cast(Scope, request.scope)
     if REFUSAL in scope:
         status, why = scope[REFUSAL]
-        current_app.logger.warning("request %s: refused with %s: %s", request_id(), status, why)
+        events.record("refused", level=WARNING, status=status, why=why)
         abort(status)
 
 

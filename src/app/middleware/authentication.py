@@ -4,7 +4,7 @@
 that needs a log-in, or any template. Delete the row, and that browser is out at its next request.
 """
 
-import ipaddress
+from logging import WARNING
 from typing import cast
 
 import quart_auth
@@ -12,6 +12,8 @@ from itsdangerous import BadData
 from quart import Quart, current_app, has_websocket_context, request, websocket
 from quart_auth import Action, AuthUser, QuartAuth, Unauthorized
 
+from app import events
+from app.middleware.client_address import ip_address
 from app.models import User, UserSession, db
 from app.models.core import DatabaseUnavailable
 from app.services import sessions
@@ -109,6 +111,7 @@ async def end_log_in() -> None:
     """End the log-in of this browser, here and in the database."""
     if (secret := visitor().auth_id) is not None:
         await db.write(sessions.end, secret=secret)
+        events.record("logged_out")
     quart_auth.logout_user()
 
 
@@ -116,14 +119,6 @@ def new_log_in(*, remember: bool) -> NewLogIn:
     """Describe the log-in that this request may start."""
     user_agent, former_secret = request.user_agent.string, visitor().auth_id
     return NewLogIn(ip_address(), user_agent, lifetime(remember=remember), remember, former_secret)
-
-
-def ip_address() -> str:
-    """Return where the request comes from; empty when that is no address, as behind a proxy that passes anything on."""
-    try:
-        return str(ipaddress.ip_address(request.remote_addr or ""))
-    except ValueError:
-        return ""
 
 
 def lifetime(*, remember: bool) -> Lifetime:
@@ -135,7 +130,7 @@ async def _touch(log_in: UserSession) -> None:
     try:
         await db.write(sessions.touch, log_in, lifetime=lifetime(remember=log_in.remember))
     except DatabaseUnavailable as error:  # a page can be read also when nothing can be written
-        current_app.logger.warning("log-in %s could not be touched: %s", log_in.id, error)
+        events.record("database_unavailable", level=WARNING, why=str(error), untouched=log_in.id)
 
 
 async def require_log_in() -> None:

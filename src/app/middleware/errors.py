@@ -1,5 +1,7 @@
 """Every error as a page of ours, or as JSON: what happened, what to do next, a request id, nothing of the inside."""
 
+from logging import ERROR
+
 from quart import (
     Quart,
     Response,
@@ -16,9 +18,10 @@ from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnava
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from app import events
 from app.middleware.authentication import visitor
-from app.middleware.request_id import request_id
 from app.models.core import DatabaseUnavailable
+from app.services.hashing import Overloaded
 
 # What happened, and what to do next.
 WORDS = {
@@ -49,7 +52,7 @@ async def show_error(error: HTTPException) -> Response:
         response = Response("")
     elif wants_json():
         code = error.name.lower().replace(" ", "_")
-        response = jsonify(error={"code": code, "message": f"{message}. {advice}"}, request_id=request_id())
+        response = jsonify(error={"code": code, "message": f"{message}. {advice}"}, request_id=events.request_id.get())
     else:
         response = Response(await page_of(status, message, advice), content_type="text/html; charset=utf-8")
     response.status_code = status
@@ -64,9 +67,8 @@ async def page_of(status: int, message: str, advice: str) -> str:
         await visitor().load()
     except DatabaseUnavailable as error:
         log_unavailable(error)
-    return await render_template(
-        "errors/error.html", status=status, message=message, advice=advice, request_id=request_id()
-    )
+    words = {"status": status, "message": message, "advice": advice}
+    return await render_template("errors/error.html", **words, request_id=events.request_id.get())
 
 
 async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
@@ -88,14 +90,20 @@ async def show_unavailable(error: DatabaseUnavailable) -> Response:
 
 async def show_crash(error: Exception) -> Response:
     """Answer 500, and keep the traceback in the log, under the number that the page shows."""
-    current_app.logger.error("request %s crashed", request_id(), exc_info=error)
-    if current_app.debug:
+    events.record("crashed", level=ERROR, error=error)
+    if current_app.config["DEBUG"]:
         raise error
     return await show_error(InternalServerError())
 
 
+async def show_overload(error: Overloaded) -> Response:
+    """Answer 503 at once, rather than late."""
+    events.record("overloaded", level=ERROR, why=str(error))
+    return await show_error(ServiceUnavailable(retry_after=error.retry_after))
+
+
 def log_unavailable(error: DatabaseUnavailable) -> None:
-    current_app.logger.error("request %s: database unavailable: %s", request_id(), error)
+    events.record("database_unavailable", level=ERROR, why=str(error))
 
 
 def wants_json() -> bool:
@@ -110,4 +118,5 @@ def init_app(app: Quart) -> None:
     app.register_error_handler(HTTPException, show_error)
     app.register_error_handler(Unauthorized, show_login)
     app.register_error_handler(DatabaseUnavailable, show_unavailable)
+    app.register_error_handler(Overloaded, show_overload)
     app.register_error_handler(Exception, show_crash)

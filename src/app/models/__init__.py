@@ -2,7 +2,8 @@
 
 from app.models.core import Base, db
 from app.models.role import Role
+from app.models.throttle import Throttle
 from app.models.user import User, UserRole
 from app.models.user_session import UserSession
 
-__all__ = ["Base", "Role", "User", "UserRole", "UserSession", "db"]
+__all__ = ["Base", "Role", "Throttle", "User", "UserRole", "UserSession", "db"]

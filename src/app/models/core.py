@@ -49,6 +49,10 @@ class DatabaseUnavailable(Exception):
         self.retry_after = 5  # seconds
 
 
+class LostRace(Exception):
+    """A verb found that another one was quicker. `db.write` runs it again, and it finds what the other one wrote."""
+
+
 @dataclass
 class _Work:
     """The one session of a request, and the lock that keeps its units in line."""
@@ -94,14 +98,14 @@ class Database:
                 for attempt in range(1, tries):
                     try:
                         return await _transact(work.session, unit, writes=writes)
-                    except exc.DBAPIError as error:
+                    except (LostRace, exc.DBAPIError) as error:
                         if not _lost_a_race(error):
                             raise
                         await asyncio.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 # no secret
                 return await _transact(work.session, unit, writes=writes)
         except OUR_FAULT:
             raise
-        except TROUBLE as error:
+        except (*TROUBLE, LostRace) as error:
             raise DatabaseUnavailable(f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
 
     def _work_of_this_request(self) -> _Work:
@@ -124,7 +128,9 @@ async def _transact(session: AsyncSession, unit: Callable[[AsyncSession], Awaita
         session.expunge_all()
 
 
-def _lost_a_race(error: exc.DBAPIError) -> bool:
+def _lost_a_race(error: LostRace | exc.DBAPIError) -> bool:
+    if isinstance(error, LostRace):
+        return True
     if isinstance(error.orig, Exception) and error.orig.args and error.orig.args[0] in MYSQL_LOST_RACES:
         return True
     return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_LOST_RACES

@@ -1,19 +1,18 @@
 """Hashes of passwords: argon2id for every new one; the older kinds of a Flask installation, only to verify.
 
-Hashing runs in threads, one per core, so that the event loop answers others meanwhile. A refusal costs the same hashing
-whether there is an account or not: the time tells a stranger nothing.
+The time tells a stranger nothing: where there is no account a decoy is verified, and a refusal comes only after a time
+in which the slowest of the older kinds would have been verified too.
 """
 
-import asyncio
 import base64
 import hmac
-import os
+import time
 import unicodedata
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from passlib.context import CryptContext
+
+from app.services import hashing
 
 # OWASP's first choice for argon2id: 19 MiB, two passes, one lane. Raise it here, and stored hashes follow at log-in.
 _ours = CryptContext(
@@ -21,7 +20,9 @@ _ours = CryptContext(
 )
 _former = CryptContext(["bcrypt", "argon2", "pbkdf2_sha512", "pbkdf2_sha256", "sha512_crypt", "bcrypt_sha256"])
 LONGEST_FORMER = 256  # characters: some of the former schemes take seconds for thousands
-_threads = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="hashing")
+# How much longer than the decoy's the verification of a hash may take: argon2id with passlib's parameters five times,
+# sha512_crypt, the slowest of the former, two and a half times.
+OURS_SLACK, FORMER_SLACK = 8, 4
 
 
 def is_usable(password: str) -> bool:
@@ -31,23 +32,32 @@ def is_usable(password: str) -> bool:
 
 async def hash_password(password: str) -> str:
     """Return the argon2id hash of a usable password."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, _hash, password)
+    hashed, _ = await hashing.queue.run(_hash, password)
+    return hashed
 
 
-async def verify_password(password: str, stored: str | None, *, salt: str) -> str | None:
+async def verify_password(password: str, stored: str | None, *, salt: str) -> tuple[str | None, float]:
     """Return the hash to keep from now on, the stored one or a stronger one; None when the password is wrong.
 
+    Returns also when the refusal of a wrong one is due, by time.monotonic(): not before.
     `stored` is None where there is no account or no password. `salt` is the SECURITY_PASSWORD_SALT of the
     Flask-Security installation that the accounts come from, or empty.
     """
-    return await asyncio.get_running_loop().run_in_executor(_threads, _verify, password, stored, salt)
+    kept, began = await hashing.queue.run(_verify, password, stored, salt)
+    return kept, began + refusal_seconds(password, salt=salt)
+
+
+def refusal_seconds(password: str, *, salt: str) -> float:
+    """Return how long a refusal takes, whatever hash is stored and whether any is."""
+    former = _former_decoy_seconds() * len(_former_secrets(password, salt)) if salt else 0
+    return OURS_SLACK * _decoy_seconds() + FORMER_SLACK * former
 
 
 def prepare(*, salt: str) -> None:
-    """Build the decoys, so that the first stranger does not wait longer than the next."""
-    _decoy()
+    """Build the decoys and see how long they take, so that the first stranger does not wait longer than the next."""
+    _decoy_seconds()
     if salt:
-        _former_decoy()
+        _former_decoy_seconds()
 
 
 def _hash(password: str) -> str:
@@ -87,13 +97,11 @@ def _matches(context: CryptContext, secret: str, stored: str) -> bool:
         return False
 
 
-def _former_secrets(password: str, salt: str) -> Iterator[str]:
-    """Yield what may have been hashed: Flask-Security took an HMAC of it, unless told not to; later ones first NFKD."""
+def _former_secrets(password: str, salt: str) -> list[str]:
+    """Return what was hashed: Flask-Security took an HMAC of it, unless told not to; later ones first NFKD."""
     forms = list(dict.fromkeys([unicodedata.normalize("NFKD", password), password]))
-    for form in forms:
-        yield base64.b64encode(hmac.digest(salt.encode(), form.encode(), "sha512")).decode()
-    for form in forms:
-        yield form[:LONGEST_FORMER]
+    salted = [base64.b64encode(hmac.digest(salt.encode(), form.encode(), "sha512")).decode() for form in forms]
+    return [*salted, *(form[:LONGEST_FORMER] for form in forms)]
 
 
 @cache
@@ -104,3 +112,22 @@ def _decoy() -> str:
 @cache
 def _former_decoy() -> str:
     return _former.hash("a password that nobody had")  # bcrypt, as the original
+
+
+@cache
+def _decoy_seconds() -> float:
+    return _seconds(_ours, _decoy())
+
+
+@cache
+def _former_decoy_seconds() -> float:
+    return _seconds(_former, _former_decoy())
+
+
+def _seconds(context: CryptContext, decoy: str) -> float:
+    """Measure a verification: the shorter of two, as the machine may have been busy with something else."""
+    began = [time.monotonic()]
+    for _ in range(2):
+        context.verify("a wrong password", decoy)
+        began.append(time.monotonic())
+    return min(began[1] - began[0], began[2] - began[1])

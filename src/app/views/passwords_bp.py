@@ -5,6 +5,7 @@ from quart.typing import ResponseReturnValue
 
 from app.forms.passwords import PasswordChangeForm
 from app.middleware.authentication import logged_in_user, new_log_in, start_log_in, visitor
+from app.middleware.throttling import password_limits
 from app.services.authentication import InvalidCredentials, change_password
 from app.services.password_policy import PasswordRefused, check_password
 from app.views.answers import ask_again
@@ -25,11 +26,11 @@ async def update() -> ResponseReturnValue:
         return await ask_again("passwords/edit.html", form)
 
     old, new, settings = form.password.data, form.new_password.data, current_app.config
-    remember = visitor().is_remembered
+    remember, salt = visitor().is_remembered, settings["SECURITY_PASSWORD_SALT"]
     try:
         check_password(new, email=user.email, length_min=settings["SECURITY_PASSWORD_LENGTH_MIN"])
-        log_in = new_log_in(remember=remember)
-        secret = await change_password(user, old, new, salt=settings["SECURITY_PASSWORD_SALT"], log_in=log_in)
+        log_in, limits = new_log_in(remember=remember), password_limits(user.id)
+        secret = await change_password(user, old, new, salt=salt, log_in=log_in, limits=limits)
     except PasswordRefused as refusal:
         return await ask_again("passwords/edit.html", form, new_password=str(refusal))
     except InvalidCredentials:

@@ -5,6 +5,8 @@ from quart.typing import ResponseReturnValue
 
 from app.forms.registrations import RegistrationForm
 from app.middleware.authentication import new_log_in, start_log_in, visitor
+from app.middleware.devices import remember_device
+from app.middleware.throttling import sign_up_limits
 from app.services.accounts import EmailTaken
 from app.services.authentication import sign_up
 from app.services.password_policy import PasswordRefused, check_password
@@ -31,12 +33,13 @@ async def create() -> ResponseReturnValue:
     email, password = form.email.data, form.password.data
     try:
         check_password(password, email=email, length_min=current_app.config["SECURITY_PASSWORD_LENGTH_MIN"])
-        secret = await sign_up(email, password, log_in=new_log_in(remember=False))
+        secret = await sign_up(email, password, log_in=new_log_in(remember=False), limits=sign_up_limits())
     except PasswordRefused as refusal:
         return await ask_again("registrations/new.html", form, password=str(refusal))
     except EmailTaken as refusal:
         return await ask_again("registrations/new.html", form, email=str(refusal))
 
     start_log_in(secret, remember=False)
+    remember_device(email)
     await flash("Welcome. Your account is open and you are logged in.")
     return redirect(safe_path(form.next.data), 303)

@@ -5,6 +5,8 @@ from quart.typing import ResponseReturnValue
 
 from app.forms.sessions import LoginForm
 from app.middleware.authentication import end_log_in, new_log_in, start_log_in, visitor
+from app.middleware.devices import remember_device
+from app.middleware.throttling import log_in_limits
 from app.services.authentication import InvalidCredentials, sign_in
 from app.views.answers import ask_again
 from app.views.redirects import safe_path
@@ -29,11 +31,13 @@ async def create() -> ResponseReturnValue:
     remember, salt = form.remember.data, current_app.config["SECURITY_PASSWORD_SALT"]
     try:
         log_in = new_log_in(remember=remember)
-        secret = await sign_in(form.email.data, form.password.data, salt=salt, log_in=log_in)
+        limits = log_in_limits(form.email.data)
+        secret = await sign_in(form.email.data, form.password.data, salt=salt, log_in=log_in, limits=limits)
     except InvalidCredentials as refusal:
         return await ask_again("sessions/new.html", form, password=str(refusal))
 
     start_log_in(secret, remember=remember)
+    remember_device(form.email.data)
     return redirect(safe_path(form.next.data), 303)
 
 

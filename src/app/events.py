@@ -1,0 +1,89 @@
+"""What happened, one line each: for a person at a terminal, or as JSON for a program (LOG_FORMAT).
+
+    events.record("log_in", user=17)
+
+A line says who by the id of a user, never by an address; it holds no password, token or cookie. What came from outside
+is escaped, so that nothing in it can look like a line of its own.
+"""
+
+import json
+import logging
+import re
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+FORMATS = ("text", "json")
+PLAIN = re.compile(r"[!#-<>-\[\]-~]+")  # no space, quote, equals sign or backslash, nothing outside ASCII
+EMAIL = re.compile(r"[^\s'\"<>(),;]+@[^\s'\"<>(),;]+")
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+logger = logging.getLogger("app")
+
+
+def record(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **facts: Any) -> None:
+    """Write an event down; `error` adds its traceback."""
+    logger.log(level, event, extra={"facts": facts}, exc_info=error)
+
+
+def set_up(log_format: str) -> None:
+    """Send every record of this process, the libraries' too, to standard error in one format."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLine() if log_format == "json" else TextLine())
+    handler.addFilter(lambda record: not logging.getLogger(record.name).handlers)  # it has said it itself
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # which tells of every look at the schema
+
+
+class Line(logging.Formatter):
+    """Collect what a line says. A record of a library becomes the event that is named like its logger."""
+
+    def facts(self, record: logging.LogRecord) -> dict[str, Any]:
+        facts: dict[str, Any] = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")}
+        facts["level"] = record.levelname.lower()
+        ours: dict[str, Any] | None = getattr(record, "facts", None)
+        if ours is None:
+            facts |= {"event": record.name, "message": without_addresses(record.getMessage())}
+        else:
+            facts["event"] = record.getMessage()
+        if number := request_id.get():
+            facts["request"] = number
+        return facts | (ours or {})
+
+    def traceback(self, record: logging.LogRecord) -> str:
+        return without_addresses(self.formatException(record.exc_info)) if record.exc_info else ""
+
+
+class JsonLine(Line):
+    def format(self, record: logging.LogRecord) -> str:
+        facts = self.facts(record)
+        if traceback := self.traceback(record):
+            facts["traceback"] = traceback
+        return escaped(json.dumps(facts, default=str))
+
+
+class TextLine(Line):
+    """A traceback follows its line, indented, so that no text in it begins a line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = self.facts(record)
+        head = [facts.pop("time"), f"{facts.pop('level'):7}", facts.pop("event")]
+        line = " ".join([*head, *(f"{name}={shown(value)}" for name, value in facts.items())])
+        return "\n".join([line, *(f"    | {escaped(text)}" for text in self.traceback(record).splitlines())])
+
+
+def shown(value: Any) -> str:
+    """Return a value as one word, or else in quotes, its unusual characters escaped."""
+    text = "-" if value is None else str(value)
+    return text if PLAIN.fullmatch(text) else escaped(json.dumps(text))
+
+
+def escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def without_addresses(text: str) -> str:
+    """Take out what may be an e-mail address: a database says which value it refused."""
+    return EMAIL.sub("…@…", text)

@@ -1,0 +1,58 @@
+"""The threads that hash, one for each core: the event loop answers others meanwhile.
+
+Who wants something hashed takes a place first. When those in front would take too long, there is none.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+THREADS = os.cpu_count() or 1
+LONGEST_WAIT = 3  # seconds
+
+
+class Overloaded(Exception):
+    """Too many passwords wait to be hashed."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} passwords wait to be hashed")
+        self.retry_after = LONGEST_WAIT + 2  # seconds
+
+
+class HashingQueue:
+    def __init__(self) -> None:
+        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hashing")
+        self.waiting = 0
+        self.seconds_each = 0.02  # a running mean of what was measured
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take a place. Raises Overloaded, at once, when the wait would be too long."""
+        if self.waiting * self.seconds_each / THREADS > LONGEST_WAIT:
+            raise Overloaded(self.waiting)
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
+        """Run a function in a thread. Returns what it returns, and when it began, by time.monotonic()."""
+
+        def timed() -> tuple[T, float]:
+            began = time.monotonic()
+            result = function(*args, **kwargs)
+            self.seconds_each += (time.monotonic() - began - self.seconds_each) / 8
+            return result, began
+
+        return await asyncio.get_running_loop().run_in_executor(self.threads, timed)
+
+
+queue = HashingQueue()

@@ -1,0 +1,38 @@
+"""Every process sweeps now and then, beside the requests."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from logging import ERROR
+
+from quart import Quart
+
+from app import events
+from app.models import db
+from app.services import sweeping
+
+MINUTES = 10
+
+
+async def sweep_now_and_then(app: Quart) -> None:
+    while True:
+        await asyncio.sleep(random.uniform(0.5, 1.5) * MINUTES * 60)  # noqa: S311 # so that workers do not meet
+        try:
+            async with app.app_context():
+                await sweep_all()
+        except Exception as error:  # noqa: BLE001 # whatever it is, the next time may go better
+            events.record("sweep_failed", level=ERROR, why=f"{type(error).__name__}: {error}")
+
+
+async def sweep_all() -> None:
+    """Sweep until nothing is left that has expired."""
+    while rows := await db.write(sweeping.sweep):
+        events.record("swept", rows=rows)
+
+
+def init_app(app: Quart) -> None:
+    @app.while_serving
+    async def sweep_while_serving() -> AsyncGenerator[None, None]:
+        sweeper = asyncio.create_task(sweep_now_and_then(app))
+        yield
+        sweeper.cancel()
