@@ -332,17 +332,6 @@ def test_a_prompted_password_is_refused_in_a_line(terminal: "pexpect.spawn[str]"
     assert terminal.exitstatus == 1
 
 
-def test_check_says_that_the_site_can_be_served(commands: Commands, settings: dict[str, Any]) -> None:
-    assert commands.succeed("check").startswith(f"ready: {settings['SQLALCHEMY_DATABASE_URI'].split(':')[0]}")
-
-
-@on_sqlite
-def test_check_names_a_setting_that_there_is_not(commands: Commands) -> None:
-    assert commands.refusal("check", SECURITY_REGISTRABLE="0", WORKER="2") == (
-        "Error: no such setting: QUART_SECURITY_REGISTRABLE, QUART_WORKER"
-    )
-
-
 @on_sqlite
 @pytest.mark.parametrize("words", [("check",), ("users", "list")], ids=" ".join)
 def test_a_wrong_setting_is_named(commands: Commands, words: tuple[str, ...]) -> None:

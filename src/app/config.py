@@ -125,6 +125,8 @@ def _derive(config: MutableMapping[str, Any], instance: Path) -> None:
     base_url = BaseUrl.parse(config["BASE_URL"])
     config["BASE_URL"] = str(base_url)
 
+    if config["DEBUG"] and not base_url.is_loopback:
+        raise ValueError("DEBUG shows tracebacks to visitors: it goes only with a loopback BASE_URL")
     if not config["SECRET_KEY"] and base_url.is_loopback:
         config["SECRET_KEY"] = kept_secret_key(instance)
     check_secret_key("SECRET_KEY", config["SECRET_KEY"])

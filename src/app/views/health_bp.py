@@ -3,6 +3,7 @@
 from quart import Blueprint
 from quart.typing import ResponseReturnValue
 
+from app.middleware.self_check import arrival
 from app.models import db
 from app.models.core import DatabaseUnavailable
 from app.services import schema
@@ -12,7 +13,8 @@ health_bp = Blueprint("health", __name__)
 
 @health_bp.get("/healthz")
 async def alive() -> ResponseReturnValue:
-    return {"status": "alive"}
+    arrived = arrival()
+    return {"status": "alive", "arrived": arrived} if arrived else {"status": "alive"}
 
 
 @health_bp.get("/readyz")

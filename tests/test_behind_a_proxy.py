@@ -1,0 +1,113 @@
+"""The site as it stands in public: HAProxy speaks https in front of it, and `check` asks it by that way."""
+
+import os
+import sqlite3
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from conftest import ROOT, SECRET_KEY
+from mariadb_server import free_port
+from people import EMAIL, PASSWORD
+from proxy_process import make_certificate, running_proxy
+from site_process import running_site
+
+SIGN_UP = {"email": EMAIL, "password": PASSWORD, "password_confirm": PASSWORD}
+
+
+@dataclass
+class PublicSite:
+    """Where visitors find it, whom they trust, and what it was started with."""
+
+    url: str
+    certificate: Path
+    settings: dict[str, str]
+
+    def visitor(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, verify=ssl.create_default_context(cafile=str(self.certificate)))
+
+    def check(self, **settings: str) -> "subprocess.CompletedProcess[str]":
+        """Run `quart --app run check` beside the running site."""
+        ours = self.settings | {"SSL_CERT_FILE": str(self.certificate)}
+        environment = os.environ | ours | {f"QUART_{key}": value for key, value in settings.items()}
+        command = [str(Path(sys.executable).with_name("quart")), "--app", "run", "check"]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("public")
+
+
+@pytest.fixture(scope="module")
+def site(folder: Path) -> Iterator[PublicSite]:
+    certificate, port = make_certificate(folder), free_port()
+    url = f"https://localhost:{port}"
+    settings = {"QUART_BASE_URL": url, "QUART_SECRET_KEY": SECRET_KEY, "QUART_TRUSTED_PROXIES": "1"}
+    with running_site(folder, **settings) as behind, running_proxy(folder, port=port, behind=behind.url):
+        yield PublicSite(url, certificate, settings | {"QUART_INSTANCE_PATH": str(folder)})
+
+
+def test_a_visitor_registers_and_the_cookies_are_bound_to_the_host(site: PublicSite) -> None:
+    with site.visitor() as visitor:
+        answer = visitor.post("/register", data=SIGN_UP, headers={"Origin": site.url})
+        page = visitor.get("/").text
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "Logged in as" in page
+    cookies = answer.headers.get_list("set-cookie")
+    assert len(cookies) == 3
+    assert all(cookie.startswith("__Host-") and "; Secure" in cookie for cookie in cookies)
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+def test_another_site_cannot_send_our_forms_through_the_proxy(site: PublicSite) -> None:
+    with site.visitor() as visitor:
+        for origin in ("https://evil.example", "http://localhost", "null"):
+            assert visitor.post("/login", data=SIGN_UP, headers={"Origin": origin}).status_code == 403
+
+
+def test_a_visitor_cannot_say_where_they_come_from(site: PublicSite, folder: Path) -> None:
+    lies = dict.fromkeys(("X-Forwarded-For", "X-Real-IP", "Forwarded"), "203.0.113.7")
+    with site.visitor() as visitor:
+        visitor.post("/register", data=SIGN_UP | {"email": "liar@example.com"}, headers=lies)
+
+    with closing(sqlite3.connect(folder / "app.db")) as connection:
+        assert {ip for (ip,) in connection.execute("SELECT ip FROM user_session")} == {"127.0.0.1"}
+
+
+def test_a_visitor_cannot_name_another_host(site: PublicSite) -> None:
+    with site.visitor() as visitor:
+        assert visitor.get("/", headers={"Host": "evil.example"}).status_code == 400
+        assert visitor.get("/", headers={"X-Forwarded-Host": "evil.example"}).status_code == 400
+
+
+def test_check_finds_nothing_but_the_loopback_address(site: PublicSite) -> None:
+    done = site.check()
+
+    assert done.returncode == 1  # no machine has a public name to test with
+    assert done.stderr.splitlines() == [f"Error: BASE_URL is {site.url}: set it to the address that people type"]
+
+
+@pytest.mark.parametrize(
+    ("hops", "said"),
+    [("0", "all visitors are throttled as one"), ("2", "visitors may say where they come from")],
+)
+def test_check_sees_how_many_proxies_stand_in_front(site: PublicSite, hops: str, said: str) -> None:
+    assert f"TRUSTED_PROXIES is {hops}, but 1 stand in front: {said}" in site.check(TRUSTED_PROXIES=hops).stderr
+
+
+def test_check_sees_that_it_is_another_site(site: PublicSite) -> None:
+    assert "is another site, or one with another SECRET_KEY" in site.check(SECRET_KEY="x" * 40).stderr
+
+
+def test_nobody_else_learns_how_a_request_arrived(site: PublicSite) -> None:
+    with site.visitor() as visitor:
+        assert visitor.get("/healthz", headers={"X-Self-Check": "how did I arrive?"}).json() == {"status": "alive"}
