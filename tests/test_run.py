@@ -353,3 +353,22 @@ def test_a_broken_instance_file_stops_the_start(instance: Path, file: str, said:
 def pretend_to_be_at(instance: Path, revision: str) -> None:
     with closing(sqlite3.connect(instance / "app.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (
+            b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+            b"HTTP/1.1 200",
+        ),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"HTTP/1.1 400"),
+    ],
+    ids=["upgrade", "prior knowledge"],
+)
+def test_nobody_changes_to_http2_without_tls(site: Server, sent: bytes, answer: bytes) -> None:
+    host, port = site.address.split(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as connection:
+        connection.sendall(sent)
+
+        assert connection.recv(1000).startswith(answer)

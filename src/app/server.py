@@ -16,6 +16,7 @@ from typing import Any
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from hypercorn.protocol.h11 import H11Protocol
 from quart import Quart
 
 from app import events
@@ -40,8 +41,13 @@ def hypercorn_config(bind: str) -> Config:
     return config
 
 
+async def _stay_with_http1(_protocol: H11Protocol, _request: object) -> None:
+    """Let nobody change to HTTP/2 without TLS: through a proxy that lets it pass, what the proxy adds would be lost."""
+
+
 def serve_app(app: Quart, *, bind: str, workers: int) -> int:
     """Serve until a signal ends it, and return the exit code. Raises OSError when nobody can listen there."""
+    H11Protocol._check_protocol = _stay_with_http1  # type: ignore[assignment,method-assign] # noqa: SLF001 # no setting does
     (listening,) = hypercorn_config(bind).create_sockets().insecure_sockets
     fd = listening.detach()
     if workers > 1:

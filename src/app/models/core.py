@@ -92,6 +92,12 @@ class Database:
         await self.engine.dispose()
 
     async def _run(self, unit: Callable[[AsyncSession], Awaitable[T]], *, tries: int, writes: bool) -> T:
+        # A client that goes away cancels us in the middle. The unit goes on to its end, and leaves a clean connection.
+        task = asyncio.create_task(self._run_to_its_end(unit, tries=tries, writes=writes))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # maybe nobody is left to hear it
+        return await asyncio.shield(task)
+
+    async def _run_to_its_end(self, unit: Callable[[AsyncSession], Awaitable[T]], *, tries: int, writes: bool) -> T:
         work = self._work_of_this_request()
         try:
             async with asyncio.timeout(current_app.extensions["db_timeout"]), work.turn:
@@ -116,7 +122,9 @@ class Database:
 
     async def _close_session(self, _error: BaseException | None) -> None:
         if "db_work" in g:
-            await g.db_work.session.close()
+            work: _Work = g.db_work
+            async with work.turn:  # a unit whose caller has gone may still run
+                await work.session.close()
 
 
 async def _transact(session: AsyncSession, unit: Callable[[AsyncSession], Awaitable[T]], *, writes: bool) -> T:
