@@ -10,7 +10,19 @@ from quart import Quart
 from app import cli, config, events, sweeper
 from app.base_url import BaseUrl
 from app.database_url import database_url
-from app.middleware import asgi, authentication, devices, errors, headers, request_log, static_files, throttling
+from app.middleware import (
+    asgi,
+    authentication,
+    body_guard,
+    devices,
+    errors,
+    headers,
+    json_bodies,
+    request_log,
+    static_files,
+    targets,
+    throttling,
+)
 from app.middleware.body_guard import BodyGuard
 from app.middleware.forgery import ForgeryGuard
 from app.middleware.headers import SecurityHeaders
@@ -59,7 +71,7 @@ def add_middleware(app: Quart) -> None:
     """Add what every request passes: the guards, the outermost last, then the hooks in the order in which they run."""
     base_url = BaseUrl.parse(app.config["BASE_URL"])
     wall: Any = app.asgi_app
-    wall = BodyGuard(wall, base_url)
+    wall = BodyGuard(wall, base_url, site=app)
     wall = TargetGuard(wall, base_url)
     wall = ForgeryGuard(wall, base_url)
     wall = HostGuard(wall, base_url, trusted=app.config["TRUSTED_HOSTS"])
@@ -69,6 +81,9 @@ def add_middleware(app: Quart) -> None:
         wall = ProxyFixMiddleware(wall, trusted_hops=hops)
     app.asgi_app = wall  # type: ignore[method-assign] # the documented place for ASGI middleware
 
+    body_guard.init_app(app)
+    json_bodies.init_app(app)
+    targets.init_app(app)
     request_log.init_app(app)
     asgi.init_app(app)
     devices.init_app(app)

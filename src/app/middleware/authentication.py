@@ -110,8 +110,9 @@ def start_log_in(secret: str, *, remember: bool) -> None:
 async def end_log_in() -> None:
     """End the log-in of this browser, here and in the database."""
     if (secret := visitor().auth_id) is not None:
+        await visitor().load()
         await db.write(sessions.end, secret=secret)
-        events.record("logged_out")
+        events.record("logged_out", user=user.id if (user := visitor().user) else None)
     quart_auth.logout_user()
 
 

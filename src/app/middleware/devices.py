@@ -41,7 +41,7 @@ async def set_device_cookie(response: Response) -> Response:
 
 
 def _tokens() -> list[str]:
-    return request.cookies.get(_cookie_name(), "").split("~")[:ACCOUNTS]
+    return [token for token in request.cookies.get(_cookie_name(), "").split("~") if token][:ACCOUNTS]
 
 
 def _cookie_name() -> str:

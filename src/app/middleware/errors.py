@@ -37,9 +37,9 @@ WORDS = {
     413: ("That is too much", "What you sent is larger than we take. Send less."),
     414: ("That address is too long", "No page of ours has such an address. Start from the front page."),
     422: ("We could not use that", "Something in it was not right. Go back and check what you entered."),
-    429: ("Too many tries", "Wait a little, then try again."),
+    429: ("Too many tries", "Try again in {wait}."),
     500: ("Something went wrong", "It is our fault and has been written down. Try again later."),
-    503: ("We will be right back", "The site is busy or being looked after. Try again in a few seconds."),
+    503: ("We will be right back", "The site is busy or being looked after. Try again in {wait}."),
 }
 KEPT_HEADERS = ("Allow", "Retry-After", "Content-Range")
 
@@ -48,6 +48,7 @@ async def show_error(error: HTTPException) -> Response:
     """Answer with the page of a status, or with its JSON."""
     status = error.code or 500
     message, advice = WORDS.get(status, WORDS[500 if status >= 500 else 400])
+    advice = advice.format(wait=in_words(getattr(error, "retry_after", None)))
     if has_websocket_context():
         response = Response("")
     elif wants_json():
@@ -62,6 +63,14 @@ async def show_error(error: HTTPException) -> Response:
     return response
 
 
+def in_words(seconds: object) -> str:
+    """Say how long to wait, never too short."""
+    if not isinstance(seconds, int):
+        return "a little while"
+    number, unit = (seconds, "second") if seconds <= 60 else (-(-seconds // 60), "minute")
+    return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
 async def page_of(status: int, message: str, advice: str) -> str:
     try:
         await visitor().load()
@@ -73,6 +82,7 @@ async def page_of(status: int, message: str, advice: str) -> str:
 
 async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
     """Ask for the log-in, and remember where the person was going."""
+    events.record("log_in_needed")
     if has_websocket_context() or wants_json():
         return await show_error(error)
     here = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else request.path
@@ -91,7 +101,7 @@ async def show_unavailable(error: DatabaseUnavailable) -> Response:
 async def show_crash(error: Exception) -> Response:
     """Answer 500, and keep the traceback in the log, under the number that the page shows."""
     events.record("crashed", level=ERROR, error=error)
-    if current_app.config["DEBUG"]:
+    if current_app.extensions["debug"]:
         raise error
     return await show_error(InternalServerError())
 
@@ -115,6 +125,7 @@ def wants_json() -> bool:
 
 
 def init_app(app: Quart) -> None:
+    app.extensions["debug"] = app.config["DEBUG"]  # Quart's own commands write FLASK_DEBUG over the setting
     app.register_error_handler(HTTPException, show_error)
     app.register_error_handler(Unauthorized, show_login)
     app.register_error_handler(DatabaseUnavailable, show_unavailable)

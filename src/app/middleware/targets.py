@@ -1,6 +1,10 @@
 """Which requests we read at all: what no page of ours has would only be an error further in."""
 
 import re
+from typing import Any
+
+from quart import Quart
+from werkzeug.routing import IntegerConverter, Map
 
 from app.middleware.asgi import Guard, Receive, Scope, Send
 
@@ -8,6 +12,14 @@ PATH = re.compile(r"/[^\x00-\x1f\x7f\ud800-\udfff]*")
 METHOD = re.compile(r"[A-Z]{1,20}")
 MAX_PATH = 2000  # bytes
 MAX_NAME = 255  # bytes between two slashes: what a file system takes
+MAX_ID = 2**63 - 1  # what a database takes for a number
+
+
+class IdConverter(IntegerConverter):
+    """`<int:id>` in a route: a number that no row can have leads nowhere, instead of to an error of the database."""
+
+    def __init__(self, map: Map, *, max: int = MAX_ID, **options: Any) -> None:  # noqa: A002 # Werkzeug's words
+        super().__init__(map, max=max, **options)
 
 
 class TargetGuard(Guard):
@@ -29,3 +41,7 @@ def _is_read(scope: Scope) -> bool:
 
 def _is_too_long(path: bytes) -> bool:
     return len(path) > MAX_PATH or max(map(len, path.split(b"/"))) > MAX_NAME
+
+
+def init_app(app: Quart) -> None:
+    app.url_map.converters["int"] = IdConverter
