@@ -242,6 +242,20 @@ async def test_a_log_in_expires_when_idle_and_in_the_end(
     assert not await is_logged_in(client)
 
 
+async def test_a_visit_puts_the_expiry_off_by_the_idle_time_and_no_more(
+    app: Quart, client: TestClientProtocol, moved_clock: MovedClock
+) -> None:
+    await create_user(app)
+    await log_in(client)
+
+    moved_clock.forward(timedelta(hours=23))
+    assert await is_logged_in(client)
+    moved_clock.forward(timedelta(hours=23))
+    assert await is_logged_in(client)
+    moved_clock.forward(timedelta(hours=24))
+    assert not await is_logged_in(client)
+
+
 async def test_a_visit_is_written_down_at_most_once_a_minute(
     app: Quart, client: TestClientProtocol, moved_clock: MovedClock
 ) -> None:
