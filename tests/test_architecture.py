@@ -20,14 +20,15 @@ LAYERS = {
     "services": {"models", "events", "rate"},
     "middleware": {"models", "services", "base_url", "events", "rate"},
     "sweeper": {"models", "services", "events"},
-    "views": {"models", "services", "forms", "middleware"},
+    "lifespan": {"models", "services", "events", "sweeper"},
+    "views": {"models", "services", "forms", "middleware", "events"},
     "server": {"events"},
     "preflight": {"models", "services", "database_url"},
     "deployment": {"models", "middleware", "config", "base_url", "database_url"},
     "cli": {"models", "services", "config", "database_url", "preflight", "deployment"},
     "config": {"events", "rate", *SETTINGS},
     "database_url": {"base_url"},
-    "app_factory": {"models", "services", "middleware", "views", "cli", "events", "sweeper", *SETTINGS},
+    "app_factory": {"models", "services", "middleware", "views", "cli", "lifespan", *SETTINGS},
 }
 
 

@@ -1,16 +1,21 @@
 """A request that another site made a browser send changes nothing."""
 
 from collections.abc import AsyncIterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from quart import Quart
+from quart import Quart, websocket
+from quart.testing import WebsocketResponseError
+from quart.testing.connections import WebsocketDisconnectError
 from quart.typing import TestClientProtocol
 from werkzeug.datastructures import Headers
 
+from app.middleware import authentication
+from app.models import User, UserSession
 from conftest import serving
-from people import EMAIL, PASSWORD, create_user, is_logged_in, log_in
+from people import EMAIL, PASSWORD, count, create_user, is_logged_in, log_in
 
 HERE = "http://localhost"
 ELSEWHERE = [
@@ -143,17 +148,99 @@ async def test_a_program_is_refused_in_json(client: TestClientProtocol) -> None:
     assert (await answer.get_json())["error"]["code"] == "forbidden"
 
 
-async def test_a_websocket_that_another_site_opens_is_closed(app: Quart) -> None:
-    sent: list[dict[str, Any]] = []
+FORM = b"email=eve%40example.com&password=correct+horse+battery+staple&password_confirm=correct+horse+battery+staple"
+CONTENT_TYPES = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "application/json", "", "?"]
 
-    async def send(message: Any) -> None:
-        sent.append(message)
 
-    headers = [(b"host", b"localhost"), (b"origin", b"https://evil.example")]
-    scope: Any = {"type": "websocket", "scheme": "ws", "path": "/", "headers": headers}
-    await app(scope, None, send)  # type: ignore[arg-type] # nothing is to be received
+async def test_no_form_of_ours_listens_to_another_site_whatever_it_sends(ada: TestClientProtocol) -> None:
+    routes = {rule.rule: set(rule.methods or ()) - {"GET", "HEAD", "OPTIONS"} for rule in ada.app.url_map.iter_rules()}
+    unsafe = [(path, method) for path, methods in routes.items() for method in methods]
+    assert {path for path, _ in unsafe} == {"/register", "/login", "/logout", "/change"}
 
-    assert sent == [{"type": "websocket.close", "code": 1008}]
+    for path, method in unsafe:
+        for headers, content_type in product(ELSEWHERE, CONTENT_TYPES):
+            sent = {"Content-Type": content_type, "Accept": "application/json"} | headers
+            answer = await ada.open(path, method=method, headers=sent, data=FORM)  # type: ignore[call-arg]
+            assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (403, []), (path, sent)
+    assert await count(ada.app, User) == await count(ada.app, UserSession) == 1
+
+
+@pytest.mark.parametrize("content_type", CONTENT_TYPES)
+async def test_where_it_comes_from_decides_and_not_how_it_is_sent(
+    client: TestClientProtocol, content_type: str
+) -> None:
+    for headers in FROM_US:
+        answer = await client.post("/register", headers=headers | {"Content-Type": content_type}, data=b"")
+        assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://www.example.com"}, 303),
+        ({"Sec-Fetch-Site": "same-origin"}, 303),
+        ({}, 303),
+        ({"Origin": "https://www.example.com", "X-Forwarded-Proto": "http"}, 303),
+        ({"Origin": "http://www.example.com"}, 403),
+        ({"Origin": "http://10.0.0.5:5000"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}, 400),
+        ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example, www.example.com"}, 403),
+        ({"Origin": "https://www.example.com", "X-Forwarded-Host": "www.example.com, evil.example"}, 400),
+    ],
+)
+async def test_behind_a_proxy_the_public_host_counts(
+    settings: dict[str, Any], headers: dict[str, str], status: int
+) -> None:
+    forwarded = {"Host": "10.0.0.5:5000", "X-Forwarded-Host": "www.example.com", "X-Forwarded-Proto": "https"}
+    async with serving(settings | {"BASE_URL": "https://www.example.com", "TRUSTED_PROXIES": 1}) as app:
+        answer = await app.test_client().post("/logout", headers=forwarded | headers)
+
+    assert answer.status_code == status
+
+
+@pytest.fixture
+def sockets(app: Quart, monkeypatch: pytest.MonkeyPatch) -> Quart:
+    """Give the site a websocket for everybody and one for who is logged in."""
+
+    async def echo() -> None:
+        await websocket.send(await websocket.receive())
+
+    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", authentication.PUBLIC_ENDPOINTS | {"open"})
+    app._got_first_request = False  # a site that is served takes no more routes; these are made by a test
+    app.add_websocket("/open", "open", echo)
+    app.add_websocket("/closed", "closed", echo)
+    return app
+
+
+async def says(client: TestClientProtocol, path: str, headers: dict[str, str]) -> str | int:
+    """Say something to a websocket. Return what comes back, or the status or code of a refusal."""
+    try:
+        async with client.websocket(path, headers=headers) as connection:
+            await connection.send("hello")
+            return str(await connection.receive())
+    except WebsocketResponseError as refusal:
+        return refusal.response.status_code
+    except WebsocketDisconnectError as refusal:
+        return int(refusal.args[0])
+
+
+@pytest.mark.parametrize("headers", FROM_US, ids=str)
+async def test_a_websocket_of_our_own_pages_or_of_no_browser_is_open(sockets: Quart, headers: dict[str, str]) -> None:
+    assert await says(sockets.test_client(), "/open", headers) == "hello"
+
+
+async def test_a_websocket_of_another_site_or_host_is_refused(sockets: Quart, ada: TestClientProtocol) -> None:
+    for headers in (*ELSEWHERE, {"Host": "evil.example"}, {"Host": "localhost, x"}):
+        for path in ("/open", "/closed"):
+            assert await says(ada, path, headers) in (1008, 403, 400), headers
+
+
+async def test_a_websocket_for_people_with_an_account_asks_for_it(sockets: Quart, ada: TestClientProtocol) -> None:
+    assert await says(sockets.test_client(), "/closed", {"Origin": HERE}) == 401
+    assert await says(ada, "/closed", {"Origin": HERE}) == "hello"
+    await ada.post("/logout")
+    assert await says(ada, "/closed", {"Origin": HERE}) == 401
 
 
 async def test_pages_hold_no_token_that_could_expire(client: TestClientProtocol) -> None:

@@ -1,13 +1,12 @@
 """The app, put together."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from hypercorn.middleware import ProxyFixMiddleware
 from quart import Quart
 
-from app import cli, config, events, sweeper
+from app import cli, config, lifespan
 from app.base_url import BaseUrl
 from app.database_url import database_url
 from app.middleware import (
@@ -30,7 +29,6 @@ from app.middleware.hosts import HostGuard
 from app.middleware.request_log import RequestLog
 from app.middleware.targets import TargetGuard
 from app.models import db
-from app.services import passwords
 from app.views.health_bp import health_bp
 from app.views.main_api_bp import main_api_bp
 from app.views.main_pages_bp import main_pages_bp
@@ -61,10 +59,7 @@ def add_extensions(app: Quart) -> None:
         db.init_app(app, url=url, timeout=timeout, options=settings["SQLALCHEMY_ENGINE_OPTIONS"])
     except TypeError as error:
         raise config.ConfigError(f"SQLALCHEMY_ENGINE_OPTIONS: {error}") from error
-    app.before_serving(lambda: passwords.prepare(salt=settings["SECURITY_PASSWORD_SALT"]))
-    sweeper.init_app(app)
-    app.before_serving(lambda: events.record("started", pid=os.getpid()))
-    app.after_serving(lambda: events.record("stopped", pid=os.getpid(), pool=db.engine.pool.status()))
+    lifespan.init_app(app)
 
 
 def add_middleware(app: Quart) -> None:

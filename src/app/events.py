@@ -31,10 +31,16 @@ def set_up(log_format: str) -> None:
     """Send every record of this process, the libraries' too, to standard error in one format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLine() if log_format == "json" else TextLine())
-    handler.addFilter(lambda record: not logging.getLogger(record.name).handlers)  # it has said it itself
+    handler.addFilter(lambda record: not speaks_for_itself(logging.getLogger(record.name)))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    logger.handlers.clear()  # Quart's own, if somebody has asked for app.logger before
     logging.getLogger("alembic").setLevel(logging.WARNING)  # which tells of every look at the schema
+
+
+def speaks_for_itself(library: logging.Logger) -> bool:
+    """Say whether a library has its own way to say things, as Hypercorn has under its own command."""
+    return any(not isinstance(handler, logging.NullHandler) for handler in library.handlers)
 
 
 class Line(logging.Formatter):
@@ -50,7 +56,8 @@ class Line(logging.Formatter):
             facts["event"] = record.getMessage()
         if number := request_id.get():
             facts["request"] = number
-        return facts | (ours or {})
+        safe = {name: without_addresses(fact) if isinstance(fact, str) else fact for name, fact in (ours or {}).items()}
+        return facts | safe
 
     def traceback(self, record: logging.LogRecord) -> str:
         return without_addresses(self.formatException(record.exc_info)) if record.exc_info else ""

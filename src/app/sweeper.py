@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
 from logging import ERROR
 
 from quart import Quart
@@ -28,11 +27,3 @@ async def sweep_all() -> None:
     """Sweep until nothing is left that has expired."""
     while rows := await db.write(sweeping.sweep):
         events.record("swept", rows=rows)
-
-
-def init_app(app: Quart) -> None:
-    @app.while_serving
-    async def sweep_while_serving() -> AsyncGenerator[None, None]:
-        sweeper = asyncio.create_task(sweep_now_and_then(app))
-        yield
-        sweeper.cancel()

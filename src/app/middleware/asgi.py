@@ -42,7 +42,7 @@ class Guard:
         """Answer with our error page. Of what was sent only that remains which decides between HTML and JSON."""
         if scope["type"] == "websocket":
             events.record("refused", level=WARNING, status=status, why=why)
-            await send({"type": "websocket.close", "code": 1008})
+            await refuse_websocket(scope, send, status)
             return
         harmless = [(b"host", self.base_url.netloc.encode())]
         harmless += [(name, value) for name, value in scope["headers"] if name.lower() == b"accept"]
@@ -50,6 +50,15 @@ class Guard:
         refused["path"] = "/api/" if scope["path"].startswith("/api/") else "/"
         refused["method"] = "HEAD" if scope["method"] == "HEAD" else "GET"
         await self.app(refused, replay(b"", receive), send)
+
+
+async def refuse_websocket(scope: Scope, send: Send, status: int) -> None:
+    """Refuse the handshake with a status and headers, where the server can; else with its 403."""
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        await send({"type": "websocket.http.response.start", "status": status, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b""})
+    else:
+        await send({"type": "websocket.close", "code": 1008})
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

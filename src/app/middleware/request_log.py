@@ -5,6 +5,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from typing import cast
+from urllib.parse import unquote
 
 from quart import Quart, Response, request
 
@@ -67,15 +68,15 @@ def note(record: Record, message: Message) -> None:
 
 
 async def answer_500(send: Send) -> None:
-    headers = [(b"content-type", b"text/plain"), (b"cache-control", b"no-store")]
+    headers = [(b"content-type", b"text/plain"), (b"cache-control", b"no-store"), (b"vary", b"Cookie")]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
     await send({"type": "http.response.body", "body": b"Something went wrong.\n"})
 
 
 def shown_path(path: str) -> str:
     """Return a path that led nowhere, without what may be a secret or an address in it."""
-    parts = path[:200].split("/")
-    return "/".join("…" if len(part) > LONGEST or "@" in part else part for part in parts)
+    parts = ["…" if len(part) > LONGEST or "@" in unquote(part) else part for part in path.split("/")]
+    return "/".join(parts)[:200]
 
 
 async def note_who_and_what(response: Response) -> Response:

@@ -2,6 +2,7 @@
 
 from quart import Response, jsonify, render_template
 
+from app.events import request_id
 from app.forms.base import SiteForm
 from app.middleware.errors import wants_json
 
@@ -12,5 +13,7 @@ async def ask_again(template: str, form: SiteForm, **refusals: str) -> tuple[Res
     if wants_json():
         fields = {field.name: str(field.errors[0]) for field in form if field.errors}
         message = " ".join(fields.values())
-        return jsonify(error={"code": "unprocessable_entity", "message": message, "fields": fields}), 422
+        return jsonify(
+            error={"code": "unprocessable_entity", "message": message, "fields": fields}, request_id=request_id.get()
+        ), 422
     return await render_template(template, form=form), 422

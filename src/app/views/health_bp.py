@@ -3,6 +3,7 @@
 from quart import Blueprint
 from quart.typing import ResponseReturnValue
 
+from app.middleware.errors import log_unavailable
 from app.middleware.self_check import arrival
 from app.models import db
 from app.models.core import DatabaseUnavailable
@@ -22,6 +23,7 @@ async def ready() -> ResponseReturnValue:
     try:
         if await db.read(schema.current_revision) == schema.head_revision():
             return {"status": "ready"}
-    except DatabaseUnavailable:
+    except DatabaseUnavailable as error:
+        log_unavailable(error)
         return {"status": "database unavailable"}, 503
     return {"status": "schema is not at head"}, 503

@@ -1,0 +1,26 @@
+"""What a process does as it begins to serve, beside the requests, and as it ends."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+
+from quart import Quart
+
+from app import events
+from app.models import db
+from app.services import passwords
+from app.sweeper import sweep_now_and_then
+
+
+def init_app(app: Quart) -> None:
+    """After the database: what is registered last runs last, and `stopped` tells what is left of its pool."""
+    app.before_serving(lambda: passwords.prepare(salt=app.config["SECURITY_PASSWORD_SALT"]))
+
+    @app.while_serving
+    async def sweep_while_serving() -> AsyncGenerator[None, None]:
+        events.record("started", pid=os.getpid())
+        sweeping = asyncio.create_task(sweep_now_and_then(app))
+        yield
+        sweeping.cancel()
+
+    app.after_serving(lambda: events.record("stopped", pid=os.getpid(), pool=db.engine.pool.status()))
