@@ -1,34 +1,27 @@
-"""The processes that serve: one, or several under a master that replaces, drains and never leaves them behind.
+"""The processes that serve: this one, or several under a master.
 
 Hypercorn serves in each of them. Its own master loses requests when it is stopped, calls a killed worker a success, and
-leaves its workers behind when it is killed itself.
+leaves its workers behind when it is killed itself; so the master is ours.
 """
 
 import asyncio
-import multiprocessing
 import os
 import signal
-import time
-from collections.abc import Callable
-from logging import WARNING, getLogger
-from multiprocessing.connection import wait
-from typing import Any
+import socket
+from contextlib import closing
+from logging import getLogger
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from hypercorn.protocol.h11 import H11Protocol
 from quart import Quart
 
-from app import events
+from app.listening import let_nobody_in
+from app.master import SIGNALS, Master
 
-SIGNALS = {signal.SIGTERM, signal.SIGINT}
-ACCEPTED = 0.2  # seconds that a connection gets to send what it was made for, once we take no new ones
 DRAINED = 10  # seconds that the requests under way get
-STOPPED = 13  # seconds after which a worker that is still there is killed
-TOO_SOON = 3  # seconds: a worker that ends earlier would do so again
+ACCEPTED = 0.2  # seconds to accept those who stand in line, and again for them to send what they came for
 ORPHANED = 0.5  # seconds between two looks whether the master is alive
-
-_fork: Any = multiprocessing.get_context("fork")
 
 
 def hypercorn_config(bind: str) -> Config:
@@ -41,101 +34,59 @@ def hypercorn_config(bind: str) -> Config:
     return config
 
 
-async def _stay_with_http1(_protocol: H11Protocol, _request: object) -> None:
-    """Let nobody change to HTTP/2 without TLS: through a proxy that lets it pass, what the proxy adds would be lost."""
-
-
 def serve_app(app: Quart, *, bind: str, workers: int) -> int:
     """Serve until a signal ends it, and return the exit code. Raises OSError when nobody can listen there."""
-    H11Protocol._check_protocol = _stay_with_http1  # type: ignore[assignment,method-assign] # noqa: SLF001 # no setting does
+    mend_hypercorn()
     (listening,) = hypercorn_config(bind).create_sockets().insecure_sockets
-    fd = listening.detach()
     if workers > 1:
-        return Master(lambda: _work(app, fd, master=os.getppid()), workers).run()
-    asyncio.run(_serve(app, fd))
+        master = os.getpid()
+        return Master(lambda: _work(app, listening, master=master), workers, listening).run()
+    asyncio.run(_serve(app, listening.detach(), master=None))
     return 0
 
 
-class Master:
-    """Keep so many workers running until a signal comes, then have them finish what they do."""
+def mend_hypercorn() -> None:
+    """Change what Hypercorn has no setting for."""
 
-    def __init__(self, work: Callable[[], None], workers: int) -> None:
-        self.work = work
-        self.workers = workers
-        self.started: dict[Any, float] = {}  # a process, and when it was started
-        self.stopping_since: float | None = None
-        self.exit_code = 0
+    async def stay_with_http1(_protocol: H11Protocol, _request: object) -> None:
+        """Let nobody change to HTTP/2 without TLS: past a proxy that lets it through, they could forge what it adds."""
 
-    def run(self) -> int:
-        for number in SIGNALS:
-            signal.signal(number, self.stop)
-        for _ in range(self.workers):
-            self.start()
-        while self.started:
-            wait([process.sentinel for process in self.started], timeout=1)
-            for process in [process for process in self.started if not process.is_alive()]:
-                self.replace(process)
-            self.kill_the_late()
-        return self.exit_code
+    async def do_not_wait(_server: asyncio.Server) -> None:
+        """Leave the waiting to Hypercorn, which gives up after DRAINED seconds. Since Python 3.12 asyncio does not."""
 
-    def start(self) -> None:
-        # A signal that comes now waits: for us until we know the worker, for the worker until it can end well.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        process = _fork.Process(target=self.work)
-        process.start()
-        self.started[process] = time.monotonic()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-    def stop(self, *_: object) -> None:
-        self.stopping_since = self.stopping_since or time.monotonic()
-        for process in self.started:
-            process.terminate()
-
-    def replace(self, process: Any) -> None:
-        lifetime = time.monotonic() - self.started.pop(process)
-        if self.stopping_since is not None:
-            self.exit_code = self.exit_code or int(process.exitcode != 0)
-            return
-        events.record("worker_ended", level=WARNING, pid=process.pid, exit_code=process.exitcode)
-        if process.exitcode != 0 and lifetime < TOO_SOON:
-            self.exit_code = 1
-            self.stop()
-        else:
-            self.start()
-
-    def kill_the_late(self) -> None:
-        if self.stopping_since is not None and time.monotonic() - self.stopping_since > STOPPED:
-            for process in self.started:
-                process.kill()
+    H11Protocol._check_protocol = stay_with_http1  # type: ignore[assignment,method-assign] # noqa: SLF001
+    asyncio.Server.wait_closed = do_not_wait  # type: ignore[assignment,method-assign]
 
 
-def _work(app: Quart, fd: int, *, master: int) -> None:
+def _work(app: Quart, listening: socket.socket, *, master: int) -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    asyncio.run(_serve(app, fd, master=master))
+    asyncio.run(_serve(app, listening.detach(), master=master))
 
 
-async def _serve(app: Quart, fd: int, *, master: int | None = None) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+async def _serve(app: Quart, fd: int, *, master: int | None) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     async def stop_accepting() -> None:
         await stop.wait()
+        if os.getppid() != master:  # else others may go on serving, and it is the master who knows
+            with closing(socket.socket(fileno=os.dup(fd))) as listening:
+                let_nobody_in(listening)
+        await asyncio.sleep(ACCEPTED)
         loop.remove_reader(fd)
         await asyncio.sleep(ACCEPTED)
 
-    orphaned = loop.create_task(_stop_with(master, stop)) if master is not None else None
+    watching = loop.create_task(_stop_when_orphaned(master, stop))
     try:
         await serve(app, hypercorn_config(f"fd://{fd}"), shutdown_trigger=stop_accepting)
     finally:
-        if orphaned is not None:
-            orphaned.cancel()
+        watching.cancel()
 
 
-async def _stop_with(master: int, stop: asyncio.Event) -> None:
-    while os.getppid() == master:  # noqa: ASYNC110 # nobody tells us when our parent has gone
+async def _stop_when_orphaned(master: int | None, stop: asyncio.Event) -> None:
+    while master in (None, os.getppid()):  # noqa: ASYNC110 # nobody tells us when our parent has gone
         await asyncio.sleep(ORPHANED)
     stop.set()

@@ -38,8 +38,7 @@ async def sign_up(email: str, password: str, *, log_in: NewLogIn, limits: Tries)
         user = await accounts.register(session, email=email, password_hash=hashed)
         return user, await sessions.start(session, user_id=user.id, log_in=log_in)
 
-    with hashing.queue.place():
-        await db.write(throttling.take, limits.all)
+    async with _counted(limits):
         hashed = await hash_password(password)
     user, secret = await db.write(register_and_start)
     events.record("signed_up", user=user.id)
@@ -51,8 +50,7 @@ async def sign_in(email: str, password: str, *, salt: str, log_in: NewLogIn, lim
 
     Raises InvalidCredentials, and TooManyTries before anything is looked at.
     """
-    async with _refusing_on_time():
-        _, *tries = await db.write(throttling.take, [*limits.all, *limits.wrong])
+    async with _counted(limits) as tries:
         try:
             return await _sign_in_once(email, password, salt=salt, log_in=log_in, tries=tries)
         except Superseded:  # another log-in has just replaced an old hash of the same password: look again
@@ -88,8 +86,7 @@ async def change_password(
         await sessions.end_all(session, user_id=proven.id)
         return await sessions.start(session, user_id=proven.id, log_in=log_in)
 
-    async with _refusing_on_time():
-        tries = await db.write(throttling.take, limits.wrong)
+    async with _counted(limits) as tries:
         proven, _ = await _prove(user, password, salt=salt)
         hashed = await hash_password(new_password)
     secret = await db.write(change_and_start)
@@ -108,11 +105,19 @@ async def _prove(user: User | None, password: str, *, salt: str) -> tuple[User, 
 
 
 @asynccontextmanager
-async def _refusing_on_time() -> AsyncIterator[None]:
-    """Take a place in the queue of those who hash; tell a refusal when it is due, the place given back before."""
+async def _counted(limits: Tries) -> AsyncIterator[list[Taken]]:
+    """Count an attempt while it takes its place among those who hash. Yields what to give back if it was a good one.
+
+    One that is refused for lack of time was none. A refusal is told when it is due, the place given up before.
+    """
     try:
         with hashing.queue.place():
-            yield
+            taken = await db.write(throttling.take, [*limits.all, *limits.wrong])
+            try:
+                yield taken[len(limits.all) :]
+            except hashing.Overloaded:
+                await db.write(throttling.give_back, taken)
+                raise
     except InvalidCredentials as refusal:
         await asyncio.sleep(refusal.due - time.monotonic())
         raise

@@ -9,21 +9,24 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = os.cpu_count() or 1
-LONGEST_WAIT = 3  # seconds
+LONGEST_WAIT = 2  # seconds, as far as can be foreseen
+GIVEN_UP = 3  # seconds, when it turns out to be longer
 
 
 class Overloaded(Exception):
     """Too many passwords wait to be hashed."""
 
-    def __init__(self, waiting: int) -> None:
-        super().__init__(f"{waiting} passwords wait to be hashed")
-        self.retry_after = LONGEST_WAIT + 2  # seconds
+    retry_after = 5  # seconds
+
+
+_arrived: ContextVar[float] = ContextVar("_arrived", default=0)  # when this request took its place
 
 
 class HashingQueue:
@@ -36,18 +39,25 @@ class HashingQueue:
     def place(self) -> Iterator[None]:
         """Take a place. Raises Overloaded, at once, when the wait would be too long."""
         if self.waiting * self.seconds_each / THREADS > LONGEST_WAIT:
-            raise Overloaded(self.waiting)
+            raise Overloaded(f"{self.waiting} passwords wait to be hashed")
         self.waiting += 1
+        _arrived.set(time.monotonic())
         try:
             yield
         finally:
             self.waiting -= 1
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
-        """Run a function in a thread. Returns what it returns, and when it began, by time.monotonic()."""
+        """Run a function in a thread. Returns what it returns, and when it began, by time.monotonic().
+
+        Raises Overloaded when its turn comes too late: those in front took longer than we thought.
+        """
+        since = _arrived.get() or time.monotonic()
 
         def timed() -> tuple[T, float]:
             began = time.monotonic()
+            if began - since > GIVEN_UP:
+                raise Overloaded("a password has waited too long to be hashed")
             result = function(*args, **kwargs)
             self.seconds_each += (time.monotonic() - began - self.seconds_each) / 8
             return result, began

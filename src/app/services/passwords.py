@@ -21,8 +21,8 @@ _ours = CryptContext(
 _former = CryptContext(["bcrypt", "argon2", "pbkdf2_sha512", "pbkdf2_sha256", "sha512_crypt", "bcrypt_sha256"])
 LONGEST_FORMER = 256  # characters: some of the former schemes take seconds for thousands
 # How much longer than the decoy's the verification of a hash may take: argon2id with passlib's parameters five times,
-# sha512_crypt, the slowest of the former, two and a half times.
-OURS_SLACK, FORMER_SLACK = 8, 4
+# or ten when the cores are busy; sha512_crypt, the slowest of the former, two and a half times.
+OURS_SLACK, FORMER_SLACK = 16, 4
 
 
 def is_usable(password: str) -> bool:
@@ -49,15 +49,15 @@ async def verify_password(password: str, stored: str | None, *, salt: str) -> tu
 
 def refusal_seconds(password: str, *, salt: str) -> float:
     """Return how long a refusal takes, whatever hash is stored and whether any is."""
-    former = _former_decoy_seconds() * len(_former_secrets(password, salt)) if salt else 0
+    former = _former_decoy_seconds() * 2 * len(_forms(password)) if salt else 0
     return OURS_SLACK * _decoy_seconds() + FORMER_SLACK * former
 
 
 def prepare(*, salt: str) -> None:
     """Build the decoys and see how long they take, so that the first stranger does not wait longer than the next."""
-    _decoy_seconds()
+    hashing.queue.seconds_each = _decoy_seconds()
     if salt:
-        _former_decoy_seconds()
+        hashing.queue.seconds_each += 2 * _former_decoy_seconds()
 
 
 def _hash(password: str) -> str:
@@ -99,9 +99,13 @@ def _matches(context: CryptContext, secret: str, stored: str) -> bool:
 
 def _former_secrets(password: str, salt: str) -> list[str]:
     """Return what was hashed: Flask-Security took an HMAC of it, unless told not to; later ones first NFKD."""
-    forms = list(dict.fromkeys([unicodedata.normalize("NFKD", password), password]))
+    forms = _forms(password)
     salted = [base64.b64encode(hmac.digest(salt.encode(), form.encode(), "sha512")).decode() for form in forms]
     return [*salted, *(form[:LONGEST_FORMER] for form in forms)]
+
+
+def _forms(password: str) -> list[str]:
+    return list(dict.fromkeys([unicodedata.normalize("NFKD", password), password]))
 
 
 @cache

@@ -74,7 +74,7 @@ async def _take_one(session: AsyncSession, limit: Limit) -> Taken:
     row = await session.get(Throttle, limit.key, with_for_update=True)
     if row is None:
         row = await _first(session, Throttle(key=limit.key, used=0, resets_on=now + limit.rate.period))
-    elif row.resets_on <= now:
+    elif not now < row.resets_on <= now + limit.rate.period:  # over, or of a clock or a setting that was changed
         row.used, row.resets_on = 0, now + limit.rate.period
     if row.used >= limit.rate.times:
         raise TooManyTries(limit, math.ceil((row.resets_on - now).total_seconds()))

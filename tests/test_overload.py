@@ -1,0 +1,187 @@
+"""More passwords than can be hashed: some are answered in time, the others told at once to come back."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import pytest
+from quart import Quart, Response
+from sqlalchemy import func, select
+
+from app.models import Throttle, db
+from app.services import hashing, passwords
+from app.services.hashing import HashingQueue
+from people import EMAIL, PASSWORD, change_password, create_user, log_in, register
+
+SLOW = 0.2  # seconds
+FORM = urlencode({"email": EMAIL, "password": PASSWORD}).encode()
+FORM_SENT = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+def database_uri(sqlite_template: Path, tmp_path: Path) -> str:
+    """Return one database: the queue does not depend on its kind."""
+    (tmp_path / "app.db").write_bytes(sqlite_template.read_bytes())
+    return "sqlite:///app.db"
+
+
+@pytest.fixture(autouse=True)
+def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[HashingQueue]:
+    """Have a new queue: what it learns here of slow hashes would have it refuse other tests."""
+    monkeypatch.setattr(hashing, "queue", HashingQueue())
+    yield hashing.queue
+    hashing.queue.threads.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash on a slow machine, of which the queue does not know yet."""
+    verify = passwords._verify
+
+    def verify_slowly(*arguments: Any) -> str | None:
+        time.sleep(SLOW)
+        return verify(*arguments)
+
+    monkeypatch.setattr(passwords, "_verify", verify_slowly)
+
+
+class Answer(NamedTuple):
+    status: int
+    retry_after: int
+    seconds: float
+
+
+async def timed(request: Awaitable[Response]) -> Answer:
+    since = time.monotonic()
+    response = await request
+    return Answer(response.status_code, int(response.headers.get("Retry-After", 0)), time.monotonic() - since)
+
+
+async def flood(app: Quart, times: int, **typed: str) -> list[Answer]:
+    return await asyncio.gather(*(timed(log_in(app.test_client(), **typed)) for _ in range(times)))
+
+
+def slowest(answers: list[Answer], status: int) -> float:
+    return max(answer.seconds for answer in answers if answer.status == status)
+
+
+async def test_in_a_flood_some_get_in_and_nobody_waits_long(app: Quart, slow: None) -> None:
+    await create_user(app)
+
+    answers = await flood(app, 200)
+
+    assert {answer.status for answer in answers} == {303, 503}
+    assert max(answer.seconds for answer in answers) < 5
+    assert all(1 <= answer.retry_after <= 60 for answer in answers if answer.status == 503)
+
+
+async def test_who_would_wait_too_long_is_told_at_once_and_gets_in_a_moment_later(
+    app: Quart, slow: None, queue: HashingQueue
+) -> None:
+    await create_user(app)
+    queue.seconds_each = SLOW  # as it has learnt by now
+
+    answers = await flood(app, 200)
+    later = await timed(log_in(app.test_client()))
+
+    assert Counter(answer.status for answer in answers)[503] > 100
+    assert slowest(answers, 503) < 1.5
+    assert slowest(answers, 303) < 5
+    assert (later.status, later.seconds < 1, queue.waiting) == (303, True, 0)
+
+
+async def test_other_pages_answer_during_a_flood(app: Quart, slow: None, queue: HashingQueue) -> None:
+    await create_user(app)
+    queue.seconds_each = SLOW
+    pages = []
+
+    flooding = asyncio.create_task(flood(app, 200))
+    while not flooding.done():
+        await asyncio.sleep(0.05)
+        pages += [await timed(app.test_client().get(path)) for path in ("/healthz", "/")]
+
+    assert {page.status for page in pages} == {200}
+    assert max(page.seconds for page in pages) < 1
+
+
+async def test_the_queue_learns_that_hashes_have_become_quick_again(app: Quart, queue: HashingQueue) -> None:
+    await create_user(app)
+    queue.seconds_each = 10
+
+    for _ in range(5):
+        assert (await log_in(app.test_client())).status_code == 303
+    for _ in range(30):
+        await log_in(app.test_client())
+
+    assert {answer.status for answer in await flood(app, 6)} == {303}
+
+
+async def test_signing_up_and_changing_a_password_wait_in_the_same_queue(app: Quart, queue: HashingQueue) -> None:
+    owner = app.test_client()
+    await register(owner)
+    queue.waiting, queue.seconds_each = 100, SLOW  # as if so many waited
+
+    answers = [
+        await timed(change_password(owner)),
+        await timed(register(app.test_client(), email="eve@example.com")),
+        await timed(log_in(app.test_client())),
+    ]
+
+    assert [answer.status for answer in answers] == [503, 503, 503]
+    assert queue.waiting == 100
+
+
+async def test_a_refusal_is_a_page_and_a_line_in_the_log(
+    app: Quart, queue: HashingQueue, log: pytest.LogCaptureFixture
+) -> None:
+    queue.waiting, queue.seconds_each = 100, SLOW
+
+    page = await log_in(app.test_client())
+    json = await app.test_client().post("/login", data=FORM, headers=FORM_SENT | {"Accept": "application/json"})
+
+    assert "We will be right back" in await page.get_data(as_text=True)
+    assert (await json.get_json())["error"]["code"] == "service_unavailable"
+    assert any("overloaded" in line and "ERROR" in line.upper() for line in log.text.splitlines())
+
+
+@pytest.mark.parametrize("learnt", [0.02, SLOW])
+async def test_who_was_refused_for_lack_of_time_has_not_tried(
+    app: Quart, slow: None, queue: HashingQueue, learnt: float
+) -> None:
+    await create_user(app)
+    queue.seconds_each = learnt
+
+    answers = await flood(app, 150, password="wrong horse")
+
+    async with app.app_context():
+        counted = await db.read(lambda session: session.scalar(select(func.min(Throttle.used))))
+    looked_at = Counter(answer.status for answer in answers)[422]
+    assert counted == looked_at > 0
+
+
+async def test_a_client_that_goes_away_frees_its_place(app: Quart, slow: None, queue: HashingQueue) -> None:
+    await create_user(app)
+    gone = asyncio.Event()
+
+    impatient = [asyncio.create_task(ask_and_go_away(app, gone)) for _ in range(40)]
+    await asyncio.sleep(1.5)
+    assert queue.waiting > 20
+    gone.set()
+    await asyncio.gather(*impatient)
+    left, answer = queue.waiting, await timed(log_in(app.test_client()))
+
+    assert left == 0
+    assert (answer.status, answer.seconds < 1) == (303, True)
+
+
+async def ask_and_go_away(app: Quart, gone: asyncio.Event) -> None:
+    request = app.test_client().request("/login", method="POST", headers=FORM_SENT)
+    async with request as connection:
+        await connection.send(FORM)
+        await connection.send_complete()
+        await gone.wait()
+        await connection.disconnect()
