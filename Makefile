@@ -15,7 +15,12 @@ shell: $(VENV)/runs ## Open a Python shell inside the app
 	@$(BIN)/quart --app run shell
 
 test: $(VENV)/develops ## Run every test and measure what they cover, or only ARGS
-	@$(BIN)/python -m pytest $(or $(ARGS),--cov --cov-report=term)
+ifdef ARGS
+	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov --cov-report= --cov-fail-under=0
+	@$(BIN)/python -m pytest -m slow --cov --cov-append --cov-report=term
+endif
 
 lint: $(VENV)/develops ## Check style and types
 	@$(BIN)/ruff check

@@ -17,6 +17,7 @@ from quart.typing import TestClientProtocol
 from app.app_factory import create_app
 from app.config import DEFAULTS
 from app.events import TextLine
+from app.services import passwords
 from mariadb_server import MariaDB
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,14 @@ def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
     """Settings under which people may do much: what throttling does has tests of its own."""
     needed = {"SQLALCHEMY_DATABASE_URI": database_uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
     return needed | UNTHROTTLED
+
+
+@pytest.fixture(autouse=True)
+def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse wrong passwords at once, where it is not the time that is looked at."""
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr(passwords, "OURS_SLACK", 0)
+        monkeypatch.setattr(passwords, "FORMER_SLACK", 0)
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,8 @@ from load import Crowd, Outcome, ask, children, client_of, instance_in, register
 from mariadb_server import MariaDB
 from test_run import PATIENCE, Server
 
+pytestmark = pytest.mark.slow
+
 GOOD = (200, 303)
 SOON = 5  # seconds
 CONNECTIONS = 15  # that a worker may have: five, and ten more at need

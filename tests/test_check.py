@@ -58,7 +58,7 @@ def test_each_thing_that_is_wrong_is_a_line_and_the_exit_code_is_1(commands: Com
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"BASE_URL": "http://localhost:5000"}, "set it to the address that people type"),
+        ({"BASE_URL": "http://localhost:1"}, "set it to the address that people type"),
         ({"BASE_URL": "http://www.example.invalid"}, "without https everybody on the way reads passwords"),
         ({"TRUSTED_PROXIES": 0}, "all visitors would be throttled as one"),
         ({"SECURITY_PASSWORD_LENGTH_MIN": 6}, "SECURITY_PASSWORD_LENGTH_MIN is under 8"),

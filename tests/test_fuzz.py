@@ -41,6 +41,12 @@ from people import EMAIL, PASSWORD
 from site_process import running_site
 from test_hostile_input import BROKEN, FORMS, HEADERS, NASTY, as_json, multipart, urlencoded
 
+pytestmark = [
+    pytest.mark.slow,
+    # A client that leaves while Quart opens a static file: nobody is left to close it but the collector of garbage.
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+]
+
 LIMITS: dict[str, Any] = {}  # settings that let so many requests get further than to a 429
 VISITS = {"sqlite": 680, "mysql": 160}
 LEAST = {"sqlite": 3000, "mysql": 500}  # requests

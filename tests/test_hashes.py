@@ -13,6 +13,8 @@ import pytest
 from app.services import passwords
 from app.services.passwords import hash_password
 
+pytestmark = pytest.mark.slow
+
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors/flask_security_hashes.json").read_text())
 SALT: str = VECTORS["salt"]
 KINDS = {row["scheme"]: row for row in VECTORS["rows"] if not row["single"]}

@@ -17,6 +17,8 @@ from app.middleware.body_guard import takes_body
 from conftest import serving
 from site_process import Site, running_site
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1_000_000
 PATIENCE = 30  # seconds
 KINDS = {

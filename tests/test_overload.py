@@ -17,6 +17,8 @@ from app.services import hashing, passwords
 from app.services.hashing import HashingQueue
 from people import EMAIL, PASSWORD, change_password, create_user, log_in, register
 
+pytestmark = pytest.mark.slow
+
 SLOW = 0.2  # seconds
 FORM = urlencode({"email": EMAIL, "password": PASSWORD}).encode()
 FORM_SENT = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -20,6 +20,8 @@ from load import ask_until_refused, children, client_of, instance_in, living, lo
 from mariadb_server import free_port
 from test_run import PATIENCE, Server, running
 
+pytestmark = pytest.mark.slow
+
 SLOW = [0.1, *(n / 4 for n in range(1, 21))]  # seconds that the requests take
 LESS_SLOW = SLOW[:9]
 APP = """

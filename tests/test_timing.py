@@ -18,6 +18,8 @@ from app.services import accounts, passwords
 from conftest import serving
 from people import PASSWORD, create_user
 
+pytestmark = pytest.mark.slow
+
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors/flask_security_hashes.json").read_text())
 SALT: str = VECTORS["salt"]
 OLD_HASHES = {row["scheme"]: row["hash"] for row in VECTORS["rows"] if not row["single"]}
