@@ -18,8 +18,8 @@ test: $(VENV)/develops ## Run every test and measure what they cover, or only AR
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov --cov-report= --cov-fail-under=0
-	@$(BIN)/python -m pytest -m slow --cov --cov-append --cov-report=term
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov --cov-report=term
+	@$(BIN)/python -m pytest -m slow
 endif
 
 lint: $(VENV)/develops ## Check style and types

@@ -14,7 +14,7 @@ from app.database_url import database_url
 from app.models import db
 from app.preflight import NotReady, SchemaNotAtHead, check_ready
 from app.server import hypercorn_config, serve_app
-from app.services import schema
+from app.services import passwords, schema
 
 try:
     app = create_app()
@@ -30,6 +30,7 @@ def main() -> int:
     try:
         check_bind(options.bind)
         prepare_database(upgrade=options.upgrade)
+        passwords.prepare(salt=app.config["SECURITY_PASSWORD_SALT"])  # before the workers, which would slow each other
         if options.reload:
             config = hypercorn_config(options.bind)
             config.application_path, config.use_reloader = "run:app", True

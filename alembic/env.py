@@ -51,8 +51,8 @@ def migrate(connection: Connection | None = None, *, url: URL | None = None) -> 
         context.run_migrations()
 
 
-async def migrate_online(url: URL) -> None:
-    engine = make_engine(url, {})
+async def migrate_online(url: URL, options: dict[str, Any]) -> None:
+    engine = make_engine(url, options)
     if url.get_backend_name() == "sqlite":
         # There, altering a table builds it again, which would delete the rows that point at it.
         event.listen(engine.sync_engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys=OFF"))
@@ -66,11 +66,12 @@ def main() -> None:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
     try:
-        url = database_url(create_app().config)
+        settings = create_app().config
+        url = database_url(settings)
         if context.is_offline_mode():
             migrate(url=url)
         else:
-            asyncio.run(migrate_online(url))
+            asyncio.run(migrate_online(url, settings["SQLALCHEMY_ENGINE_OPTIONS"]))
     except (ConfigError, OperationalError, OSError) as error:
         raise CommandError(" ".join(str(error).split())) from error
 

@@ -33,9 +33,9 @@ class PublicSite:
     def visitor(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, verify=ssl.create_default_context(cafile=str(self.certificate)))
 
-    def check(self, **settings: str) -> "subprocess.CompletedProcess[str]":
+    def check(self, *, trusts: Path | None = None, **settings: str) -> "subprocess.CompletedProcess[str]":
         """Run `quart --app run check` beside the running site."""
-        ours = self.settings | {"SSL_CERT_FILE": str(self.certificate)}
+        ours = self.settings | {"SSL_CERT_FILE": str(trusts or self.certificate)}
         environment = os.environ | ours | {f"QUART_{key}": value for key, value in settings.items()}
         command = [str(Path(sys.executable).with_name("quart")), "--app", "run", "check"]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -102,6 +102,10 @@ def test_check_finds_nothing_but_the_loopback_address(site: PublicSite) -> None:
 )
 def test_check_sees_how_many_proxies_stand_in_front(site: PublicSite, hops: str, said: str) -> None:
     assert f"TRUSTED_PROXIES is {hops}, but 1 stand in front: {said}" in site.check(TRUSTED_PROXIES=hops).stderr
+
+
+def test_check_sees_a_certificate_that_does_not_verify(site: PublicSite) -> None:
+    assert f"the certificate of {site.url} does not verify" in site.check(trusts=Path(os.devnull)).stderr
 
 
 def test_check_sees_that_it_is_another_site(site: PublicSite) -> None:

@@ -35,6 +35,10 @@ async def send(client: TestClientProtocol, *chunks: bytes, end: bool = True, **h
     return await connection.as_response()
 
 
+def test_the_ordinary_limit_is_64_kib_and_10_seconds() -> None:
+    assert ORDINARY == (65_536, 10)
+
+
 async def test_a_body_of_64_kib_is_read(app: Quart, client: TestClientProtocol) -> None:
     await create_user(app)
 

@@ -15,6 +15,7 @@ from conftest import ROOT, SECRET_KEY, UNTHROTTLED, migrate, serving
 from mariadb_server import MariaDB
 from people import log_in
 
+BEFORE_THROTTLE = {"490681539ae8", "3a542da63280", "7c1f0e5b2a94", "b3d92c61f8e0"}
 VECTORS = json.loads((Path(__file__).parent / "vectors/flask_security_hashes.json").read_text())
 
 # What the original's two migrations made on MySQL.
@@ -100,7 +101,9 @@ def test_a_generated_table_comes_and_goes(empty_uri: str, tmp_path: Path) -> Non
     root = tmp_path / "root"
     shutil.copytree(ROOT / "alembic", root / "alembic")
     shutil.copy(ROOT / "alembic.ini", root)
-    (root / "alembic/versions/e5d1a7c40b36_throttle.py").unlink()
+    for newer in (root / "alembic/versions").glob("*.py"):
+        if newer.name[:12] not in BEFORE_THROTTLE:
+            newer.unlink()
 
     for command in ("upgrade head", "revision --autogenerate -m Throttle", "upgrade head", "check", "downgrade -1"):
         done = migrate(empty_uri, *command.split(), instance=tmp_path, root=root)

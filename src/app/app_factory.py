@@ -63,7 +63,7 @@ def add_extensions(app: Quart) -> None:
 
 
 def add_middleware(app: Quart) -> None:
-    """Add what every request passes: the guards, the outermost last, then the hooks in the order in which they run."""
+    """Add what every request passes: the guards, the outermost last, then the hooks; those after it run last first."""
     base_url = BaseUrl.parse(app.config["BASE_URL"])
     wall: Any = app.asgi_app
     wall = BodyGuard(wall, base_url, site=app)

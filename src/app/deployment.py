@@ -7,7 +7,9 @@ import os
 import stat
 from collections.abc import Iterator
 from datetime import timedelta
+from http.client import HTTPException
 from pathlib import Path
+from ssl import SSLError
 from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -43,6 +45,8 @@ async def examine(app: Quart) -> Findings:
     try:
         wrong += await asyncio.to_thread(of_site, app)
     except OSError as error:
+        if isinstance(getattr(error, "reason", None), SSLError):
+            return Findings([*wrong, f"the certificate of {app.config['BASE_URL']} does not verify: {error}"], [])
         return Findings(wrong, [f"what stands in front of {app.config['BASE_URL']}, which does not answer: {error}"])
     return Findings(wrong, [])
 
@@ -77,7 +81,7 @@ def of_files(app: Quart) -> Iterator[str]:
     for name in ("application.cfg.py", "secret_key", "app.db"):
         path = Path(app.instance_path) / name
         if path.exists() and path.stat().st_mode & stat.S_IROTH:
-            yield f"instance/{name} can be read by everybody on this machine: chmod o= {name}"
+            yield f"instance/{name} can be read by everybody on this machine: chmod o= {path}"
 
 
 async def of_clock(session: AsyncSession) -> list[str]:
@@ -107,14 +111,18 @@ def of_site(app: Quart) -> list[str]:
     base_url, hops = app.config["BASE_URL"], app.config["TRUSTED_PROXIES"]
     question = {self_check.HEADER: self_check.signed_question(app.config["SECRET_KEY"])}
     try:
-        with urlopen(Request(f"{base_url}/healthz", headers=question), timeout=SECONDS) as answer:  # noqa: S310 # BASE_URL is http
-            proxies = json.load(answer)["arrived"]["proxies"]
+        proxies = _proxies_between(base_url, question | {"X-Forwarded-For": self_check.LIE})
     except HTTPError as error:
         return [f"{base_url}/healthz answers with {error.code}"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, HTTPException):
         return [f"{base_url} is another site, or one with another SECRET_KEY"]
     if proxies < hops:
         return [f"TRUSTED_PROXIES is {hops}, but {proxies} stand in front: visitors may say where they come from"]
     if proxies > hops:
         return [f"TRUSTED_PROXIES is {hops}, but {proxies} stand in front: all visitors are throttled as one"]
     return []
+
+
+def _proxies_between(base_url: str, question: dict[str, str]) -> int:
+    with urlopen(Request(f"{base_url}/healthz", headers=question), timeout=SECONDS) as answer:  # noqa: S310 # BASE_URL is http
+        return int(json.load(answer)["arrived"]["proxies"])

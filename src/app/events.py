@@ -1,6 +1,6 @@
 """What happened, one line each: for a person at a terminal, or as JSON for a program (LOG_FORMAT).
 
-    events.record("log_in", user=17)
+    events.record("logged_in", user=17)
 
 A line says who by the id of a user, never by an address; it holds no password, token or cookie. What came from outside
 is escaped, so that nothing in it can look like a line of its own.
@@ -16,7 +16,8 @@ from typing import Any
 
 FORMATS = ("text", "json")
 PLAIN = re.compile(r"[!#-<>-\[\]-~]+")  # no space, quote, equals sign or backslash, nothing outside ASCII
-EMAIL = re.compile(r"[^\s'\"<>(),;]+@[^\s'\"<>(),;]+")
+EMAIL = re.compile(r"[^\s'\"<>(),;@]{1,64}@[^\s'\"<>(),;]{1,255}")  # bounded: it looks at what comes from outside
+LONGEST = 500  # characters of a fact
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 logger = logging.getLogger("app")
@@ -56,8 +57,7 @@ class Line(logging.Formatter):
             facts["event"] = record.getMessage()
         if number := request_id.get():
             facts["request"] = number
-        safe = {name: without_addresses(fact) if isinstance(fact, str) else fact for name, fact in (ours or {}).items()}
-        return facts | safe
+        return facts | {name: safe(fact) for name, fact in (ours or {}).items() if name not in facts}
 
     def traceback(self, record: logging.LogRecord) -> str:
         return without_addresses(self.formatException(record.exc_info)) if record.exc_info else ""
@@ -89,6 +89,11 @@ def shown(value: Any) -> str:
 
 def escaped(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
+def safe(fact: Any) -> Any:
+    """Return a number as it is, and anything else as a text of bearable length without addresses."""
+    return fact if fact is None or isinstance(fact, int | float) else without_addresses(str(fact)[:LONGEST])
 
 
 def without_addresses(text: str) -> str:

@@ -50,7 +50,7 @@ class Master:
             process.start()
             self.started[process] = time.monotonic()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        if self.stopping_since is not None:  # another thread, about to end, may have taken the signal in between
+        if self.stopping_since is not None:  # a thread of the look at the database, about to end, may have taken it
             self.tell_all()
 
     def stop(self, *_: object) -> None:

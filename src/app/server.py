@@ -13,9 +13,9 @@ from logging import getLogger
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
-from hypercorn.protocol.h11 import H11Protocol
 from quart import Quart
 
+from app.hypercorn_mends import cut_off_the_late, mend_hypercorn
 from app.listening import let_nobody_in
 from app.master import SIGNALS, Master
 
@@ -45,19 +45,6 @@ def serve_app(app: Quart, *, bind: str, workers: int) -> int:
     return 0
 
 
-def mend_hypercorn() -> None:
-    """Change what Hypercorn has no setting for."""
-
-    async def stay_with_http1(_protocol: H11Protocol, _request: object) -> None:
-        """Let nobody change to HTTP/2 without TLS: past a proxy that lets it through, they could forge what it adds."""
-
-    async def do_not_wait(_server: asyncio.Server) -> None:
-        """Leave the waiting to Hypercorn, which gives up after DRAINED seconds. Since Python 3.12 asyncio does not."""
-
-    H11Protocol._check_protocol = stay_with_http1  # type: ignore[assignment,method-assign] # noqa: SLF001
-    asyncio.Server.wait_closed = do_not_wait  # type: ignore[assignment,method-assign]
-
-
 def _work(app: Quart, listening: socket.socket, *, master: int) -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -76,17 +63,26 @@ async def _serve(app: Quart, fd: int, *, master: int | None) -> None:
             with closing(socket.socket(fileno=os.dup(fd))) as listening:
                 let_nobody_in(listening)
         await asyncio.sleep(ACCEPTED)
-        loop.remove_reader(fd)
+        loop.remove_reader(fd)  # Hypercorn listens on this very number
         await asyncio.sleep(ACCEPTED)
 
-    watching = loop.create_task(_stop_when_orphaned(master, stop))
+    beside = [loop.create_task(_cut_off_when_drained(stop))]
+    if master is not None:
+        beside.append(loop.create_task(_stop_when_orphaned(master, stop)))
     try:
         await serve(app, hypercorn_config(f"fd://{fd}"), shutdown_trigger=stop_accepting)
     finally:
-        watching.cancel()
+        for task in beside:
+            task.cancel()
 
 
-async def _stop_when_orphaned(master: int | None, stop: asyncio.Event) -> None:
-    while master in (None, os.getppid()):  # noqa: ASYNC110 # nobody tells us when our parent has gone
+async def _cut_off_when_drained(stop: asyncio.Event) -> None:
+    await stop.wait()
+    await asyncio.sleep(2 * ACCEPTED + DRAINED)
+    cut_off_the_late()
+
+
+async def _stop_when_orphaned(master: int, stop: asyncio.Event) -> None:
+    while os.getppid() == master:  # noqa: ASYNC110 # nobody tells us when our parent has gone
         await asyncio.sleep(ORPHANED)
     stop.set()

@@ -21,4 +21,5 @@ async def check() -> None:
         click.echo(f"Error: {what}", err=True)
     if findings.wrong:
         sys.exit(1)
-    click.echo(f"ready: {database_url(current_app.config).render_as_string(hide_password=True)}")
+    ready = "ready, as far as could be looked at" if findings.unseen else "ready"
+    click.echo(f"{ready}: {database_url(current_app.config).render_as_string(hide_password=True)}")

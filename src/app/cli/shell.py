@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models, services
-from app.models import Role, User, UserRole, UserSession, db
+from app.models import db
 from app.services import accounts, roles, sessions
 
 BANNER = """app, db, session, models, services · User, Role, UserRole, UserSession · select, func
@@ -58,7 +58,7 @@ def run_shell(app: Quart) -> None:
 
 def names(app: Quart, session: AsyncSession) -> dict[str, Any]:
     modules = {"models": models, "services": services, "accounts": accounts, "roles": roles, "sessions": sessions}
-    tables = {"Role": Role, "User": User, "UserRole": UserRole, "UserSession": UserSession}
+    tables = {name: getattr(models, name) for name in models.__all__}
     return {"app": app, "db": db, "session": session, "select": select, "func": func} | modules | tables
 
 

@@ -42,7 +42,7 @@ def takes_body(*, max_bytes: int, seconds: float) -> Callable[[View], View]:
 
 
 class BodyGuard(Guard):
-    """Answer 413 to a body over 64 KiB, 408 to one that takes more than 10 s; hand on the others in one piece."""
+    """Answer 413 to a body over its route's limit, 408 to one that takes too long; hand on the others in one piece."""
 
     def __init__(self, app: App, base_url: BaseUrl, *, site: Quart) -> None:
         super().__init__(app, base_url)

@@ -53,6 +53,7 @@ def _subject(name: str, email: str) -> str:
 
 
 def _signer() -> Signer:
+    # The last one signs, all verify.
     keys = [*current_app.config["SECRET_KEY_FALLBACKS"], current_app.config["SECRET_KEY"]]
     return Signer(keys, salt="device", digest_method=hashlib.sha256)
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from quart import Quart, Response, request
 
 from app import events
-from app.middleware.asgi import App, Message, Receive, Scope, Send
+from app.middleware.asgi import REFUSAL, App, Message, Receive, Scope, Send
 from app.middleware.authentication import visitor
 
 RECORD = "app.record"
@@ -81,7 +81,8 @@ def shown_path(path: str) -> str:
 
 async def note_who_and_what(response: Response) -> Response:
     record, user = cast(Record, cast(Scope, request.scope)[RECORD]), visitor().user
-    record.route = request.url_rule.rule if request.url_rule else None
+    if request.url_rule and REFUSAL not in cast(Scope, request.scope):  # a refused request is not what it was
+        record.route = request.url_rule.rule
     record.user = user.id if user else None
     return response
 

@@ -4,6 +4,7 @@ from itsdangerous import BadSignature, TimestampSigner
 from quart import current_app, request
 
 HEADER = "X-Self-Check"
+LIE = "192.0.2.1"  # where no request comes from (RFC 5737): written into the question, for proxies to pass on or not
 SECONDS = 60  # that a question is good for
 
 
@@ -18,5 +19,5 @@ def arrival() -> dict[str, object] | None:
         signer.unsign(request.headers.get(HEADER, ""), max_age=SECONDS)
     except BadSignature:
         return None
-    addresses = ",".join(request.headers.getlist("X-Forwarded-For"))
-    return {"proxies": len([address for address in addresses.split(",") if address.strip()])}
+    addresses = [address.strip() for address in ",".join(request.headers.getlist("X-Forwarded-For")).split(",")]
+    return {"proxies": len([address for address in addresses if address not in ("", LIE)])}

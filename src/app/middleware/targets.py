@@ -12,6 +12,7 @@ PATH = re.compile(r"/[^\x00-\x1f\x7f\ud800-\udfff]*")
 METHOD = re.compile(r"[A-Z]{1,20}")
 MAX_PATH = 2000  # bytes
 MAX_NAME = 255  # bytes between two slashes: what a file system takes
+MAX_HEADERS = 16 * 1024  # bytes
 MAX_ID = 2**63 - 1  # what a database takes for a number
 
 
@@ -23,11 +24,13 @@ class IdConverter(IntegerConverter):
 
 
 class TargetGuard(Guard):
-    """Answer 400 to a method, path or query that is none, 414 to what is too long."""
+    """Answer 400 to a method, path or query that is none, 414 and 431 to what is too long."""
 
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not _is_read(scope):
             await self.refuse(scope, receive, send, 400, why="its method, path or query is none")
+        elif sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS:
+            await self.refuse(scope, receive, send, 431, why="its headers are too long")
         elif _is_too_long(scope["path"].encode()):
             await self.refuse(scope, receive, send, 414, why="its path is too long")
         else:

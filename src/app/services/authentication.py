@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from logging import WARNING
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import events
 from app.models import User, db
+from app.models.core import DatabaseUnavailable
 from app.services import accounts, hashing, sessions, throttling
 from app.services.passwords import hash_password, verify_password
 from app.services.refusals import Refusal
@@ -106,18 +107,20 @@ async def _prove(user: User | None, password: str, *, salt: str) -> tuple[User, 
 
 @asynccontextmanager
 async def _counted(limits: Tries) -> AsyncIterator[list[Taken]]:
-    """Count an attempt while it takes its place among those who hash. Yields what to give back if it was a good one.
+    """Count an attempt, then take a place among those who hash. Yields what to give back if it was a good one.
 
-    One that is refused for lack of time was none. A refusal is told when it is due, the place given up before.
+    One that we could not look at was none. A refusal is told when it is due, the place given up before.
     """
+    with hashing.queue.place():  # is there one? Else the database is not asked either
+        pass
+    taken = await db.write(throttling.take, [*limits.all, *limits.wrong])
     try:
         with hashing.queue.place():
-            taken = await db.write(throttling.take, [*limits.all, *limits.wrong])
-            try:
-                yield taken[len(limits.all) :]
-            except hashing.Overloaded:
-                await db.write(throttling.give_back, taken)
-                raise
+            yield taken[len(limits.all) :]
+    except (hashing.Overloaded, DatabaseUnavailable):
+        with suppress(DatabaseUnavailable):
+            await db.write(throttling.give_back, taken)
+        raise
     except InvalidCredentials as refusal:
         await asyncio.sleep(refusal.due - time.monotonic())
         raise

@@ -23,6 +23,7 @@ LONGEST_FORMER = 256  # characters: some of the former schemes take seconds for 
 # How much longer than the decoy's the verification of a hash may take: argon2id with passlib's parameters five times,
 # or ten when the cores are busy; sha512_crypt, the slowest of the former, two and a half times.
 OURS_SLACK, FORMER_SLACK = 16, 4
+LONGEST_REFUSAL = 6  # seconds: shorter than a server that stops waits
 
 
 def is_usable(password: str) -> bool:
@@ -50,7 +51,7 @@ async def verify_password(password: str, stored: str | None, *, salt: str) -> tu
 def refusal_seconds(password: str, *, salt: str) -> float:
     """Return how long a refusal takes, whatever hash is stored and whether any is."""
     former = _former_decoy_seconds() * 2 * len(_forms(password)) if salt else 0
-    return OURS_SLACK * _decoy_seconds() + FORMER_SLACK * former
+    return min(OURS_SLACK * _decoy_seconds() + FORMER_SLACK * former, LONGEST_REFUSAL)
 
 
 def prepare(*, salt: str) -> None:

@@ -65,7 +65,7 @@ async def take(session: AsyncSession, limits: Iterable[Limit]) -> list[Taken]:
 async def give_back(session: AsyncSession, tries: Iterable[Taken]) -> None:
     """Take back what was counted, unless a new period has begun since."""
     for key, resets_on in tries:
-        row = (Throttle.key == key) & (Throttle.resets_on == resets_on)
+        row = (Throttle.key == key) & (Throttle.resets_on == resets_on) & (Throttle.used > 0)
         await session.execute(update(Throttle).where(row).values(used=Throttle.used - 1))
 
 
