@@ -36,7 +36,6 @@ WORDS = {
     408: ("That took too long", "Your request did not arrive in time. Try again."),
     413: ("That is too much", "What you sent is larger than we take. Send less."),
     414: ("That address is too long", "No page of ours has such an address. Start from the front page."),
-    431: ("That is too much", "Your browser sent more headers than we take. Delete our cookies and try again."),
     422: ("We could not use that", "Something in it was not right. Go back and check what you entered."),
     429: ("Too many tries", "Try again in {wait}."),
     500: ("Something went wrong", "It is our fault and has been written down. Try again later."),

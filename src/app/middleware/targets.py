@@ -6,13 +6,13 @@ from typing import Any
 from quart import Quart
 from werkzeug.routing import IntegerConverter, Map
 
-from app.middleware.asgi import Guard, Receive, Scope, Send
+from app.middleware.asgi import Guard, Receive, Scope, Send, headers_named
 
 PATH = re.compile(r"/[^\x00-\x1f\x7f\ud800-\udfff]*")
 METHOD = re.compile(r"[A-Z]{1,20}")
 MAX_PATH = 2000  # bytes
 MAX_NAME = 255  # bytes between two slashes: what a file system takes
-MAX_HEADERS = 16 * 1024  # bytes
+MAX_KIND = 1000  # bytes of a content type, whose parameters take long to read
 MAX_ID = 2**63 - 1  # what a database takes for a number
 
 
@@ -24,13 +24,13 @@ class IdConverter(IntegerConverter):
 
 
 class TargetGuard(Guard):
-    """Answer 400 to a method, path or query that is none, 414 and 431 to what is too long."""
+    """Answer 400 to a method, path, query or content type that is none, 414 to what is too long."""
 
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not _is_read(scope):
             await self.refuse(scope, receive, send, 400, why="its method, path or query is none")
-        elif sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS:
-            await self.refuse(scope, receive, send, 431, why="its headers are too long")
+        elif any(len(kind) > MAX_KIND for kind in headers_named(scope, b"content-type")):
+            await self.refuse(scope, receive, send, 400, why="its content type is too long to be one")
         elif _is_too_long(scope["path"].encode()):
             await self.refuse(scope, receive, send, 414, why="its path is too long")
         else:
