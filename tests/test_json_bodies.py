@@ -1,5 +1,6 @@
 """JSON for a route that reads it, and numbers in a path: what is none is the sender's mistake and not ours."""
 
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.models import User, db
 from conftest import serving
 from people import create_user
 
+READS_DEEP = sys.version_info >= (3, 13)  # what is nested 9,000 times, as long as it ends
 JSON = {"Content-Type": "application/json"}
 
 
@@ -43,7 +45,7 @@ async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Asyn
 async def test_json_that_cannot_be_read_is_400(app: Quart, body: bytes) -> None:
     answer = await app.test_client().post("/echo", data=body, headers=JSON)
 
-    assert answer.status_code == 400
+    assert answer.status_code in ({200, 400} if READS_DEEP and body.endswith(b"}") else {400})
 
 
 async def test_json_that_can_be_read_is_handed_on(app: Quart) -> None:

@@ -70,7 +70,7 @@ def note(record: Record, message: Message) -> None:
 async def answer_500(send: Send) -> None:
     headers = [(b"content-type", b"text/plain"), (b"cache-control", b"no-store"), (b"vary", b"Cookie")]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
-    await send({"type": "http.response.body", "body": b"Something went wrong.\n"})
+    await send({"type": "http.response.body", "body": b"Something went wrong.\n", "more_body": False})
 
 
 def shown_path(path: str) -> str:
