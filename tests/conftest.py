@@ -17,7 +17,7 @@ from quart.typing import TestClientProtocol
 from app.app_factory import create_app
 from app.config import DEFAULTS
 from app.events import TextLine
-from app.services import passwords
+from app.services import evening, passwords
 from mariadb_server import MariaDB
 
 ROOT = Path(__file__).parents[1]
@@ -85,6 +85,7 @@ def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if not request.node.get_closest_marker("slow"):
         monkeypatch.setattr(passwords, "OURS_SLACK", 0)
         monkeypatch.setattr(passwords, "FORMER_SLACK", 0)
+        monkeypatch.setattr(evening, "STEP", 0.001)
 
 
 @pytest.fixture(autouse=True)

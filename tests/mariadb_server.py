@@ -118,7 +118,7 @@ class MariaDB:
 
     def empty(self, name: str) -> None:
         """Delete every row but Alembic's."""
-        self.execute(*(f"DELETE FROM `{table}`" for table in ("user", "role", "throttle")), database=name)
+        self.execute(*(f"DELETE FROM `{table}`" for table in ("user", "role", "throttle", "mail")), database=name)
 
     def quote(self, text: str) -> str:
         with self.connect() as connection:

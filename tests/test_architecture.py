@@ -7,7 +7,7 @@ import pytest
 from quart import Quart
 
 from app.app_factory import create_app
-from app.middleware.authentication import PUBLIC_ENDPOINTS
+from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from conftest import ROOT, SECRET_KEY
 
 SOURCE = ROOT / "src/app"
@@ -17,19 +17,21 @@ SETTINGS = {"base_url", "config", "database_url", "default_config", "secret_key"
 LAYERS = {
     "models": set[str](),
     "forms": {"models"},
+    "letters": {"models", "middleware", "services", "base_url"},
+    "mailer": {"letters", "models", "services", "events"},
     "services": {"models", "events", "rate"},
     "middleware": {"models", "services", "base_url", "events", "rate"},
     "sweeper": {"models", "services", "events"},
-    "lifespan": {"models", "services", "events", "sweeper"},
-    "views": {"models", "services", "forms", "middleware", "events", "rate"},
+    "lifespan": {"models", "services", "events", "sweeper", "mailer"},
+    "views": {"models", "services", "forms", "middleware", "events", "letters"},
     "listening": set[str](),
     "master": {"events", "listening"},
     "hypercorn_mends": set[str](),
     "server": {"events", "hypercorn_mends", "listening", "master"},
     "preflight": {"models", "services", "database_url"},
     "deployment": {"models", "middleware", "config", "base_url", "database_url"},
-    "cli": {"models", "services", "config", "database_url", "preflight", "deployment"},
-    "config": {"events", "rate", *SETTINGS},
+    "cli": {"models", "services", "events", "database_url", "preflight", "deployment", "mailer", "sweeper"},
+    "config": {"events", "rate", "models", *SETTINGS},
     "database_url": {"base_url"},
     "app_factory": {"models", "services", "middleware", "views", "cli", "lifespan", *SETTINGS},
 }
@@ -101,7 +103,7 @@ def test_alembic_is_no_package_of_ours() -> None:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Quart:
-    return create_app({"SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)})
+    return create_app({"SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path), "SECURITY_CONFIRMABLE": True})
 
 
 def test_every_public_endpoint_exists(app: Quart) -> None:

@@ -13,6 +13,7 @@ from quart.typing import ResponseReturnValue, TestClientProtocol
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, TooManyRequests
 
 from app.middleware import authentication
+from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.models import db
 from app.models.core import DatabaseUnavailable
 from conftest import serving
@@ -45,7 +46,7 @@ def database_uri(sqlite_template: Path, tmp_path: Path) -> str:
 async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
     """Serve a site with pages that go wrong."""
     wrong = {"fail", "crash", "no_database", "api_fail"}
-    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", authentication.PUBLIC_ENDPOINTS | wrong)
+    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | wrong)
     async with serving(settings) as app:
         add_pages_that_go_wrong(app)
         yield app

@@ -12,6 +12,7 @@ from quart.typing import TestClientProtocol
 from werkzeug.datastructures import Headers
 
 from app.middleware import authentication
+from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.models import User, UserSession
 from conftest import serving
 from people import EMAIL, PASSWORD, count, create_user, is_logged_in, log_in
@@ -205,7 +206,7 @@ def sockets(app: Quart, monkeypatch: pytest.MonkeyPatch) -> Quart:
     async def echo() -> None:
         await websocket.send(await websocket.receive())
 
-    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", authentication.PUBLIC_ENDPOINTS | {"open"})
+    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"open"})
     app._got_first_request = False  # a site that is served takes no more routes; these are made by a test
     app.add_websocket("/open", "open", echo)
     app.add_websocket("/closed", "closed", echo)

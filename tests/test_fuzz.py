@@ -31,9 +31,11 @@ from werkzeug.routing import Rule
 
 from app.app_factory import create_app
 from app.middleware import authentication
+from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.models import User, db
 from app.models.core import Base
 from app.services import accounts, sessions
+from app.services.activity import Origin
 from app.services.passwords import hash_password
 from app.services.sessions import Lifetime, NewLogIn
 from conftest import SECRET_KEY
@@ -272,7 +274,7 @@ def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Quart:
     app = create_app(settings | LIMITS)
     app.add_url_rule("/api/echo", "echo", echo, methods=["POST"])
     app.add_url_rule("/api/users/<int:number>", "show", show)
-    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", {*authentication.PUBLIC_ENDPOINTS, "echo", "show"})
+    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", {*PUBLIC_ENDPOINTS, "echo", "show"})
     return app
 
 
@@ -298,7 +300,7 @@ class Browser:
                 await session.execute(delete(table))
             user = await accounts.register(session, email=EMAIL, password_hash=hashed)
             lifetime = Lifetime(timedelta(hours=1), timedelta(hours=1))
-            return await sessions.start(session, user_id=user.id, log_in=NewLogIn("", "", lifetime))
+            return await sessions.start(session, user_id=user.id, log_in=NewLogIn(Origin("", ""), lifetime))
 
         async with self.app.app_context():
             secret = await db.write(start_over)

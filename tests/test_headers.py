@@ -21,6 +21,7 @@ from sqlalchemy import update
 
 from app.middleware import authentication
 from app.middleware.body_guard import takes_body
+from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.models import User
 from app.models.core import DatabaseUnavailable
 from conftest import ROOT, serving
@@ -65,7 +66,7 @@ def database_uri(sqlite_template: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
-    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", authentication.PUBLIC_ENDPOINTS | {"fail", "own"})
+    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"fail", "own"})
     async with serving(settings) as app:
         add_pages(app)
         yield app

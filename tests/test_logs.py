@@ -21,6 +21,7 @@ from quart.typing import TestClientProtocol
 from app.events import JsonLine
 from app.middleware import authentication
 from app.middleware.asgi import Message, Receive, Scope, Send
+from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.middleware.targets import TargetGuard
 from app.models.core import DatabaseUnavailable
 from app.services.hashing import Overloaded
@@ -75,7 +76,7 @@ def database_uri(instance: Path) -> str:
 
 @pytest.fixture
 def settings(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    public = authentication.PUBLIC_ENDPOINTS | set(CRASHES) | {"hang"}
+    public = PUBLIC_ENDPOINTS | set(CRASHES) | {"hang"}
     monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", public)
     return settings
 
@@ -374,8 +375,8 @@ async def test_only_our_own_setting_shows_a_traceback(
 
 
 CRASHING = """import sys, run
-from app.middleware import authentication
-authentication.PUBLIC_ENDPOINTS.add("crash")
+from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
+PUBLIC_ENDPOINTS.add("crash")
 app = run.app
 @app.get("/crash")
 async def crash():

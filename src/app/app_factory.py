@@ -21,6 +21,7 @@ from app.middleware import (
     static_files,
     targets,
     throttling,
+    words,
 )
 from app.middleware.body_guard import BodyGuard
 from app.middleware.forgery import ForgeryGuard
@@ -29,12 +30,20 @@ from app.middleware.hosts import HostGuard
 from app.middleware.request_log import RequestLog
 from app.middleware.targets import TargetGuard
 from app.models import db
+from app.views.accounts_bp import accounts_bp
+from app.views.alarms_bp import alarms_bp
+from app.views.confirmations_bp import confirmations_bp
+from app.views.emails_bp import emails_bp
 from app.views.health_bp import health_bp
+from app.views.links_bp import links_bp
+from app.views.mailbox_bp import mailbox_bp
 from app.views.main_api_bp import main_api_bp
 from app.views.main_pages_bp import main_pages_bp
 from app.views.passwords_bp import passwords_bp
+from app.views.recoveries_bp import recoveries_bp
 from app.views.registrations_bp import registrations_bp
 from app.views.sessions_bp import sessions_bp
+from app.views.verifications_bp import verifications_bp
 
 
 def create_app(overrides: Mapping[str, Any] | None = None) -> Quart:
@@ -87,6 +96,7 @@ def add_middleware(app: Quart) -> None:
     static_files.init_app(app)
     errors.init_app(app)
     throttling.init_app(app)
+    words.init_app(app)
 
 
 def add_blueprints(app: Quart) -> None:
@@ -94,7 +104,18 @@ def add_blueprints(app: Quart) -> None:
     app.register_blueprint(main_api_bp)
     app.register_blueprint(health_bp)
     app.register_blueprint(sessions_bp)
-    if app.config["SECURITY_REGISTERABLE"]:
-        app.register_blueprint(registrations_bp)
-    if app.config["SECURITY_CHANGEABLE"]:
-        app.register_blueprint(passwords_bp)
+    app.register_blueprint(verifications_bp)
+    app.register_blueprint(accounts_bp)
+    app.register_blueprint(links_bp)
+    optional = {
+        registrations_bp: "SECURITY_REGISTERABLE",
+        passwords_bp: "SECURITY_CHANGEABLE",
+        confirmations_bp: "SECURITY_CONFIRMABLE",
+        recoveries_bp: "SECURITY_RECOVERABLE",
+        alarms_bp: "SECURITY_RECOVERABLE",
+        emails_bp: "MAIL_CAN_LEAVE",
+        mailbox_bp: "MAIL_STAYS",
+    }
+    for blueprint, setting in optional.items():
+        if app.config[setting]:
+            app.register_blueprint(blueprint)

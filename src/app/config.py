@@ -4,15 +4,18 @@ import json
 import os
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
+from email_validator import EmailNotValidError
 from quart import Quart
 
 from app import default_config
 from app.base_url import Authority, BaseUrl
 from app.database_url import database_url
 from app.events import FORMATS
+from app.models.user import valid_email
 from app.rate import Rate
 from app.secret_key import check_secret_key, kept_secret_key
 
@@ -27,6 +30,8 @@ RANGES: dict[str, tuple[Any, Any]] = {
     "WORKERS": (1, 1000),
     "TRUSTED_PROXIES": (0, 100),
     "SECURITY_PASSWORD_LENGTH_MIN": (1, 256),
+    "SECURITY_FRESHNESS": (1, 60 * 24),
+    "MAIL_PORT": (1, 65535),
     "DATABASE_TIMEOUT": (timedelta(seconds=1), timedelta(minutes=1)),
     "SESSION_IDLE": (A_VISIT, TEN_YEARS),
     "SESSION_LIFETIME": (A_VISIT, TEN_YEARS),
@@ -73,7 +78,7 @@ def _typed(key: str, value: Any, default: Any) -> Any:
     try:
         return READERS[type(default)](value)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        secret = key in ("SECRET_KEY", "DB_PASSWORD", "SECURITY_PASSWORD_SALT")
+        secret = key in ("SECRET_KEY", "DB_PASSWORD", "MAIL_PASSWORD", "SECURITY_PASSWORD_SALT")
         is_wrong = "is wrong" if secret else f"is {value!r}"
         raise ValueError(f"{key} {is_wrong}; it has to be like {default!r}") from None
 
@@ -112,6 +117,27 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
         Rate.parse(config[key], name=key)
 
 
+def _derive_mail(config: MutableMapping[str, Any], *, loopback: bool) -> None:
+    """Say whether mails can leave, or at least be looked at, and switch off what needs them."""
+    if config["MAIL_SERVER"]:
+        check_sender(config["MAIL_DEFAULT_SENDER"])
+    if config["MAIL_USE_TLS"] and config["MAIL_USE_SSL"]:
+        raise ValueError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other")
+    config["MAIL_STAYS"] = loopback and not config["MAIL_SERVER"] and not config["TRUSTED_PROXIES"]
+    config["MAIL_CAN_LEAVE"] = can_leave = bool(config["MAIL_SERVER"]) or loopback
+    if config["SECURITY_CONFIRMABLE"] and not can_leave:
+        raise ValueError("SECURITY_CONFIRMABLE needs a MAIL_SERVER: nobody could confirm an address")
+    config["SECURITY_RECOVERABLE"] = config["SECURITY_RECOVERABLE"] and can_leave
+
+
+def check_sender(sender: str) -> None:
+    """Raise ValueError unless mails can come from this address."""
+    try:
+        valid_email(parseaddr(sender)[1])
+    except EmailNotValidError as error:
+        raise ValueError(f"MAIL_DEFAULT_SENDER is {sender!r}: {error}") from error
+
+
 def check_bind(bind: str) -> None:
     """Raise ValueError for an address that nobody can listen on."""
     if not bind.startswith(("unix:", "fd://")) and Authority.parse(bind, name="BIND").port is None:
@@ -125,6 +151,7 @@ def _derive(config: MutableMapping[str, Any], instance: Path) -> None:
     base_url = BaseUrl.parse(config["BASE_URL"])
     config["BASE_URL"] = str(base_url)
 
+    _derive_mail(config, loopback=base_url.is_loopback)
     if config["DEBUG"] and not base_url.is_loopback:
         raise ValueError("DEBUG shows tracebacks to visitors: it goes only with a loopback BASE_URL")
     if not config["SECRET_KEY"] and base_url.is_loopback:

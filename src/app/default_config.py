@@ -38,14 +38,30 @@ DATABASE_TIMEOUT = timedelta(seconds=4)  # a unit of work that takes longer is g
 # Accounts, in Flask-Security's words
 SECURITY_REGISTERABLE = True  # /register
 SECURITY_CHANGEABLE = True  # /change
+SECURITY_RECOVERABLE = True  # /reset, and links in mails by which people get their account back; needs mail
+SECURITY_CONFIRMABLE = False  # an address has to be confirmed before anybody logs in with it; needs mail
+SECURITY_SEND_REGISTER_EMAIL = False  # a welcome to who signs up; with CONFIRMABLE they get a link anyway
+SECURITY_FRESHNESS = 10  # minutes for which a password shown opens the sensitive pages; twice that to send them
 SECURITY_PASSWORD_LENGTH_MIN = 8
 SECURITY_PASSWORD_SALT = ""  # only to verify the password hashes that a Flask-Security installation made
+
+# Mail, in Flask-Mail's words. Without a server mails stay in the outbox; on a loopback BASE_URL /dev/mailbox shows them
+MAIL_SERVER = ""
+MAIL_PORT = 25
+MAIL_USERNAME = ""
+MAIL_PASSWORD = ""
+MAIL_USE_TLS = False  # STARTTLS, as on port 587
+MAIL_USE_SSL = False  # TLS from the first byte, as on port 465
+MAIL_DEFAULT_SENDER = ""  # "Example <site@example.com>"
 
 # How often something may be tried, counted in the database for all processes together. After that: 429
 THROTTLE_WRONG_PASSWORDS_PER_ACCOUNT = "5 per 5 minutes"
 THROTTLE_WRONG_PASSWORDS_PER_ADDRESS = "10 per minute"  # an address is one of IPv4, or a /64 of IPv6
 THROTTLE_LOG_INS_PER_ADDRESS = "30 per minute"
 THROTTLE_SIGN_UPS_PER_ADDRESS = "20 per minute"
+THROTTLE_MAILS_PER_ADDRESS = "10 per minute"  # asked for: resets, confirmations, changes of the e-mail address
+THROTTLE_MAILS_PER_ACCOUNT = "3 per 10 minutes"  # more are not sent, and nobody is told
+THROTTLE_PHONES_PER_ACCOUNT = "10 per hour"  # a number that is taken says so
 
 # How long a log-in lasts: without a request, and at the longest
 SESSION_IDLE = timedelta(days=1)

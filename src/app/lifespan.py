@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from quart import Quart
 
 from app import events
+from app.mailer import Mailer, wake_after_requests
 from app.models import db
 from app.services import passwords
 from app.sweeper import sweep_now_and_then
@@ -15,12 +16,16 @@ from app.sweeper import sweep_now_and_then
 def init_app(app: Quart) -> None:
     """After the database: what is registered last runs last, and `stopped` tells what is left of its pool."""
     app.before_serving(lambda: passwords.prepare(salt=app.config["SECURITY_PASSWORD_SALT"]))
+    app.after_request(wake_after_requests)
 
     @app.while_serving
-    async def sweep_while_serving() -> AsyncGenerator[None, None]:
+    async def work_while_serving() -> AsyncGenerator[None, None]:
         events.record("started", pid=os.getpid())
         sweeping = asyncio.create_task(sweep_now_and_then(app))
+        app.extensions["mailer"] = mailer = Mailer(app)
+        delivering = asyncio.create_task(mailer.deliver_while_serving())
         yield
         sweeping.cancel()
+        await mailer.stop(delivering)
 
     app.after_serving(lambda: events.record("stopped", pid=os.getpid(), pool=db.engine.pool.status()))

@@ -11,6 +11,7 @@ from app.models import db
 from app.services import sweeping
 
 MINUTES = 10
+BREATH = 0.02  # seconds between two steps, in which others get the lock of SQLite
 
 
 async def sweep_now_and_then(app: Quart) -> None:
@@ -23,7 +24,12 @@ async def sweep_now_and_then(app: Quart) -> None:
             events.record("sweep_failed", level=ERROR, why=f"{type(error).__name__}: {error}")
 
 
-async def sweep_all() -> None:
-    """Sweep until nothing is left that has expired."""
+async def sweep_all() -> int:
+    """Sweep, step by step, until nothing is left that has expired; return how many rows that were."""
+    swept = 0
     while rows := await db.write(sweeping.sweep):
-        events.record("swept", rows=rows)
+        swept += rows
+        await asyncio.sleep(BREATH)
+    if swept:
+        events.record("swept", rows=swept)
+    return swept

@@ -7,10 +7,12 @@ through the entry point in pyproject.toml, which takes the place of Quart's own.
 from quart import Quart
 
 from app.cli.check import check
+from app.cli.mail import mail_group
 from app.cli.roles import roles_group
+from app.cli.sweep import sweep
 from app.cli.users import users
 
 
 def init_app(app: Quart) -> None:
-    for command in (users, roles_group, check):
+    for command in (users, roles_group, mail_group, sweep, check):
         app.cli.add_command(command)

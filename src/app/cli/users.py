@@ -1,11 +1,16 @@
 """`quart --app run users …`: the people with an account."""
 
+from typing import Any
+
 import click
 from quart import current_app
 
+from app import events
 from app.cli.running import asks_for_password, in_app
-from app.models import db
-from app.services import accounts, roles
+from app.cli.support import facts_of
+from app.models import User, clock, db
+from app.models.user_agent import in_words
+from app.services import accounts, credentials, roles, sessions
 from app.services.password_policy import check_password
 from app.services.passwords import hash_password
 
@@ -22,8 +27,9 @@ def users() -> None:
 @in_app
 async def create_user(email: str, name: str | None, password: str) -> None:
     """Open an account; the password is asked for, or read from standard input."""
-    hashed = await hash_password(checked(password, email))
-    user = await db.write(accounts.register, email=email, password_hash=hashed, name=name)
+    hashed, now = await hash_password(checked(password, email)), clock.now()
+    user = await db.write(accounts.register, email=email, password_hash=hashed, name=name, confirmed_on=now)
+    told("signed_up", user)
     click.echo(f"{user.id} {user}")
 
 
@@ -39,12 +45,17 @@ async def list_users() -> None:
 @click.argument("email")
 @in_app
 async def show_user(email: str) -> None:
-    """Show what is known of one account."""
-    user = await db.read(accounts.get_by_email, email=email)
-    facts = {"id": user.id, "name": user.name, "email": user.email, "phone": user.phone, "created": user.created_on}
-    facts |= {"active": "yes" if user.active else "no", "roles": ", ".join(map(str, user.roles))}
-    for name, fact in facts.items():
-        click.echo(f"{name + ':':9}{'' if fact is None else fact}".rstrip())
+    """Show what is known of one account: what support needs, and no secret."""
+    for name, fact in (await db.read(facts_of, email)).items():
+        click.echo(f"{name + ':':10}{'' if fact is None else fact}".rstrip())
+
+
+@users.command("confirm")
+@click.argument("email")
+@in_app
+async def confirm_user(email: str) -> None:
+    """Take an address for confirmed."""
+    told("confirmed", await db.write(accounts.confirm, email=email))
 
 
 @users.command("activate")
@@ -52,7 +63,7 @@ async def show_user(email: str) -> None:
 @in_app
 async def activate_user(email: str) -> None:
     """Open a closed account again."""
-    await db.write(accounts.activate, email=email)
+    told("activated", await db.write(accounts.activate, email=email))
 
 
 @users.command("deactivate")
@@ -60,7 +71,16 @@ async def activate_user(email: str) -> None:
 @in_app
 async def deactivate_user(email: str) -> None:
     """Close an account and log it out everywhere."""
-    await db.write(accounts.deactivate, email=email)
+    told("deactivated", await db.write(accounts.deactivate, email=email))
+
+
+@users.command("delete")
+@click.argument("email")
+@click.confirmation_option(prompt="Delete the account with everything in it?")
+@in_app
+async def delete_user(email: str) -> None:
+    """Delete an account with everything in it."""
+    told("account_deleted", await db.write(accounts.delete_by_email, email=email))
 
 
 @users.command("set-password")
@@ -70,7 +90,22 @@ async def deactivate_user(email: str) -> None:
 async def set_password(email: str, password: str) -> None:
     """Give an account another password and log it out everywhere."""
     hashed = await hash_password(checked(password, email))
-    await db.write(accounts.set_password, email=email, password_hash=hashed)
+    told("password_changed", await db.write(credentials.set_password, email=email, password_hash=hashed))
+
+
+@users.command("sessions")
+@click.argument("email")
+@click.option("--end", is_flag=True, help="Log the account out everywhere.")
+@in_app
+async def show_sessions(email: str, *, end: bool) -> None:
+    """List the browsers that are logged in to an account, or log them out."""
+    if end:
+        told("sessions_ended", await db.write(credentials.end_sessions, email=email))
+        return
+    user = await db.read(accounts.get_by_email, email=email)
+    for row in await db.read(sessions.list_of, user_id=user.id):
+        seen = f"{row.last_seen_on:%Y-%m-%d %H:%M} UTC"
+        click.echo(f"{row.id} {in_words(row.user_agent)}, last seen {seen}{f' from {row.ip}' if row.ip else ''}")
 
 
 @users.command("add-role")
@@ -79,7 +114,7 @@ async def set_password(email: str, password: str) -> None:
 @in_app
 async def add_role(email: str, role: str) -> None:
     """Give an account a role."""
-    await db.write(roles.add_to_user, email=email, role_name=role)
+    told("role_added", await db.write(roles.add_to_user, email=email, role_name=role), role=role)
 
 
 @users.command("remove-role")
@@ -88,7 +123,12 @@ async def add_role(email: str, role: str) -> None:
 @in_app
 async def remove_role(email: str, role: str) -> None:
     """Take a role from an account."""
-    await db.write(roles.remove_from_user, email=email, role_name=role)
+    told("role_removed", await db.write(roles.remove_from_user, email=email, role_name=role), role=role)
+
+
+def told(event: str, user: User, **role: str) -> None:
+    facts: dict[str, Any] = {"user": user.id, "by": "command line", **role}
+    events.record(event, **facts)
 
 
 def checked(password: str, email: str) -> str:

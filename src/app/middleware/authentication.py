@@ -14,25 +14,12 @@ from quart_auth import Action, AuthUser, QuartAuth, Unauthorized
 
 from app import events
 from app.middleware.client_address import ip_address
+from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.models import User, UserSession, db
 from app.models.core import DatabaseUnavailable
 from app.services import sessions
+from app.services.activity import Origin
 from app.services.sessions import Lifetime, NewLogIn
-
-# Every other endpoint needs a log-in. Add the page that everybody may see.
-PUBLIC_ENDPOINTS = {
-    "static",
-    "main_pages.index",
-    "main_pages.about",
-    "main_api.index",
-    "health.alive",
-    "health.ready",
-    "registrations.new",
-    "registrations.create",
-    "sessions.new",
-    "sessions.create",
-    "sessions.destroy",
-}
 
 
 class LogInCookie(QuartAuth):
@@ -67,6 +54,10 @@ class CurrentUser(AuthUser):
     @property
     def is_remembered(self) -> bool:
         return self.log_in is not None and self.log_in.remember
+
+    def has_role(self, *names: str) -> bool:
+        """Say whether the user has one of these roles, once it is known who it is."""
+        return self.user is not None and any(role.name in names for role in self.user.roles)
 
     async def load(self) -> None:
         """Ask the database, once. When it does not answer, the visitor is a stranger for the rest of this request."""
@@ -116,10 +107,19 @@ async def end_log_in() -> None:
     quart_auth.logout_user()
 
 
+def forget_log_in() -> None:
+    """Take the cookie away from this browser; in the database there is nothing left of it."""
+    quart_auth.logout_user()
+
+
 def new_log_in(*, remember: bool) -> NewLogIn:
     """Describe the log-in that this request may start."""
-    user_agent, former_secret = request.user_agent.string, visitor().auth_id
-    return NewLogIn(ip_address(), user_agent, lifetime(remember=remember), remember, former_secret)
+    return NewLogIn(origin(), lifetime(remember=remember), remember, visitor().auth_id)
+
+
+def origin() -> Origin:
+    """Say where this request comes from."""
+    return Origin(ip_address(), request.user_agent.string)
 
 
 def lifetime(*, remember: bool) -> Lifetime:
@@ -151,3 +151,4 @@ def init_app(app: Quart) -> None:
     app.before_request(require_log_in)
     app.before_websocket(require_log_in)
     app.context_processor(show_current_user)
+    app.add_template_test(CurrentUser.has_role, "in_role")

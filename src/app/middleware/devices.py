@@ -7,9 +7,9 @@ themselves out and not its owner. The cookie lets nobody in, and nothing in it s
 import hashlib
 import secrets
 
-from itsdangerous import Signer
 from quart import Quart, Response, current_app, g, request
 
+from app.middleware.signing import signer
 from app.models.user import email_key
 
 ACCOUNTS = 5  # that one browser is remembered for
@@ -20,7 +20,7 @@ def known_device(email: str) -> str | None:
     """Return the name of this browser, if somebody logged in to the account with it."""
     for token in _tokens():
         name, _, signature = token.partition(".")
-        if _signer().validate(f"{_subject(name, email)}.{signature}"):
+        if signer("device").validate(f"{_subject(name, email)}.{signature}"):
             return name
     return None
 
@@ -29,7 +29,7 @@ def remember_device(email: str) -> None:
     """Have the browser remember that somebody logged in to this account."""
     if not known_device(email):
         name = secrets.token_urlsafe(12)
-        signature = _signer().get_signature(_subject(name, email)).decode()
+        signature = signer("device").get_signature(_subject(name, email)).decode()
         g.device_cookie = "~".join([f"{name}.{signature}", *_tokens()][:ACCOUNTS])
 
 
@@ -50,12 +50,6 @@ def _cookie_name() -> str:
 
 def _subject(name: str, email: str) -> str:
     return f"{name}:{hashlib.sha256(email_key(email).encode()).hexdigest()}"
-
-
-def _signer() -> Signer:
-    # The last one signs, all verify.
-    keys = [*current_app.config["SECRET_KEY_FALLBACKS"], current_app.config["SECRET_KEY"]]
-    return Signer(keys, salt="device", digest_method=hashlib.sha256)
 
 
 def init_app(app: Quart) -> None:

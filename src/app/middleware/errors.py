@@ -14,7 +14,7 @@ from quart import (
     url_for,
 )
 from quart_auth import Unauthorized
-from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound, ServiceUnavailable
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -22,6 +22,7 @@ from app import events
 from app.middleware.authentication import visitor
 from app.models.core import DatabaseUnavailable
 from app.services.hashing import Overloaded
+from app.services.links import InvalidLink
 
 # What happened, and what to do next.
 WORDS = {
@@ -29,7 +30,7 @@ WORDS = {
     401: ("Log in first", "This page is for people with an account."),
     403: (
         "That is not allowed",
-        "The request did not come from our own pages. Open the page again and send it from there.",
+        "Your account may not do this, or it did not come from our own pages: then open the page and send it again.",
     ),
     404: ("There is no such page", "Check the address, or start from the front page."),
     405: ("That does not work here", "This address takes another kind of request. Start from the front page."),
@@ -41,14 +42,18 @@ WORDS = {
     500: ("Something went wrong", "It is our fault and has been written down. Try again later."),
     503: ("We will be right back", "The site is busy or being looked after. Try again in {wait}."),
 }
+INVALID_LINK = (
+    "This link does not work",
+    "It was used before, a newer one took its place, or it is too old. Ask for another one where you asked for this.",
+)
 LONGEST_ACCEPT = 1000  # characters
 KEPT_HEADERS = ("Allow", "Retry-After", "Content-Range")
 
 
-async def show_error(error: HTTPException) -> Response:
+async def show_error(error: HTTPException, words: tuple[str, str] | None = None) -> Response:
     """Answer with the page of a status, or with its JSON."""
     status = error.code or 500
-    message, advice = WORDS.get(status, WORDS[500 if status >= 500 else 400])
+    message, advice = words or WORDS.get(status, WORDS[500 if status >= 500 else 400])
     advice = advice.format(wait=in_words(getattr(error, "retry_after", None)))
     if has_websocket_context():
         response = Response("")
@@ -113,6 +118,12 @@ async def show_overload(error: Overloaded) -> Response:
     return await show_error(ServiceUnavailable(retry_after=error.retry_after))
 
 
+async def show_invalid_link(_error: InvalidLink) -> Response:
+    """Answer every link that does not work alike."""
+    events.record("link_refused")
+    return await show_error(NotFound(), INVALID_LINK)
+
+
 def log_unavailable(error: DatabaseUnavailable) -> None:
     events.record("database_unavailable", level=ERROR, why=str(error))
 
@@ -133,4 +144,5 @@ def init_app(app: Quart) -> None:
     app.register_error_handler(Unauthorized, show_login)
     app.register_error_handler(DatabaseUnavailable, show_unavailable)
     app.register_error_handler(Overloaded, show_overload)
+    app.register_error_handler(InvalidLink, show_invalid_link)
     app.register_error_handler(Exception, show_crash)

@@ -25,8 +25,14 @@ def log_in_limits(email: str) -> Tries:
     return Tries((every,), (wrong_here, limit("WRONG_PASSWORDS_PER_ACCOUNT", f"account {account}")))
 
 
-def sign_up_limits() -> Tries:
-    return Tries((limit("SIGN_UPS_PER_ADDRESS", network()),))
+def sign_up_limits(email: str) -> Tries:
+    return Tries((limit("SIGN_UPS_PER_ADDRESS", network()),), quiet=mail_limits(email).quiet)
+
+
+def mail_limits(email: str) -> Tries:
+    """Return the limits of having a mail sent to an address, of an account or not."""
+    quiet = limit("MAILS_PER_ACCOUNT", email_key(email))
+    return Tries((limit("MAILS_PER_ADDRESS", network()),), quiet=quiet)
 
 
 def password_limits(user_id: int) -> Tries:
@@ -36,6 +42,11 @@ def password_limits(user_id: int) -> Tries:
 
 def limit(what: str, whose: str) -> Limit:
     return Limit(what.lower(), whose, Rate.parse(current_app.config[f"THROTTLE_{what}"]))
+
+
+def phone_limits(user_id: int) -> Tries:
+    """Return how often a number may be asked about: one that is taken says so."""
+    return Tries((limit("PHONES_PER_ACCOUNT", f"user {user_id}"),))
 
 
 async def show_too_many_tries(error: TooManyTries) -> Response:

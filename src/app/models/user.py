@@ -18,10 +18,14 @@ from app.models.role import Role
 EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 EMAIL_KEY_LENGTH = 320
 NAME_LENGTH = 100
+PHONE_LENGTH = 30
 
 
 # What people have before their @. Other programs read = $ { } % as a formula, a template, an escape: these are refused.
 LOCAL_PART = re.compile(r"[a-z0-9.!#&'*+/?^_~-]{1,64}", re.IGNORECASE | re.ASCII)
+
+PHONE = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)  # ITU-T E.164
+PHONE_PUNCTUATION = re.compile(r"[ ()./\N{NO-BREAK SPACE}-]")
 
 
 def valid_email(typed: str) -> str:
@@ -38,6 +42,15 @@ def email_key(typed: str) -> str:
         # The escapes begin with a character that no valid address has, so a text never has the key of an address.
         return quote(typed, safe="!#&'*+/=?^@", errors="surrogatepass").lower()
     return f"{validated.local_part}@{validated.ascii_domain}".lower()
+
+
+def valid_phone(typed: str) -> str:
+    """Return a number as it is to be kept, +491701234567. Raises ValueError for one without its country's code."""
+    number = PHONE_PUNCTUATION.sub("", typed)
+    number = f"+{number[2:]}" if number.startswith("00") else number
+    if not PHONE.fullmatch(number):
+        raise ValueError("no number with the code of its country")
+    return number
 
 
 def _validated(typed: str) -> ValidatedEmail:
@@ -66,9 +79,10 @@ class User(Base):
     name: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
     email: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
     email_key: Mapped[str] = mapped_column(exact(EMAIL_KEY_LENGTH), unique=True)
-    phone: Mapped[str | None] = mapped_column(String(30), unique=True)
+    phone: Mapped[str | None] = mapped_column(String(PHONE_LENGTH), unique=True)
     password: Mapped[str | None] = mapped_column(String(255))
     active: Mapped[bool] = mapped_column(default=True)
+    confirmed_on: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the address proved to be theirs
 
     roles: Mapped[list[Role]] = relationship(
         secondary="user_role", back_populates="users", order_by=Role.name, lazy="raise", passive_deletes=True

@@ -1,15 +1,19 @@
 """Accounts: opening them, finding them, changing what they may do. Each verb is one step inside a unit of work."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from sqlalchemy import delete as sql_delete
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from app.models import User
-from app.models.user import NAME_LENGTH, email_key, valid_email
-from app.services import sessions
+from app.models import User, UserToken, clock
+from app.models.user import NAME_LENGTH, email_key, valid_email, valid_phone
+from app.models.user_token import Purpose
+from app.services import activity, outbox, sessions
+from app.services.activity import COMMAND_LINE, Origin
 from app.services.refusals import Refusal, check_line
 
 
@@ -19,23 +23,61 @@ class EmailTaken(Refusal):
     message = "There is an account with this address."
 
 
+class EmailReserved(EmailTaken):
+    """The address was another account's until lately, and may go back to it."""
+
+
+class PhoneTaken(Refusal):
+    """Another account has this number."""
+
+    message = "Another account has this number."
+
+
 class UnknownUser(Refusal):
     """No account has this address."""
 
     message = "There is no account with this address."
 
 
-async def register(session: AsyncSession, *, email: str, password_hash: str | None, name: str | None = None) -> User:
+async def register(
+    session: AsyncSession,
+    *,
+    email: str,
+    password_hash: str | None,
+    name: str | None = None,
+    confirmed_on: datetime | None = None,
+) -> User:
     """Open an account. Raises EmailTaken; of two that race for an address the database lets one in."""
     if name is not None:
         check_line("name", name, longest=NAME_LENGTH)
     user = User(email=valid_email(email), email_key=email_key(email), password=password_hash, name=name)
+    user.confirmed_on = confirmed_on
     session.add(user)
     try:
         await session.flush()
     except IntegrityError as error:
         raise EmailTaken from error
+    if await is_reserved(session, user.email_key, but_for=user.id):  # only now: it may have become free just before
+        raise EmailReserved
     return user
+
+
+async def is_reserved(session: AsyncSession, key: str, *, but_for: int) -> bool:
+    """Say whether an address may still go back to another account that had it."""
+    undo = (UserToken.email_key == key) & (UserToken.purpose == Purpose.UNDO_EMAIL) & (UserToken.user_id != but_for)
+    return (
+        await session.scalar(select(UserToken.id).where(undo, UserToken.expires_on > clock.now()).limit(1)) is not None
+    )
+
+
+async def find(session: AsyncSession, user_id: int) -> User | None:
+    return await session.get(User, user_id)
+
+
+async def find_for_log_in(session: AsyncSession, *, email: str, confirmed_only: bool) -> User | None:
+    """Return who may log in with an address, if their password is right."""
+    user = await find_by_email(session, email=email)
+    return None if user is not None and confirmed_only and user.confirmed_on is None else user
 
 
 async def find_by_email(session: AsyncSession, *, email: str) -> User | None:
@@ -60,21 +102,57 @@ async def list_all(session: AsyncSession) -> Sequence[User]:
     return (await session.scalars(select(User).order_by(User.id))).all()
 
 
-async def activate(session: AsyncSession, *, email: str) -> None:
+async def change_profile(
+    session: AsyncSession, user_id: int, *, name: str | None, phone: str | None, origin: Origin
+) -> None:
+    """Change what a person says of themselves. Raises NotALine, ValueError for no number, and PhoneTaken."""
+    user = await lock(session, user_id)
+    if user is None:
+        raise UnknownUser
+    if name is not None:
+        check_line("name", name, longest=NAME_LENGTH)
+    user.name = name
+    user.phone = valid_phone(phone) if phone else None
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise PhoneTaken from error
+    await activity.note(session, user.id, "profile_changed", origin)
+
+
+async def delete(session: AsyncSession, user: User) -> None:
+    """Delete an account. Whatever has a foreign key to it goes too; a mail says good-bye."""
+    await outbox.post_farewell(session, user)
+    await session.execute(sql_delete(User).where(User.id == user.id))
+
+
+async def delete_by_email(session: AsyncSession, *, email: str) -> User:
+    """Delete an account for somebody at the command line."""
+    user = await get_by_email(session, email=email, lock=True)
+    await delete(session, user)
+    return user
+
+
+async def confirm(session: AsyncSession, *, email: str) -> User:
+    """Take an address for confirmed."""
+    user = await get_by_email(session, email=email, lock=True)
+    user.confirmed_on = user.confirmed_on or clock.now()
+    await activity.note(session, user.id, "confirmed", COMMAND_LINE)
+    return user
+
+
+async def activate(session: AsyncSession, *, email: str) -> User:
     """Open a closed account again."""
     user = await get_by_email(session, email=email, lock=True)
     user.active = True
+    await activity.note(session, user.id, "activated", COMMAND_LINE)
+    return user
 
 
-async def deactivate(session: AsyncSession, *, email: str) -> None:
+async def deactivate(session: AsyncSession, *, email: str) -> User:
     """Close an account without deleting it: nobody logs in to it, and whoever is logged in is out."""
     user = await get_by_email(session, email=email, lock=True)
     user.active = False
     await sessions.end_all(session, user_id=user.id)
-
-
-async def set_password(session: AsyncSession, *, email: str, password_hash: str) -> None:
-    """Give an account another password and end its log-ins."""
-    user = await get_by_email(session, email=email, lock=True)
-    user.password = password_hash
-    await sessions.end_all(session, user_id=user.id)
+    await activity.note(session, user.id, "deactivated", COMMAND_LINE)
+    return user

@@ -26,6 +26,13 @@ OURS_SLACK, FORMER_SLACK = 16, 4
 LONGEST_REFUSAL = 6  # seconds: shorter than a server that stops waits
 
 
+def kind_of(stored: str | None) -> str:
+    """Say what kind of hash is stored: a kind, none, or unknown."""
+    if not stored:
+        return "none"
+    return _ours.identify(stored) or _former.identify(stored) or "unknown"
+
+
 def is_usable(password: str) -> bool:
     """Say whether the password is text. What is left of bytes that were none, U+FFFD, would match other such bytes."""
     return not any(char in "\0\N{REPLACEMENT CHARACTER}" or "\ud800" <= char <= "\udfff" for char in password)

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import delete as sql_delete
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import Role
+from app.models import Role, User
 from app.models.role import DESCRIPTION_LENGTH, NAME_LENGTH
-from app.services import accounts
+from app.services import accounts, activity
+from app.services.activity import COMMAND_LINE
 from app.services.refusals import Refusal, check_line
 
 
@@ -50,17 +52,35 @@ async def get_by_name(session: AsyncSession, *, name: str) -> Role:
     return role
 
 
-async def add_to_user(session: AsyncSession, *, email: str, role_name: str) -> None:
+async def list_users(session: AsyncSession, *, name: str) -> Sequence[User]:
+    """Return who has a role. Raises UnknownRole."""
+    role = await get_by_name(session, name=name)
+    return (await session.scalars(select(User).join(User.roles).where(Role.id == role.id).order_by(User.id))).all()
+
+
+async def delete(session: AsyncSession, *, name: str) -> None:
+    """Delete a role, and take it from everybody who has it. Raises UnknownRole."""
+    role = await get_by_name(session, name=name)
+    for user in await list_users(session, name=name):
+        await activity.note(session, user.id, "role_removed", COMMAND_LINE)
+    await session.execute(sql_delete(Role).where(Role.id == role.id))
+
+
+async def add_to_user(session: AsyncSession, *, email: str, role_name: str) -> User:
     """Give a user a role; one that they have stays. Raises UnknownUser, UnknownRole."""
     user = await accounts.get_by_email(session, email=email, lock=True)
     role = await get_by_name(session, name=role_name)
     if role not in user.roles:
         user.roles.append(role)
+        await activity.note(session, user.id, "role_added", COMMAND_LINE)
+    return user
 
 
-async def remove_from_user(session: AsyncSession, *, email: str, role_name: str) -> None:
+async def remove_from_user(session: AsyncSession, *, email: str, role_name: str) -> User:
     """Take a role from a user, if they have it. Raises UnknownUser, UnknownRole."""
     user = await accounts.get_by_email(session, email=email, lock=True)
     role = await get_by_name(session, name=role_name)
     if role in user.roles:
         user.roles.remove(role)
+        await activity.note(session, user.id, "role_removed", COMMAND_LINE)
+    return user

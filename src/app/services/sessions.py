@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from sqlalchemy.orm import contains_eager
 
 from app.models import User, UserSession, clock
 from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
+from app.services import activity
+from app.services.activity import Origin
 
 SEEN_EVERY = timedelta(minutes=1)
 
@@ -25,11 +28,11 @@ class Lifetime(NamedTuple):
 class NewLogIn(NamedTuple):
     """What a log-in is to be: from where, for how long, and in place of which secret."""
 
-    ip: str
-    user_agent: str
+    origin: Origin
     lifetime: Lifetime
     remember: bool = False
     former_secret: str | None = None
+    known_browser: bool = True  # somebody has logged in to this account with it before
 
 
 async def start(session: AsyncSession, *, user_id: int, log_in: NewLogIn) -> str:
@@ -46,8 +49,8 @@ async def start(session: AsyncSession, *, user_id: int, log_in: NewLogIn) -> str
         last_seen_on=now,
         authenticated_on=now,
         expires_on=now + min(log_in.lifetime),
-        ip=log_in.ip[:IP_LENGTH],
-        user_agent=log_in.user_agent[:USER_AGENT_LENGTH],
+        ip=log_in.origin.ip[:IP_LENGTH],
+        user_agent=log_in.origin.user_agent[:USER_AGENT_LENGTH],
     )
     session.add(row)
     await session.flush()
@@ -55,14 +58,16 @@ async def start(session: AsyncSession, *, user_id: int, log_in: NewLogIn) -> str
 
 
 async def find(session: AsyncSession, *, secret: str) -> UserSession | None:
-    """Return the log-in of a secret with its user, if it has not expired and the account is active."""
+    """Return the log-in of a secret with its user and their roles, if it has not expired and the account is active."""
+    user = UserSession.user
     query = (
         select(UserSession)
-        .join(UserSession.user)
-        .options(contains_eager(UserSession.user))
+        .join(user)
+        .outerjoin(User.roles)
+        .options(contains_eager(user).contains_eager(User.roles))
         .where(UserSession.digest == _digest(secret), UserSession.expires_on > clock.now(), User.active.is_(True))
     )
-    return await session.scalar(query)
+    return (await session.scalars(query)).unique().one_or_none()
 
 
 def is_due(row: UserSession) -> bool:
@@ -77,6 +82,37 @@ async def touch(session: AsyncSession, row: UserSession, *, lifetime: Lifetime) 
     await session.execute(
         update(UserSession).where(UserSession.id == row.id).values(last_seen_on=now, expires_on=expires_on)
     )
+
+
+async def prove(session: AsyncSession, session_id: int) -> None:
+    """Write down that the person has just shown their password again, in this browser."""
+    await session.execute(update(UserSession).where(UserSession.id == session_id).values(authenticated_on=clock.now()))
+
+
+def is_recent(row: UserSession, *, within: timedelta) -> bool:
+    """Say whether the person has shown their password in this browser lately."""
+    return clock.now() - row.authenticated_on <= within
+
+
+async def list_of(session: AsyncSession, *, user_id: int) -> Sequence[UserSession]:
+    """Return the log-ins of a user, the one seen last first."""
+    theirs = (UserSession.user_id == user_id) & (UserSession.expires_on > clock.now())
+    query = select(UserSession).where(theirs).order_by(UserSession.last_seen_on.desc(), UserSession.id.desc())
+    return (await session.scalars(query)).all()
+
+
+async def end_one(session: AsyncSession, session_id: int, *, user_id: int, origin: Origin) -> None:
+    """End a log-in, if it is this user's."""
+    theirs = (UserSession.id == session_id) & (UserSession.user_id == user_id)
+    await session.execute(delete(UserSession).where(theirs))
+    await activity.note(session, user_id, "session_ended", origin)
+
+
+async def end_others(session: AsyncSession, session_id: int, *, user_id: int, origin: Origin) -> None:
+    """End every log-in of a user but one."""
+    others = (UserSession.user_id == user_id) & (UserSession.id != session_id)
+    await session.execute(delete(UserSession).where(others))
+    await activity.note(session, user_id, "other_sessions_ended", origin)
 
 
 async def end(session: AsyncSession, *, secret: str) -> None:

@@ -33,10 +33,14 @@ class Limit(NamedTuple):
 
 
 class Tries(NamedTuple):
-    """The limits of an attempt: those that count every one, and those that count only the wrong ones."""
+    """The limits of an attempt: those that count every one, those that count only the wrong ones, and a quiet one.
+
+    Who asks is not told of the quiet one: nothing happens, and the answer is the same.
+    """
 
     all: tuple[Limit, ...]
     wrong: tuple[Limit, ...] = ()
+    quiet: Limit | None = None
 
 
 class TooManyTries(Refusal):
@@ -60,6 +64,15 @@ class Taken(NamedTuple):
 async def take(session: AsyncSession, limits: Iterable[Limit]) -> list[Taken]:
     """Count one try against each limit; or against none, and raise TooManyTries."""
     return [await _take_one(session, limit) for limit in limits]
+
+
+async def is_allowed(session: AsyncSession, limit: Limit | None) -> bool:
+    """Count one try against a quiet limit, and say whether there was one left."""
+    try:
+        await take(session, [limit] if limit else [])
+    except TooManyTries:
+        return False
+    return True
 
 
 async def give_back(session: AsyncSession, tries: Iterable[Taken]) -> None:

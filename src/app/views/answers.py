@@ -1,5 +1,7 @@
 """How a form that was not right is answered."""
 
+from collections.abc import Mapping
+
 from quart import Response, jsonify, render_template
 
 from app.events import request_id
@@ -7,7 +9,9 @@ from app.forms.base import SiteForm
 from app.middleware.errors import wants_json
 
 
-async def ask_again(template: str, form: SiteForm, **refusals: str) -> tuple[Response | str, int]:
+async def ask_again(
+    template: str, form: SiteForm, shown: Mapping[str, object] | None = None, **refusals: str
+) -> tuple[Response | str, int]:
     """Show the form again with what is wrong beside each field, or tell a program; `refusals` are a service's."""
     form.refuse(**refusals)
     if wants_json():
@@ -16,4 +20,4 @@ async def ask_again(template: str, form: SiteForm, **refusals: str) -> tuple[Res
         return jsonify(
             error={"code": "unprocessable_entity", "message": message, "fields": fields}, request_id=request_id.get()
         ), 422
-    return await render_template(template, form=form), 422
+    return await render_template(template, form=form, **(shown or {})), 422

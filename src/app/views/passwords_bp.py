@@ -6,8 +6,9 @@ from quart.typing import ResponseReturnValue
 from app.forms.passwords import PasswordChangeForm
 from app.middleware.authentication import logged_in_user, new_log_in, start_log_in, visitor
 from app.middleware.throttling import password_limits
-from app.services.authentication import InvalidCredentials, change_password
+from app.services.authentication import change_password
 from app.services.password_policy import PasswordRefused, check_password
+from app.services.proof import InvalidCredentials
 from app.views.answers import ask_again
 
 passwords_bp = Blueprint("passwords", __name__)

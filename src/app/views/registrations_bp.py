@@ -1,16 +1,18 @@
 """Signing up: what is created here is an account."""
 
-from quart import Blueprint, current_app, flash, redirect, render_template, request
+from quart import Blueprint, current_app, flash, redirect, render_template, request, session
 from quart.typing import ResponseReturnValue
 
 from app.forms.registrations import RegistrationForm
-from app.middleware.authentication import new_log_in, start_log_in, visitor
+from app.middleware.authentication import new_log_in, origin, start_log_in, visitor
 from app.middleware.devices import remember_device
 from app.middleware.throttling import sign_up_limits
+from app.services import confirmations
 from app.services.accounts import EmailTaken
 from app.services.authentication import sign_up
 from app.services.password_policy import PasswordRefused, check_password
 from app.views.answers import ask_again
+from app.views.confirmations_bp import CHOSEN
 from app.views.redirects import safe_path
 
 registrations_bp = Blueprint("registrations", __name__)
@@ -31,9 +33,15 @@ async def create() -> ResponseReturnValue:
         return await ask_again("registrations/new.html", form)
 
     email, password = form.email.data, form.password.data
+    limits, settings = sign_up_limits(email), current_app.config
     try:
-        check_password(password, email=email, length_min=current_app.config["SECURITY_PASSWORD_LENGTH_MIN"])
-        secret = await sign_up(email, password, log_in=new_log_in(remember=False), limits=sign_up_limits())
+        check_password(password, email=email, length_min=settings["SECURITY_PASSWORD_LENGTH_MIN"])
+        if settings["SECURITY_CONFIRMABLE"]:
+            session[CHOSEN] = await confirmations.sign_up(email, password, origin=origin(), limits=limits)
+            await flash(f"A mail is on its way to {email}. Open the link in it, in this browser.")
+            return redirect("/login", 303)
+        welcome, log_in = settings["SECURITY_SEND_REGISTER_EMAIL"], new_log_in(remember=False)
+        secret = await sign_up(email, password, log_in=log_in, limits=limits, welcome=welcome)
     except PasswordRefused as refusal:
         return await ask_again("registrations/new.html", form, password=str(refusal))
     except EmailTaken as refusal:

@@ -1,13 +1,25 @@
 """Logging in and out: what is created here is a session."""
 
-from quart import Blueprint, current_app, redirect, render_template, request
+from quart import Blueprint, current_app, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue
+from quart_auth import Unauthorized
 
+from app import events
 from app.forms.sessions import LoginForm
-from app.middleware.authentication import end_log_in, new_log_in, start_log_in, visitor
-from app.middleware.devices import remember_device
+from app.middleware.authentication import (
+    end_log_in,
+    logged_in_user,
+    new_log_in,
+    origin,
+    start_log_in,
+    visitor,
+)
+from app.middleware.devices import known_device, remember_device
 from app.middleware.throttling import log_in_limits
-from app.services.authentication import InvalidCredentials, sign_in
+from app.models import UserSession, db
+from app.services import sessions
+from app.services.authentication import sign_in
+from app.services.proof import InvalidCredentials
 from app.views.answers import ask_again
 from app.views.redirects import safe_path
 
@@ -28,16 +40,16 @@ async def create() -> ResponseReturnValue:
     if not form.validate():
         return await ask_again("sessions/new.html", form)
 
-    remember, salt = form.remember.data, current_app.config["SECURITY_PASSWORD_SALT"]
+    email, remember, settings = form.email.data, form.remember.data, current_app.config
+    how = {"salt": settings["SECURITY_PASSWORD_SALT"], "confirmed_only": settings["SECURITY_CONFIRMABLE"]}
+    log_in = new_log_in(remember=remember)._replace(known_browser=known_device(email) is not None)
     try:
-        log_in = new_log_in(remember=remember)
-        limits = log_in_limits(form.email.data)
-        secret = await sign_in(form.email.data, form.password.data, salt=salt, log_in=log_in, limits=limits)
+        secret = await sign_in(email, form.password.data, log_in=log_in, limits=log_in_limits(email), **how)
     except InvalidCredentials as refusal:
         return await ask_again("sessions/new.html", form, password=str(refusal))
 
     start_log_in(secret, remember=remember)
-    remember_device(form.email.data)
+    remember_device(email)
     return redirect(safe_path(form.next.data), 303)
 
 
@@ -45,3 +57,34 @@ async def create() -> ResponseReturnValue:
 async def destroy() -> ResponseReturnValue:
     await end_log_in()
     return redirect("/", 303)
+
+
+@sessions_bp.get("/sessions")
+async def index() -> ResponseReturnValue:
+    user, here = await logged_in_user(), this_session()
+    others = [row for row in await db.read(sessions.list_of, user_id=user.id) if row.id != here.id]
+    return await render_template("sessions/index.html", here=here, others=others)
+
+
+@sessions_bp.post("/sessions/<int:session_id>/end")
+async def end(session_id: int) -> ResponseReturnValue:
+    user = await logged_in_user()
+    await db.write(sessions.end_one, session_id, user_id=user.id, origin=origin())
+    events.record("session_ended", user=user.id)
+    await flash("That browser is logged out.")
+    return redirect("/sessions", 303)
+
+
+@sessions_bp.post("/sessions/end-others")
+async def end_others() -> ResponseReturnValue:
+    user = await logged_in_user()
+    await db.write(sessions.end_others, this_session().id, user_id=user.id, origin=origin())
+    events.record("other_sessions_ended", user=user.id)
+    await flash("All other browsers are logged out.")
+    return redirect("/sessions", 303)
+
+
+def this_session() -> UserSession:
+    if (row := visitor().log_in) is None:
+        raise Unauthorized
+    return row

@@ -1,0 +1,40 @@
+"""What a person says of themselves, and good-bye."""
+
+from wtforms import Field, Form, StringField, TelField
+from wtforms.validators import Optional, StopValidation
+
+from app.forms.base import Shorter, SiteForm, password_field
+from app.models.user import NAME_LENGTH, PHONE_LENGTH, valid_phone
+
+
+def check_phone(_form: Form, field: Field) -> None:
+    try:
+        valid_phone(field.data)
+    except ValueError:
+        raise StopValidation("Enter the number with the code of its country, like +49 30 1234567.") from None
+
+
+def check_printable(_form: Form, field: Field) -> None:
+    if not field.data.isprintable():
+        raise StopValidation("There is a character in it that cannot be used.")
+
+
+def stripped(typed: str | None) -> str | None:
+    return typed.strip(" ") if typed else typed
+
+
+class ProfileForm(SiteForm):
+    name = StringField(
+        "Name",
+        filters=[stripped],
+        validators=[Optional(), Shorter(NAME_LENGTH, "This name is too long."), check_printable],
+    )
+    phone = TelField(
+        "Phone",
+        filters=[stripped],
+        validators=[Optional(), Shorter(PHONE_LENGTH, "This number is too long."), check_phone],
+    )
+
+
+class DeletionForm(SiteForm):
+    password = password_field("Password", required="Enter your password.")

@@ -1,0 +1,106 @@
+"""Every process delivers what lies in the outbox, beside the requests."""
+
+import asyncio
+import random
+from contextlib import suppress
+from logging import ERROR, WARNING
+from typing import Any
+
+import aiosmtplib
+from quart import Quart, Response, current_app, request
+
+from app import events, letters
+from app.models import Mail, db
+from app.services import outbox
+
+EVERY = 10  # seconds: what other processes wrote, and what is to be tried again
+AT_ONCE = 5  # mails
+SECONDS = 15  # for each step of a delivery
+LONGEST = 60  # seconds for a whole delivery: shorter than outbox.CLAIMED
+LEAVING = 2  # seconds that a delivery under way gets when the server stops
+
+
+class Mailer:
+    def __init__(self, app: Quart) -> None:
+        self.app = app
+        self.woken = asyncio.Event()
+        self.stopping = False
+
+    async def deliver_while_serving(self) -> None:
+        while not self.stopping:
+            self.woken.clear()
+            try:
+                async with self.app.app_context():
+                    while not self.stopping and await deliver_some():
+                        pass
+            except Exception as error:  # noqa: BLE001 # whatever it is, the next time may go better
+                events.record("mailer_failed", level=ERROR, why=f"{type(error).__name__}: {error}")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.woken.wait(), random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 # so that workers do not meet
+
+    async def stop(self, delivering: "asyncio.Task[None]") -> None:
+        """Let what is under way end, for a moment."""
+        self.stopping = True
+        self.woken.set()
+        await asyncio.wait({delivering}, timeout=LEAVING)
+        delivering.cancel()
+
+
+async def deliver_some() -> int:
+    """Deliver some of what is due, and return how many mails were tried."""
+    claimed = [await db.write(outbox.claim, id_, tries=tries) for id_, tries in await db.read(outbox.due, most=AT_ONCE)]
+    mails = [mail for mail in claimed if mail is not None]
+    await asyncio.gather(*(deliver(mail) for mail in mails))
+    return len(mails)
+
+
+async def deliver(mail: Mail) -> None:
+    """Send a mail, and write down what came of it."""
+    facts: dict[str, Any] = {"mail": mail.id, "template": mail.template, "user": mail.user_id}
+    if not current_app.config["MAIL_SERVER"]:
+        letter = await letters.write(mail)
+        await db.write(outbox.give_up, mail)
+        events.record("mail_kept", **facts, subject=letter.subject, link=letter.link)
+        return
+    try:
+        await send(mail)
+    except Exception as error:  # noqa: BLE001 # a mail that cannot even be written must not hold up the others
+        why = f"{type(error).__name__}: {error}"
+        for_good = is_for_good(error)
+        await db.write(outbox.give_up if for_good else outbox.put_off, mail, error=why)
+        events.record("mail_refused" if for_good else "mail_put_off", level=WARNING, **facts, why=why)
+    else:
+        await db.write(outbox.mark_sent, mail)
+        events.record("mail_sent", **facts, tries=mail.tries)
+
+
+async def send(mail: Mail) -> None:
+    """Hand a mail to MAIL_SERVER. Raises SMTPException, or OSError."""
+    config, message = current_app.config, letters.envelope(mail, await letters.write(mail))
+    async with asyncio.timeout(LONGEST):
+        await aiosmtplib.send(
+            message,
+            recipients=[mail.recipient],
+            hostname=config["MAIL_SERVER"],
+            port=config["MAIL_PORT"],
+            username=config["MAIL_USERNAME"] or None,
+            password=config["MAIL_PASSWORD"] or None,
+            use_tls=config["MAIL_USE_SSL"],
+            start_tls=config["MAIL_USE_TLS"],
+            timeout=SECONDS,
+        )
+
+
+def is_for_good(error: Exception) -> bool:
+    """Say whether the server will refuse this mail at every try: RFC 5321, 4.2.1. Refusing us is no reason."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return all(refusal.code >= 500 for refusal in error.recipients)
+    return isinstance(error, aiosmtplib.SMTPDataError) and error.code >= 500
+
+
+async def wake_after_requests(response: Response) -> Response:
+    """Wake the mailer after what may have written a mail."""
+    mailer: Mailer | None = current_app.extensions.get("mailer")
+    if mailer is not None and request.method == "POST" and response.status_code == 303:
+        mailer.woken.set()
+    return response

@@ -1,0 +1,37 @@
+"""Views for those who have a role. Put it under the route: @roles_required("admin")."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+from werkzeug.exceptions import Forbidden
+
+from app.middleware.authentication import logged_in_user, visitor
+
+P = ParamSpec("P")
+T = TypeVar("T")
+View = Callable[P, Awaitable[T]]
+
+
+def roles_required(*names: str) -> Callable[[View[P, T]], View[P, T]]:
+    """Let in who has all of these roles; a stranger is asked to log in, anybody else gets 403."""
+    return _let_in(lambda: all(visitor().has_role(name) for name in names))
+
+
+def roles_accepted(*names: str) -> Callable[[View[P, T]], View[P, T]]:
+    """Let in who has one of these roles."""
+    return _let_in(lambda: visitor().has_role(*names))
+
+
+def _let_in(may_enter: Callable[[], bool]) -> Callable[[View[P, T]], View[P, T]]:
+    def decorate(view: View[P, T]) -> View[P, T]:
+        @functools.wraps(view)
+        async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            await logged_in_user()
+            if not may_enter():
+                raise Forbidden
+            return await view(*args, **kwargs)
+
+        return guarded
+
+    return decorate

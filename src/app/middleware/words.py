@@ -1,0 +1,42 @@
+"""What templates say of moments, browsers and events."""
+
+from datetime import datetime
+
+from quart import Quart
+
+from app.models.user_agent import in_words
+
+EVENTS = {
+    "signed_up": "The account was opened",
+    "confirmed": "The address was confirmed",
+    "logged_in": "Somebody logged in",
+    "verified": "The password was shown again",
+    "password_changed": "The password was changed",
+    "reset_asked": "A link to choose a new password was asked for",
+    "email_change_asked": "A change of the address was asked for",
+    "email_changed": "The address was changed",
+    "email_change_undone": "The change of the address was undone",
+    "disowned": "“This was not me” was answered",
+    "session_ended": "Another browser was logged out",
+    "other_sessions_ended": "All other browsers were logged out",
+    "sessions_ended": "Every browser was logged out",
+    "profile_changed": "Name or phone were changed",
+    "activated": "The account was opened again",
+    "deactivated": "The account was closed",
+    "role_added": "The account was given a role",
+    "role_removed": "A role was taken from the account",
+}
+
+
+def event_in_words(event: str) -> str:
+    return EVENTS.get(event, event)
+
+
+def moment_in_words(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def init_app(app: Quart) -> None:
+    app.add_template_filter(event_in_words)
+    app.add_template_filter(moment_in_words)
+    app.add_template_filter(in_words, "device_in_words")

@@ -1,0 +1,25 @@
+"""What happened to an account, for its owner to read. Rows are added and, in the end, swept; never changed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models import clock
+from app.models.columns import UtcDateTime, exact
+from app.models.core import Base
+from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
+
+
+class UserEvent(Base):
+    __tablename__ = "user_event"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    event: Mapped[str] = mapped_column(exact(30))
+    ip: Mapped[str] = mapped_column(String(IP_LENGTH))
+    user_agent: Mapped[str] = mapped_column(String(USER_AGENT_LENGTH))
+    created_on: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+    expires_on: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

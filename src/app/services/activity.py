@@ -1,0 +1,39 @@
+"""What happened to an account, for its owner to read: what, when and from where."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models import UserEvent, clock
+from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
+
+KEPT = timedelta(days=365)
+SHOWN = 100
+
+
+class Origin(NamedTuple):
+    """Where a request comes from."""
+
+    ip: str
+    user_agent: str
+
+
+COMMAND_LINE = Origin("", "command line")
+
+
+async def note(session: AsyncSession, user_id: int, event: str, origin: Origin) -> None:
+    """Write down what happened, in the unit of work in which it happens."""
+    now = clock.now()
+    ip, user_agent = origin.ip[:IP_LENGTH], origin.user_agent[:USER_AGENT_LENGTH]
+    session.add(
+        UserEvent(user_id=user_id, event=event, ip=ip, user_agent=user_agent, created_on=now, expires_on=now + KEPT)
+    )
+
+
+async def list_recent(session: AsyncSession, *, user_id: int, most: int = SHOWN) -> Sequence[UserEvent]:
+    """Return the latest events, the newest first."""
+    newest = select(UserEvent).where(UserEvent.user_id == user_id).order_by(UserEvent.id.desc()).limit(most)
+    return (await session.scalars(newest)).all()

@@ -1,0 +1,114 @@
+"""Addresses that have to prove to be theirs (SECURITY_CONFIRMABLE). Signing up tells nobody who has an account.
+
+Anybody may sign up with an address of somebody else, and a password that they know. So the link in the mail confirms
+that password only in the browser in which it was chosen; in any other the reader of the mail chooses one.
+"""
+
+import hashlib
+import hmac
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import events
+from app.models import User, clock, db
+from app.models.core import LostRace
+from app.models.user_token import Purpose
+from app.services import accounts, activity, credentials, links, outbox, throttling
+from app.services.activity import Origin
+from app.services.evening import evened_out
+from app.services.links import InvalidLink
+from app.services.passwords import hash_password
+from app.services.proof import counted
+from app.services.refusals import Refusal
+from app.services.throttling import Tries
+
+
+class PasswordNeeded(Refusal):
+    """The password was chosen in another browser, maybe by somebody else."""
+
+    message = "Choose a password."
+
+
+async def sign_up(email: str, password: str, *, origin: Origin, limits: Tries) -> str:
+    """Open an account that waits for its confirmation, or tell the owner of the one that there is.
+
+    Returns what the browser has to show for `confirm` to keep the password. Raises TooManyTries.
+    """
+    async with evened_out():
+        async with counted(limits):
+            hashed = await hash_password(password)
+        await db.write(open_or_tell, email, password_hash=hashed, origin=origin, limits=limits)
+    events.record("sign_up_asked")
+    return _fingerprint(hashed)
+
+
+async def ask_again(email: str, *, limits: Tries) -> None:
+    """Mail another link to an account that waits for one, if there is one. Raises TooManyTries."""
+    async with evened_out():
+        await db.write(throttling.take, limits.all)
+        await db.write(_mail_again, email, limits=limits)
+    events.record("confirmation_asked")
+
+
+async def open_or_tell(session: AsyncSession, email: str, *, password_hash: str, origin: Origin, limits: Tries) -> None:
+    user = await accounts.find_by_email(session, email=email)
+    try:
+        user = user or await _open(session, email, password_hash=password_hash, origin=origin)
+    except accounts.EmailReserved:
+        return
+    if not user.active or not await throttling.is_allowed(session, limits.quiet):
+        return
+    if user.confirmed_on is None:
+        await links.mail(session, user, Purpose.CONFIRM, "confirm")
+    else:
+        await outbox.post(session, "address_taken", user)
+
+
+async def confirm(
+    session: AsyncSession, secret: str, *, chosen: str | None, new_hash: str | None, origin: Origin
+) -> User:
+    """Confirm the address that a link was sent to. Every log-in that was there ends.
+
+    Raises InvalidLink; and PasswordNeeded, with nothing changed, if there is no new password and the one of the account
+    was not chosen in this browser.
+    """
+    token = await links.redeem(session, secret, purpose=Purpose.CONFIRM)
+    user, kept = token.user, new_hash or token.user.password
+    if token.email_key != user.email_key:
+        raise InvalidLink
+    if new_hash is None and not was_chosen_here(user, chosen):
+        raise PasswordNeeded
+    await credentials.revoke(session, user)
+    user.password = kept
+    user.confirmed_on = clock.now()
+    await activity.note(session, user.id, "confirmed", origin)
+    return user
+
+
+def was_chosen_here(user: User, chosen: str | None) -> bool:
+    """Say whether the browser that shows this is the one in which the account's password was chosen."""
+    return bool(user.password and chosen) and hmac.compare_digest(_fingerprint(str(user.password)), str(chosen))
+
+
+async def _open(session: AsyncSession, email: str, *, password_hash: str, origin: Origin) -> User:
+    try:
+        user = await accounts.register(session, email=email, password_hash=password_hash)
+    except accounts.EmailReserved:
+        raise
+    except accounts.EmailTaken as error:
+        raise LostRace from error  # somebody else was quicker: it is they who get a mail
+    await activity.note(session, user.id, "signed_up", origin)
+    return user
+
+
+async def _mail_again(session: AsyncSession, email: str, *, limits: Tries) -> None:
+    user = await accounts.find_by_email(session, email=email)
+    if user is None or user.confirmed_on is not None or not user.active:
+        return
+    if await throttling.is_allowed(session, limits.quiet):
+        await links.mail(session, user, Purpose.CONFIRM, "confirm")
+
+
+def _fingerprint(password_hash: str) -> str:
+    """Return what stands for a hash where a browser can read it."""
+    return hashlib.sha256(password_hash.encode()).hexdigest()

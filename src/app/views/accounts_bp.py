@@ -1,0 +1,72 @@
+"""A person's own account: who they are, what happened to it, and good-bye."""
+
+from quart import Blueprint, current_app, flash, redirect, render_template, request
+from quart.typing import ResponseReturnValue
+
+from app import events
+from app.forms.accounts import DeletionForm, ProfileForm
+from app.middleware.authentication import forget_log_in, logged_in_user, origin
+from app.middleware.freshness import needs_recent_log_in
+from app.middleware.throttling import password_limits, phone_limits
+from app.models import db
+from app.services import accounts, activity, throttling
+from app.services.accounts import PhoneTaken
+from app.services.authentication import delete_account
+from app.services.proof import InvalidCredentials
+from app.views.answers import ask_again
+
+accounts_bp = Blueprint("accounts", __name__, url_prefix="/account")
+
+
+@accounts_bp.get("")
+async def edit() -> ResponseReturnValue:
+    user = await logged_in_user()
+    return await render_template("accounts/edit.html", form=ProfileForm(obj=user))
+
+
+@accounts_bp.post("")
+async def update() -> ResponseReturnValue:
+    user = await logged_in_user()
+    form = ProfileForm(await request.form)
+    if not form.validate():
+        return await ask_again("accounts/edit.html", form)
+    typed = {"name": form.name.data or None, "phone": form.phone.data or None}
+    try:
+        if typed["phone"] not in (None, user.phone):
+            await db.write(throttling.take, phone_limits(user.id).all)
+        await db.write(accounts.change_profile, user.id, **typed, origin=origin())
+    except PhoneTaken as refusal:
+        return await ask_again("accounts/edit.html", form, phone=str(refusal))
+    events.record("profile_changed", user=user.id)
+    await flash("Saved.")
+    return redirect("/account", 303)
+
+
+@accounts_bp.get("/activity")
+async def show_activity() -> ResponseReturnValue:
+    user = await logged_in_user()
+    happened = await db.read(activity.list_recent, user_id=user.id)
+    return await render_template("accounts/activity.html", happened=happened)
+
+
+@accounts_bp.get("/delete")
+@needs_recent_log_in
+async def confirm_deletion() -> ResponseReturnValue:
+    return await render_template("accounts/delete.html", form=DeletionForm())
+
+
+@accounts_bp.post("/delete")
+@needs_recent_log_in
+async def delete() -> ResponseReturnValue:
+    user = await logged_in_user()
+    form = DeletionForm(await request.form)
+    if not form.validate():
+        return await ask_again("accounts/delete.html", form)
+    salt, limits = current_app.config["SECURITY_PASSWORD_SALT"], password_limits(user.id)
+    try:
+        await delete_account(user, form.password.data, salt=salt, limits=limits)
+    except InvalidCredentials:
+        return await ask_again("accounts/delete.html", form, password="This is not your password.")  # noqa: S106 # it is a message
+    forget_log_in()
+    await flash("Your account is deleted, with everything in it.")
+    return redirect("/", 303)

@@ -1,0 +1,36 @@
+"""Showing one's password again, in front of a sensitive page (middleware/freshness.py)."""
+
+from quart import Blueprint, current_app, redirect, render_template, request
+from quart.typing import ResponseReturnValue
+from quart_auth import Unauthorized
+
+from app.forms.verifications import VerificationForm
+from app.middleware.authentication import logged_in_user, origin, visitor
+from app.middleware.throttling import password_limits
+from app.services.authentication import prove_again
+from app.services.proof import InvalidCredentials
+from app.views.answers import ask_again
+from app.views.redirects import safe_path
+
+verifications_bp = Blueprint("verifications", __name__)
+
+
+@verifications_bp.get("/verify")
+async def new() -> ResponseReturnValue:
+    return await render_template("verifications/new.html", form=VerificationForm(next=request.args.get("next")))
+
+
+@verifications_bp.post("/verify")
+async def create() -> ResponseReturnValue:
+    user, log_in = await logged_in_user(), visitor().log_in
+    if log_in is None:
+        raise Unauthorized
+    form = VerificationForm(await request.form)
+    if not form.validate():
+        return await ask_again("verifications/new.html", form)
+    proof = {"salt": current_app.config["SECURITY_PASSWORD_SALT"], "limits": password_limits(user.id)}
+    try:
+        await prove_again(user, form.password.data, session_id=log_in.id, origin=origin(), **proof)
+    except InvalidCredentials:
+        return await ask_again("verifications/new.html", form, password="This is not your password.")  # noqa: S106 # it is a message
+    return redirect(safe_path(form.next.data), 303)
