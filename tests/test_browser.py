@@ -64,6 +64,7 @@ async def test_a_person_registers_changes_the_password_logs_out_and_in_again(
     await expect(page.get_by_role("status").first).to_have_text("Welcome. Your account is open and you are logged in.")
     await expect(page.get_by_text("Logged in as")).to_contain_text(email)
 
+    await page.get_by_role("link", name="Account").click()
     await page.get_by_role("link", name="Change password").click()
     await fill(page, password=PASSWORD, new_password="another horse", new_password_confirm="another horse")
     await expect(page.get_by_role("status").first).to_contain_text("Your password is changed.")

@@ -17,7 +17,8 @@ from mariadb_server import MariaDB
 from people import EMAIL, PASSWORD, create_user, execute
 from test_cli import Commands, commands, environment  # noqa: F401 # fixtures
 
-PUBLIC = {"BASE_URL": "https://www.example.invalid", "TRUSTED_PROXIES": "1"}
+SENDING = {"MAIL_SERVER": "mail.example.invalid", "MAIL_DEFAULT_SENDER": "site@example.com"}
+PUBLIC = {"BASE_URL": "https://www.example.invalid", "TRUSTED_PROXIES": "1", **SENDING}
 on_sqlite = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
 
 
@@ -61,6 +62,8 @@ def test_each_thing_that_is_wrong_is_a_line_and_the_exit_code_is_1(commands: Com
         ({"BASE_URL": "http://localhost:1"}, "set it to the address that people type"),
         ({"BASE_URL": "http://www.example.invalid"}, "without https everybody on the way reads passwords"),
         ({"TRUSTED_PROXIES": 0}, "all visitors would be throttled as one"),
+        ({"MAIL_SERVER": ""}, "nobody gets a forgotten password back"),
+        ({"MAIL_USERNAME": "site", "MAIL_PASSWORD": "secret"}, "MAIL_PASSWORD would travel in the clear"),
         ({"SECURITY_PASSWORD_LENGTH_MIN": 6}, "SECURITY_PASSWORD_LENGTH_MIN is under 8"),
         ({"SESION_IDLE": 60}, "no such setting: SESION_IDLE; SESSION_IDLE was meant?"),
     ],

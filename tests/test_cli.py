@@ -181,8 +181,13 @@ async def test_show_tells_what_is_known(app: Quart, commands: Commands) -> None:
         "email": EMAIL,
         "phone": "",
         "created": str(ada.created_on.replace(microsecond=0)),
+        "confirmed": "no",
         "active": "yes",
         "roles": "",
+        "password": "argon2",
+        "browsers": "0",
+        "mails": "",
+        "activity": "",
     }
 
 

@@ -189,6 +189,7 @@ async def test_nothing_is_checked_out_while_a_password_is_hashed(
 
 
 async def test_a_stranger_never_touches_the_database(app: Quart, client: TestClientProtocol) -> None:
+    await app.extensions["mailer"].stop()
     statements = []
     event.listen(app.extensions["db"].sync_engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
 
@@ -203,6 +204,7 @@ async def test_a_stranger_never_touches_the_database(app: Quart, client: TestCli
 async def test_a_page_for_somebody_logged_in_takes_one_query(app: Quart, client: TestClientProtocol) -> None:
     await create_user(app)
     await log_in(client)
+    await app.extensions["mailer"].stop()
     statements = []
     event.listen(app.extensions["db"].sync_engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
 
@@ -295,6 +297,7 @@ async def test_a_full_disk_is_503_with_the_reason_in_the_log(
         client = app.test_client()
         full = lambda connection, _: connection.execute("PRAGMA max_page_count=1")  # noqa: E731
         event.listen(app.extensions["db"].sync_engine, "connect", full)
+        await app.extensions["mailer"].stop()
         await app.extensions["db"].dispose()
         with_much_to_say = {"name": "x" * 100}
         answers = [await register(client, email=f"{n}@{'a' * 60}.example.com", **with_much_to_say) for n in range(40)]

@@ -22,10 +22,11 @@ from sqlalchemy import update
 from app.middleware import authentication
 from app.middleware.body_guard import takes_body
 from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
-from app.models import User
+from app.models import User, clock
 from app.models.core import DatabaseUnavailable
 from conftest import ROOT, serving
-from people import change_password, create_user, execute, log_in, register
+from letters_read import link
+from people import EMAIL, change_password, create_user, execute, log_in, register
 from test_run import Server, running
 
 Step = Callable[[TestClientProtocol], Awaitable[Response]]
@@ -234,6 +235,31 @@ class Inline(HTMLParser):
             self.found.append(self.get_starttag_text() or tag)
 
 
+OF_A_PERSON = ("/account", "/account/activity", "/account/delete", "/sessions", "/change-email", "/verify", "/reset")
+
+
+async def pages_of_links(app: Quart, client: TestClientProtocol) -> list[Response]:
+    """Return the page behind every kind of mailed link, and what asks for them."""
+    await client.post("/change-email", form={"email": "new@example.com"})
+    await client.post("/reset", form={"email": EMAIL})
+    paths = [await link(app, "change_email"), await link(app, "reset"), "/confirm"]
+    await log_in(app.test_client())
+    paths.append(await link(app, "new_log_in"))
+    pages = [await client.get(path) for path in paths]
+    await client.post(paths[0])
+    await execute(app, update(User).values(confirmed_on=None))
+    await client.post("/confirm", form={"email": "new@example.com"})
+    near = {"scope_base": {"client": ("127.0.0.1", 5)}}
+    more = [await client.get(await link(app, template)) for template in ("email_changed", "confirm")]
+    return [*pages, *more, await client.get("/dev/mailbox", **near)]
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any], request: pytest.FixtureRequest) -> dict[str, Any]:
+    return settings | getattr(request, "param", {})
+
+
+@pytest.mark.parametrize("settings", [{"SECURITY_CONFIRMABLE": True}], indirect=True)
 async def test_no_page_has_anything_inline_or_foreign(app: Quart, client: TestClientProtocol) -> None:
     rendered: set[str] = set()
 
@@ -244,10 +270,11 @@ async def test_no_page_has_anything_inline_or_foreign(app: Quart, client: TestCl
     with template_rendered.connected_to(note, app):
         pages = [await client.get(path) for path in ("/", "/about", "/login?next=/about", "/register?next=/x", "/nope")]
         pages += [await client.post(path) for path in ("/login", "/register")]
-        await register(client)
-        pages += [await client.get(path) for path in ("/", "/about", "/change", "/nope")] + [
-            await client.post("/change")
-        ]
+        await create_user(app)
+        await execute(app, update(User).values(confirmed_on=clock.now()))
+        await log_in(client)
+        pages += [await client.get(path) for path in ("/", "/about", "/change", "/nope", *OF_A_PERSON)]
+        pages += [await client.post("/change"), *await pages_of_links(app, client)]
     for answer in errors + pages:
         assert Inline(await answer.get_data(as_text=True)).found == []
     folder = ROOT / "src/app/templates"

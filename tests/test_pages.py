@@ -130,10 +130,11 @@ async def test_a_persons_pages_lead_to_their_account(app: Quart, client: TestCli
     await create_user(app)
     await log_in(client)
 
+    assert 'href="/change"' in await page(client)
     for path in ("/", "/about"):
         text = await page(client, path)
         assert 'action="/logout"' in text
-        assert 'href="/change"' in text
+        assert 'href="/account"' in text
         assert EMAIL in text
         assert 'href="/login"' not in text
         assert 'href="/register"' not in text

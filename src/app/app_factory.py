@@ -51,13 +51,13 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Quart:
     overrides = overrides or {}
     instance = config.instance_path(overrides)
     app = Quart("app", instance_path=str(instance))
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     config.load(app, overrides)
 
     add_extensions(app)
     add_middleware(app)
     add_blueprints(app)
     cli.init_app(app)
-    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     return app
 
 

@@ -5,12 +5,12 @@ import difflib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from http.client import HTTPException
 from pathlib import Path
 from ssl import SSLError
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -73,8 +73,16 @@ def of_settings(app: Quart) -> Iterator[str]:
             "BASE_URL is https, which a proxy in front of us has to speak, and TRUSTED_PROXIES is 0: "
             "all visitors would be throttled as one"
         )
+    yield from of_mail(config)
     if config["SECURITY_PASSWORD_LENGTH_MIN"] < 8:
         yield "SECURITY_PASSWORD_LENGTH_MIN is under 8"
+
+
+def of_mail(config: Mapping[str, Any]) -> Iterator[str]:
+    if not config["MAIL_SERVER"]:
+        yield "MAIL_SERVER is empty: nobody gets a forgotten password back, and nobody is told of a log-in by a thief"
+    elif config["MAIL_PASSWORD"] and not (config["MAIL_USE_TLS"] or config["MAIL_USE_SSL"]):
+        yield "MAIL_PASSWORD would travel in the clear: set MAIL_USE_TLS or MAIL_USE_SSL"
 
 
 def of_files(app: Quart) -> Iterator[str]:

@@ -93,7 +93,9 @@ def escaped(text: str) -> str:
 
 def safe(fact: Any) -> Any:
     """Return a number as it is, and anything else as a text of bearable length without addresses."""
-    return fact if fact is None or isinstance(fact, int | float) else without_addresses(str(fact)[:LONGEST])
+    if fact is None or isinstance(fact, int | float):
+        return fact
+    return without_addresses(str(fact)[: 2 * LONGEST])[:LONGEST]  # an address that is cut would not be known for one
 
 
 def without_addresses(text: str) -> str:

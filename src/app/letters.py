@@ -13,6 +13,7 @@ from quart import current_app
 from app.base_url import BaseUrl
 from app.middleware.mailed_links import url_of
 from app.models import Mail
+from app.models.user import ascii_email
 from app.services.links import ASKED_FOR
 
 
@@ -49,7 +50,7 @@ def envelope(mail: Mail, letter: Letter) -> EmailMessage:
     message = EmailMessage()
     name, address = parseaddr(current_app.config["MAIL_DEFAULT_SENDER"])
     message["From"] = Address(name, addr_spec=address)
-    message["To"] = Address(addr_spec=mail.recipient)
+    message["To"] = Address(addr_spec=ascii_email(mail.recipient))
     message["Subject"] = letter.subject
     message["Date"] = format_datetime(mail.created_on)
     # The same whenever it is tried again, so that a mail that arrives twice can be known for one.

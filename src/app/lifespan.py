@@ -23,9 +23,8 @@ def init_app(app: Quart) -> None:
         events.record("started", pid=os.getpid())
         sweeping = asyncio.create_task(sweep_now_and_then(app))
         app.extensions["mailer"] = mailer = Mailer(app)
-        delivering = asyncio.create_task(mailer.deliver_while_serving())
         yield
         sweeping.cancel()
-        await mailer.stop(delivering)
+        await mailer.stop()
 
     app.after_serving(lambda: events.record("stopped", pid=os.getpid(), pool=db.engine.pool.status()))

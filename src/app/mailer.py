@@ -11,6 +11,7 @@ from quart import Quart, Response, current_app, request
 
 from app import events, letters
 from app.models import Mail, db
+from app.models.user import ascii_email
 from app.services import outbox
 
 EVERY = 10  # seconds: what other processes wrote, and what is to be tried again
@@ -21,12 +22,15 @@ LEAVING = 2  # seconds that a delivery under way gets when the server stops
 
 
 class Mailer:
+    """A task that delivers until it is stopped."""
+
     def __init__(self, app: Quart) -> None:
         self.app = app
         self.woken = asyncio.Event()
         self.stopping = False
+        self.delivering = asyncio.create_task(self._deliver_until_stopped())
 
-    async def deliver_while_serving(self) -> None:
+    async def _deliver_until_stopped(self) -> None:
         while not self.stopping:
             self.woken.clear()
             try:
@@ -38,12 +42,12 @@ class Mailer:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.woken.wait(), random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 # so that workers do not meet
 
-    async def stop(self, delivering: "asyncio.Task[None]") -> None:
+    async def stop(self) -> None:
         """Let what is under way end, for a moment."""
         self.stopping = True
         self.woken.set()
-        await asyncio.wait({delivering}, timeout=LEAVING)
-        delivering.cancel()
+        await asyncio.wait({self.delivering}, timeout=LEAVING)
+        self.delivering.cancel()
 
 
 async def deliver_some() -> int:
@@ -80,7 +84,7 @@ async def send(mail: Mail) -> None:
     async with asyncio.timeout(LONGEST):
         await aiosmtplib.send(
             message,
-            recipients=[mail.recipient],
+            recipients=[ascii_email(mail.recipient)],
             hostname=config["MAIL_SERVER"],
             port=config["MAIL_PORT"],
             username=config["MAIL_USERNAME"] or None,

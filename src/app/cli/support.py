@@ -27,4 +27,4 @@ def yes(*, is_so: bool) -> str:
 
 
 def lines(facts: Iterable[str]) -> str:
-    return ("\n" + " " * 10).join(facts)
+    return ("\n" + " " * 9).join(facts)

@@ -47,7 +47,7 @@ async def list_users() -> None:
 async def show_user(email: str) -> None:
     """Show what is known of one account: what support needs, and no secret."""
     for name, fact in (await db.read(facts_of, email)).items():
-        click.echo(f"{name + ':':10}{'' if fact is None else fact}".rstrip())
+        click.echo(f"{name + ':':8} {'' if fact is None else fact}".rstrip())
 
 
 @users.command("confirm")

@@ -26,12 +26,12 @@ def log_in_limits(email: str) -> Tries:
 
 
 def sign_up_limits(email: str) -> Tries:
-    return Tries((limit("SIGN_UPS_PER_ADDRESS", network()),), quiet=mail_limits(email).quiet)
+    return Tries((limit("SIGN_UPS_PER_ADDRESS", network()),), quiet=mail_limits(email, "sign-up").quiet)
 
 
-def mail_limits(email: str) -> Tries:
-    """Return the limits of having a mail sent to an address, of an account or not."""
-    quiet = limit("MAILS_PER_ACCOUNT", email_key(email))
+def mail_limits(email: str, purpose: str) -> Tries:
+    """Return the limits of having a mail sent to an address, of an account or not, for one purpose."""
+    quiet = limit("MAILS_PER_ACCOUNT", f"{purpose} {email_key(email)}")
     return Tries((limit("MAILS_PER_ADDRESS", network()),), quiet=quiet)
 
 

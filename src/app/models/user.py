@@ -44,6 +44,14 @@ def email_key(typed: str) -> str:
     return f"{validated.local_part}@{validated.ascii_domain}".lower()
 
 
+def ascii_email(kept: str) -> str:
+    """Return the address as every mail server takes it: with an IDNA domain. One that is not valid stays as it is."""
+    try:
+        return _validated(kept).ascii_email or kept
+    except EmailNotValidError:
+        return kept
+
+
 def valid_phone(typed: str) -> str:
     """Return a number as it is to be kept, +491701234567. Raises ValueError for one without its country's code."""
     number = PHONE_PUNCTUATION.sub("", typed)

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -104,8 +104,9 @@ async def list_of(session: AsyncSession, *, user_id: int) -> Sequence[UserSessio
 async def end_one(session: AsyncSession, session_id: int, *, user_id: int, origin: Origin) -> None:
     """End a log-in, if it is this user's."""
     theirs = (UserSession.id == session_id) & (UserSession.user_id == user_id)
-    await session.execute(delete(UserSession).where(theirs))
-    await activity.note(session, user_id, "session_ended", origin)
+    ended: Any = await session.execute(delete(UserSession).where(theirs))
+    if ended.rowcount:
+        await activity.note(session, user_id, "session_ended", origin)
 
 
 async def end_others(session: AsyncSession, session_id: int, *, user_id: int, origin: Origin) -> None:

@@ -31,7 +31,7 @@ async def create() -> ResponseReturnValue:
     form = EmailForm(await request.form)
     if not form.validate():
         return await ask_again("confirmations/new.html", form)
-    await confirmations.ask_again(form.email.data, limits=mail_limits(form.email.data))
+    await confirmations.ask_again(form.email.data, limits=mail_limits(form.email.data, Purpose.CONFIRM))
     await flash("If an account with this address waits for its confirmation, another mail is on its way.")
     return redirect("/login", 303)
 

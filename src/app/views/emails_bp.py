@@ -36,7 +36,7 @@ async def create() -> ResponseReturnValue:
         return await ask_again("emails/new.html", form)
     try:
         email = form.email.data
-        await email_changes.ask(user, email, origin=origin(), limits=mail_limits(email))
+        await email_changes.ask(user, email, origin=origin(), limits=mail_limits(email, Purpose.CHANGE_EMAIL))
     except SameEmail as refusal:
         return await ask_again("emails/new.html", form, email=str(refusal))
     await flash(f"A mail is on its way to {email}. Open the link in it, in this browser, within two hours.")

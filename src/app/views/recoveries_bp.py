@@ -30,7 +30,7 @@ async def create() -> ResponseReturnValue:
     form = EmailForm(await request.form)
     if not form.validate():
         return await ask_again("recoveries/new.html", form)
-    await recoveries.ask(form.email.data, origin=origin(), limits=mail_limits(form.email.data))
+    await recoveries.ask(form.email.data, origin=origin(), limits=mail_limits(form.email.data, Purpose.RESET))
     await flash("If there is an account with this address, a mail with a link is on its way. It is good for an hour.")
     return redirect("/login", 303)
 
