@@ -11,5 +11,13 @@
 # SECRET_KEY = ""
 # TRUSTED_PROXIES = 1  # how many proxies of yours stand in front
 
+# Mail: without a server it stays in the outbox, and what needs it is switched off in public.
+# MAIL_SERVER = "mail.example.com"
+# MAIL_PORT = 587
+# MAIL_USE_TLS = True
+# MAIL_USERNAME = "site"
+# MAIL_PASSWORD = ""
+# MAIL_DEFAULT_SENDER = "Example <site@example.com>"
+
 # Accounts from a Flask-Security installation keep their passwords with the salt that it had.
 # SECURITY_PASSWORD_SALT = ""

@@ -1,56 +1,15 @@
 """The main job, in a real browser on a real server: register, log in, see who one is, change the password, log out."""
 
 import re
-import shutil
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
-from site_process import Site, running_site
+from browsers import PASSWORD, fill
+from site_process import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running_site(tmp_path_factory.mktemp("instance")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium fonts-dejavu-core")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        await browser.close()
-
-
-@pytest_asyncio.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"], loop_scope="module")
-async def page(request: pytest.FixtureRequest, browser: Browser, site: Site) -> AsyncIterator[Page]:
-    """A new window, in which nothing may go wrong that a person would not see."""
-    window = await browser.new_context(base_url=site.url, java_script_enabled=request.param)
-    page = await window.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda sent: complaints.append(sent.url) if not sent.url.startswith(site.url) else None)
-    yield page
-    await window.close()
-    assert complaints == []
-
-
-async def fill(page: Page, **typed: str) -> None:
-    for name, text in typed.items():
-        await page.fill(f"#{name}", text)
-    await page.click("main form button")
 
 
 async def test_a_person_registers_changes_the_password_logs_out_and_in_again(
@@ -64,7 +23,7 @@ async def test_a_person_registers_changes_the_password_logs_out_and_in_again(
     await expect(page.get_by_role("status").first).to_have_text("Welcome. Your account is open and you are logged in.")
     await expect(page.get_by_text("Logged in as")).to_contain_text(email)
 
-    await page.get_by_role("link", name="Account").click()
+    await page.get_by_role("link", name="Account", exact=True).click()
     await page.get_by_role("link", name="Change password").click()
     await fill(page, password=PASSWORD, new_password="another horse", new_password_confirm="another horse")
     await expect(page.get_by_role("status").first).to_contain_text("Your password is changed.")

@@ -118,7 +118,8 @@ async def test_everyone_of_the_original_logs_in_with_the_password_they_had(
     mariadb.execute(f"INSERT INTO user (id, email, active, password) VALUES {', '.join(people)}", database="original")
     migrate(original, instance=tmp_path).check_returncode()
 
-    async with serving(settings(original, tmp_path)) as app:
+    # Also where addresses have to be confirmed from now on.
+    async with serving(settings(original, tmp_path) | {"SECURITY_CONFIRMABLE": True}) as app:
         for n, row in enumerate(rows, start=1):
             for _ in ("with the old hash", "with the new one"):
                 client = app.test_client()

@@ -123,8 +123,8 @@ def _derive_mail(config: MutableMapping[str, Any], *, loopback: bool) -> None:
         check_sender(config["MAIL_DEFAULT_SENDER"])
     if config["MAIL_USE_TLS"] and config["MAIL_USE_SSL"]:
         raise ValueError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other")
-    config["MAIL_STAYS"] = loopback and not config["MAIL_SERVER"] and not config["TRUSTED_PROXIES"]
-    config["MAIL_CAN_LEAVE"] = can_leave = bool(config["MAIL_SERVER"]) or loopback
+    config["MAIL_STAYS"] = stays = loopback and not config["MAIL_SERVER"] and not config["TRUSTED_PROXIES"]
+    config["MAIL_CAN_LEAVE"] = can_leave = bool(config["MAIL_SERVER"]) or stays
     if config["SECURITY_CONFIRMABLE"] and not can_leave:
         raise ValueError("SECURITY_CONFIRMABLE needs a MAIL_SERVER: nobody could confirm an address")
     config["SECURITY_RECOVERABLE"] = config["SECURITY_RECOVERABLE"] and can_leave

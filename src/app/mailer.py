@@ -35,7 +35,7 @@ class Mailer:
             self.woken.clear()
             try:
                 async with self.app.app_context():
-                    while not self.stopping and await deliver_some():
+                    while not self.stopping and self.app.config["MAIL_CAN_LEAVE"] and await deliver_some():
                         pass
             except Exception as error:  # noqa: BLE001 # whatever it is, the next time may go better
                 events.record("mailer_failed", level=ERROR, why=f"{type(error).__name__}: {error}")
@@ -48,13 +48,16 @@ class Mailer:
         self.woken.set()
         await asyncio.wait({self.delivering}, timeout=LEAVING)
         self.delivering.cancel()
+        await asyncio.wait({self.delivering}, timeout=LEAVING)  # until it has given its connection back
 
 
 async def deliver_some() -> int:
     """Deliver some of what is due, and return how many mails were tried."""
     claimed = [await db.write(outbox.claim, id_, tries=tries) for id_, tries in await db.read(outbox.due, most=AT_ONCE)]
     mails = [mail for mail in claimed if mail is not None]
-    await asyncio.gather(*(deliver(mail) for mail in mails))
+    outcomes = await asyncio.gather(*(deliver(mail) for mail in mails), return_exceptions=True)
+    for error in filter(None, outcomes):
+        raise error
     return len(mails)
 
 

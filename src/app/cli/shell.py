@@ -20,7 +20,7 @@ from app import models, services
 from app.models import db
 from app.services import accounts, roles, sessions
 
-BANNER = """app, db, session, models, services · User, Role, UserRole, UserSession · select, func
+BANNER = """app, db, session, models, services · User, Role, UserSession, … · select, func
 await session.scalar(select(func.count(User.id)))
 (await session.scalars(select(User))).all()
 await db.write(accounts.register, email="ada@example.com", password_hash=None)

@@ -20,7 +20,7 @@ EVENTS = {
     "session_ended": "Another browser was logged out",
     "other_sessions_ended": "All other browsers were logged out",
     "sessions_ended": "Every browser was logged out",
-    "profile_changed": "Name or phone were changed",
+    "phone_changed": "The phone number was changed",
     "activated": "The account was opened again",
     "deactivated": "The account was closed",
     "role_added": "The account was given a role",

@@ -54,7 +54,7 @@ def ascii_email(kept: str) -> str:
 
 def valid_phone(typed: str) -> str:
     """Return a number as it is to be kept, +491701234567. Raises ValueError for one without its country's code."""
-    number = PHONE_PUNCTUATION.sub("", typed)
+    number = PHONE_PUNCTUATION.sub("", typed.replace("(0)", ""))
     number = f"+{number[2:]}" if number.startswith("00") else number
     if not PHONE.fullmatch(number):
         raise ValueError("no number with the code of its country")

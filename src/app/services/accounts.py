@@ -111,13 +111,14 @@ async def change_profile(
         raise UnknownUser
     if name is not None:
         check_line("name", name, longest=NAME_LENGTH)
-    user.name = name
+    user.name, former = name, user.phone
     user.phone = valid_phone(phone) if phone else None
     try:
         await session.flush()
     except IntegrityError as error:
         raise PhoneTaken from error
-    await activity.note(session, user.id, "profile_changed", origin)
+    if user.phone != former:
+        await activity.note(session, user.id, "phone_changed", origin)
 
 
 async def delete(session: AsyncSession, user: User) -> None:

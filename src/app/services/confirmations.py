@@ -6,6 +6,7 @@ that password only in the browser in which it was chosen; in any other the reade
 
 import hashlib
 import hmac
+from contextlib import suppress
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -37,7 +38,8 @@ async def sign_up(email: str, password: str, *, origin: Origin, limits: Tries) -
     async with evened_out():
         async with counted(limits):
             hashed = await hash_password(password)
-        await db.write(open_or_tell, email, password_hash=hashed, origin=origin, limits=limits)
+        with suppress(accounts.EmailReserved):
+            await db.write(open_or_tell, email, password_hash=hashed, origin=origin, limits=limits)
     events.record("sign_up_asked")
     return _fingerprint(hashed)
 
@@ -52,10 +54,7 @@ async def ask_again(email: str, *, limits: Tries) -> None:
 
 async def open_or_tell(session: AsyncSession, email: str, *, password_hash: str, origin: Origin, limits: Tries) -> None:
     user = await accounts.find_by_email(session, email=email)
-    try:
-        user = user or await _open(session, email, password_hash=password_hash, origin=origin)
-    except accounts.EmailReserved:
-        return
+    user = user or await _open(session, email, password_hash=password_hash, origin=origin)
     if not user.active or not await throttling.is_allowed(session, limits.quiet):
         return
     if user.confirmed_on is None:

@@ -32,7 +32,7 @@ async def update() -> ResponseReturnValue:
         return await ask_again("accounts/edit.html", form)
     typed = {"name": form.name.data or None, "phone": form.phone.data or None}
     try:
-        if typed["phone"] not in (None, user.phone):
+        if typed["phone"] != user.phone:
             await db.write(throttling.take, phone_limits(user.id).all)
         await db.write(accounts.change_profile, user.id, **typed, origin=origin())
     except PhoneTaken as refusal:

@@ -13,6 +13,7 @@ from app.middleware.throttling import mail_limits
 from app.models import User, db
 from app.models.user_token import Purpose
 from app.services import confirmations, links
+from app.services.confirmations import PasswordNeeded
 from app.services.password_policy import PasswordRefused, check_password
 from app.services.passwords import hash_password
 from app.views.answers import ask_again
@@ -57,7 +58,10 @@ async def update(token: str) -> ResponseReturnValue:
         new_hash = await hash_password(password)
 
     secret, chosen = secret_of(token, purpose=Purpose.CONFIRM), session.get(CHOSEN)
-    user = await db.write(confirmations.confirm, secret, chosen=chosen, new_hash=new_hash, origin=origin())
+    try:
+        user = await db.write(confirmations.confirm, secret, chosen=chosen, new_hash=new_hash, origin=origin())
+    except PasswordNeeded:  # the account has got another password since we looked
+        return redirect(request.path, 303)
     events.record("confirmed", user=user.id)
     session.pop(CHOSEN, None)
     remember_device(user.email)
