@@ -9,7 +9,7 @@ from app.models import User, db
 from app.services import accounts, activity, credentials, notices, outbox, sessions
 from app.services.activity import Origin
 from app.services.passwords import hash_password
-from app.services.proof import counted, with_password
+from app.services.proof import Proof, counted, with_password
 from app.services.sessions import NewLogIn
 from app.services.throttling import Tries
 
@@ -39,7 +39,8 @@ async def sign_in(
     Raises InvalidCredentials, and TooManyTries before anything is looked at.
     """
 
-    async def start(session: AsyncSession, user: User) -> tuple[User, str]:
+    async def start(session: AsyncSession, proof: Proof) -> tuple[User, str]:
+        user = proof.user
         await activity.note(session, user.id, "logged_in", log_in.origin)
         if not log_in.known_browser:
             await notices.alarm(session, user, "new_log_in", log_in.origin)
@@ -54,9 +55,9 @@ async def sign_in(
 async def prove_again(user: User, password: str, *, session_id: int, salt: str, limits: Tries, origin: Origin) -> None:
     """Check the password of whoever is logged in, for this log-in alone. Raises InvalidCredentials, TooManyTries."""
 
-    async def renew(session: AsyncSession, user: User) -> None:
+    async def renew(session: AsyncSession, proof: Proof) -> None:
         await sessions.prove(session, session_id)
-        await activity.note(session, user.id, "verified", origin)
+        await activity.note(session, proof.user.id, "verified", origin)
 
     await with_password(partial(db.read, accounts.find, user.id), password, renew, salt=salt, limits=limits)
     events.record("verified", user=user.id)
@@ -70,20 +71,22 @@ async def change_password(
     Raises InvalidCredentials when the old password is wrong, and TooManyTries. A copied cookie, also of this browser,
     is dead afterwards.
     """
-    hashed = await hash_password(new_password)
 
-    async def change(session: AsyncSession, user: User) -> str:
-        await credentials.replace(session, user, hashed, log_in.origin)
-        return await sessions.start(session, user_id=user.id, log_in=log_in)
+    async def change(session: AsyncSession, proof: Proof) -> str:
+        await credentials.replace(session, proof.user, proof.new_hash, log_in.origin)
+        return await sessions.start(session, user_id=proof.user.id, log_in=log_in)
 
     find = partial(db.read, accounts.find, user.id)
-    secret = await with_password(find, password, change, salt=salt, limits=limits)
+    secret = await with_password(find, password, change, salt=salt, limits=limits, new_password=new_password)
     events.record("password_changed", user=user.id)
     return secret
 
 
 async def delete_account(user: User, password: str, *, salt: str, limits: Tries) -> None:
     """Delete an account with all that is theirs. Raises InvalidCredentials, TooManyTries."""
-    find = partial(db.read, accounts.find, user.id)
-    await with_password(find, password, accounts.delete, salt=salt, limits=limits)
+
+    async def delete(session: AsyncSession, proof: Proof) -> None:
+        await accounts.delete(session, proof.user)
+
+    await with_password(partial(db.read, accounts.find, user.id), password, delete, salt=salt, limits=limits)
     events.record("account_deleted", user=user.id)

@@ -13,13 +13,12 @@ from app import events
 from app.models import User, db
 from app.models.core import DatabaseUnavailable
 from app.services import accounts, hashing, throttling
-from app.services.passwords import verify_password
+from app.services.passwords import hash_password, verify_password
 from app.services.refusals import Refusal
 from app.services.throttling import Taken, Tries
 
 T = TypeVar("T")
 Find = Callable[[], Awaitable[User | None]]
-Then = Callable[[AsyncSession, User], Awaitable[T]]
 
 
 class InvalidCredentials(Refusal):
@@ -37,26 +36,34 @@ class Superseded(InvalidCredentials):
 
 
 class Proof(NamedTuple):
-    """Whose password it was, and the hash to keep of it."""
+    """Whose password it was, the hash to keep of it, and the hash of the one that is to take its place."""
 
     user: User
     hashed: str
+    new_hash: str = ""
 
 
-async def with_password(find: Find, password: str, then: Then[T], *, salt: str, limits: Tries) -> T:
-    """Check the password of whom `find` finds, then do in one unit of work what it allows.
+Then = Callable[[AsyncSession, Proof], Awaitable[T]]
 
-    Raises InvalidCredentials, and TooManyTries before anything is looked at.
+
+async def with_password(
+    find: Find, password: str, then: Then[T], *, salt: str, limits: Tries, new_password: str | None = None
+) -> T:
+    """Check the password of whom `find` finds, then do in one unit of work what it allows, with the user locked.
+
+    Raises InvalidCredentials, and TooManyTries before anything is looked at or hashed.
     """
     async with counted(limits) as wrong:
 
         async def look_and_do() -> T:
             proof = await _prove(await find(), password, salt=salt)
+            if new_password is not None:
+                proof = proof._replace(new_hash=await hash_password(new_password))
 
             async def unit(session: AsyncSession) -> T:
                 user = await _keep(session, proof)
                 await throttling.give_back(session, wrong)
-                return await then(session, user)
+                return await then(session, proof._replace(user=user))
 
             return await db.write(unit)
 
