@@ -21,6 +21,8 @@ def init_app(app: Quart) -> None:
     @app.while_serving
     async def work_while_serving() -> AsyncGenerator[None, None]:
         events.record("started", pid=os.getpid())
+        if app.config["MAIL_STAYS"]:
+            events.record("mail_stays", see=f"{app.config['BASE_URL']}/dev/mailbox")
         sweeping = asyncio.create_task(sweep_now_and_then(app))
         app.extensions["mailer"] = mailer = Mailer(app)
         yield

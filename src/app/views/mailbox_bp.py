@@ -17,9 +17,17 @@ FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 @mailbox_bp.get("/dev/mailbox")
 async def index() -> ResponseReturnValue:
     """Show them to this machine alone: whoever reads them can take any account."""
-    address = ip_address()
-    is_near = bool(address) and ipaddress.ip_address(address).is_loopback
-    if not is_near or any(name in request.headers for name in FORWARDED):
+    if not is_near() or is_forwarded():
         abort(404)
     mails = [(mail, await letters.write(mail)) for mail in await db.read(outbox.kept)]
     return await render_template("mailbox/index.html", mails=mails)
+
+
+def is_near() -> bool:
+    address = ip_address()
+    return bool(address) and ipaddress.ip_address(address).is_loopback
+
+
+def is_forwarded() -> bool:
+    """Say whether a proxy passes it on. One that hides what it is speaks HTTP/1.0, which no browser does."""
+    return request.http_version == "1.0" or any(name in request.headers for name in FORWARDED)
