@@ -4,6 +4,8 @@ Revision: f4c8b2d91e07
 Follows: e5d1a7c40b36
 """
 
+from typing import Literal
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
@@ -17,7 +19,10 @@ USER = sa.table("user", sa.column("created_on"), sa.column("confirmed_on"))
 
 
 def upgrade() -> None:
-    op.add_column("user", sa.Column("confirmed_on", sa.DateTime(), nullable=True))
+    # On SQLite the table is built again, so that the number of an account that is gone is never given again.
+    again: Literal["always", "never"] = "always" if op.get_context().dialect.name == "sqlite" else "never"
+    with op.batch_alter_table("user", recreate=again, table_kwargs={"sqlite_autoincrement": True}) as batch:
+        batch.add_column(sa.Column("confirmed_on", sa.DateTime(), nullable=True))
     # Whoever has an account keeps it, also where addresses have to be confirmed from now on.
     op.execute(sa.update(USER).values(confirmed_on=sa.func.coalesce(USER.c.created_on, sa.func.current_timestamp())))
     create_user_token()
@@ -41,6 +46,7 @@ def create_user_token() -> None:
         sa.UniqueConstraint("digest", name="uq_user_token_digest"),
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
+        sqlite_autoincrement=True,
     )
     index("user_token", "user_id", "email_key", "expires_on")
 
@@ -82,6 +88,7 @@ def create_mail() -> None:
         sa.PrimaryKeyConstraint("id"),
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
+        sqlite_autoincrement=True,
     )
     index("mail", "user_id", "due_on", "expires_on")
 

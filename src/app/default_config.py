@@ -60,7 +60,7 @@ THROTTLE_WRONG_PASSWORDS_PER_ADDRESS = "10 per minute"  # an address is one of I
 THROTTLE_LOG_INS_PER_ADDRESS = "30 per minute"
 THROTTLE_SIGN_UPS_PER_ADDRESS = "20 per minute"
 THROTTLE_MAILS_PER_ADDRESS = "10 per minute"  # asked for: resets, confirmations, changes of the e-mail address
-THROTTLE_MAILS_PER_ACCOUNT = "3 per 10 minutes"  # more are not sent, and nobody is told
+THROTTLE_MAILS_PER_ACCOUNT = "3 per hour"  # for each purpose; more are not sent, and nobody is told
 THROTTLE_PHONES_PER_ACCOUNT = "10 per hour"  # a number that is taken says so
 
 # How long a log-in lasts: without a request, and at the longest

@@ -14,7 +14,7 @@ from app.base_url import BaseUrl
 from app.middleware.mailed_links import url_of
 from app.models import Mail
 from app.models.user import ascii_email
-from app.services.links import ASKED_FOR
+from app.models.user_token import ASKED_FOR
 
 
 class Letter(NamedTuple):

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from contextlib import suppress
+from email.errors import MessageError
 from logging import ERROR, WARNING
 from typing import Any
 
@@ -102,7 +103,9 @@ def is_for_good(error: Exception) -> bool:
     """Say whether the server will refuse this mail at every try: RFC 5321, 4.2.1. Refusing us is no reason."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         return all(refusal.code >= 500 for refusal in error.recipients)
-    return isinstance(error, aiosmtplib.SMTPDataError) and error.code >= 500
+    if isinstance(error, aiosmtplib.SMTPDataError):
+        return error.code >= 500
+    return isinstance(error, ValueError | MessageError)  # an old address that no header can hold
 
 
 async def wake_after_requests(response: Response) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.events import escaped
 from app.services import accounts, activity, outbox, passwords, sessions
 
 
@@ -17,7 +18,7 @@ async def facts_of(session: AsyncSession, email: str) -> dict[str, object]:
     facts |= {"created": user.created_on, "confirmed": user.confirmed_on or "no", "active": yes(is_so=user.active)}
     facts |= {"roles": ", ".join(map(str, user.roles)), "password": passwords.kind_of(user.password)}
     facts["browsers"] = f"{len(browsers)}{f', last seen {browsers[0].last_seen_on}' if browsers else ''}"
-    facts["mails"] = lines(f"{mail.created_on} {mail.template}: {mail.error or mail.state}" for mail in mails)
+    facts["mails"] = lines(f"{mail.created_on} {mail.template}: {escaped(mail.error or mail.state)}" for mail in mails)
     facts["activity"] = lines(f"{event.created_on} {event.event}" for event in happened)
     return facts
 

@@ -11,6 +11,7 @@ from app.cli.support import facts_of
 from app.models import User, clock, db
 from app.models.user_agent import in_words
 from app.services import accounts, credentials, roles, sessions
+from app.services.activity import COMMAND_LINE
 from app.services.password_policy import check_password
 from app.services.passwords import hash_password
 
@@ -28,7 +29,9 @@ def users() -> None:
 async def create_user(email: str, name: str | None, password: str) -> None:
     """Open an account; the password is asked for, or read from standard input."""
     hashed, now = await hash_password(checked(password, email)), clock.now()
-    user = await db.write(accounts.register, email=email, password_hash=hashed, name=name, confirmed_on=now)
+    user = await db.write(
+        accounts.register, email=email, password_hash=hashed, name=name, confirmed_on=now, origin=COMMAND_LINE
+    )
     told("signed_up", user)
     click.echo(f"{user.id} {user}")
 

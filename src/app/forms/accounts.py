@@ -19,14 +19,19 @@ def check_printable(_form: Form, field: Field) -> None:
         raise StopValidation("There is a character in it that cannot be used.")
 
 
+def one_line(typed: str | None) -> str | None:
+    """Take off only the spaces around it: a line break is no slip of the finger."""
+    return typed.strip(" ") if typed and not typed.isspace() else None
+
+
 def stripped(typed: str | None) -> str | None:
-    return typed.strip(" ") if typed else typed
+    return typed.strip() if typed else None
 
 
 class ProfileForm(SiteForm):
     name = StringField(
         "Name",
-        filters=[stripped],
+        filters=[one_line],
         validators=[Optional(), Shorter(NAME_LENGTH, "This name is too long."), check_printable],
     )
     phone = TelField(

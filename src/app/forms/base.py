@@ -6,7 +6,7 @@ from typing import Any
 import wtforms
 from email_validator import EmailNotValidError
 from wtforms import Field, Form
-from wtforms.validators import InputRequired, StopValidation
+from wtforms.validators import DataRequired, InputRequired, StopValidation
 
 from app.models.user import EMAIL_LENGTH, valid_email
 
@@ -61,7 +61,7 @@ def email_field(*more: Validator) -> EmailField:
         "E-mail address",
         filters=[lambda typed: typed.strip(" ") if typed else typed],
         validators=[
-            InputRequired("Enter your e-mail address."),
+            DataRequired("Enter your e-mail address."),
             Shorter(EMAIL_LENGTH, "This address is too long."),
             *more,
         ],

@@ -21,6 +21,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from app import events
 from app.middleware.authentication import visitor
 from app.models.core import DatabaseUnavailable
+from app.services.accounts import UnknownUser
 from app.services.hashing import Overloaded
 from app.services.links import InvalidLink
 
@@ -97,6 +98,11 @@ async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
     return redirect(url_for("sessions.new", next=target), 303)
 
 
+async def show_gone(_error: UnknownUser) -> Response | WerkzeugResponse:
+    """Ask for the log-in: the account was deleted while its owner asked for something."""
+    return await show_login(Unauthorized())
+
+
 async def show_unavailable(error: DatabaseUnavailable) -> Response:
     """Answer 503, and say in the log why."""
     log_unavailable(error)
@@ -142,6 +148,7 @@ def init_app(app: Quart) -> None:
     app.extensions["debug"] = app.config["DEBUG"]  # Quart's own commands write FLASK_DEBUG over the setting
     app.register_error_handler(HTTPException, show_error)
     app.register_error_handler(Unauthorized, show_login)
+    app.register_error_handler(UnknownUser, show_gone)
     app.register_error_handler(DatabaseUnavailable, show_unavailable)
     app.register_error_handler(Overloaded, show_overload)
     app.register_error_handler(InvalidLink, show_invalid_link)

@@ -1,9 +1,10 @@
-"""Pages for which the person must have shown their password lately, in this browser: @needs_recent_log_in.
+"""Pages for which the person must have shown their password lately, in this browser: @needs_recent_log_in().
 
 Who has not is asked for it (/verify) and comes back; what they had typed is not lost.
 """
 
 import functools
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import ParamSpec
@@ -11,6 +12,7 @@ from typing import ParamSpec
 from quart import current_app, redirect, request, session, url_for
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import Unauthorized as Refused
+from werkzeug.urls import iri_to_uri
 
 from app.middleware.authentication import logged_in_user, visitor
 from app.middleware.errors import wants_json
@@ -22,21 +24,29 @@ KEPT = "kept_form"
 LONGEST = 1000  # characters of a form that is kept: it travels in a cookie
 
 
-def needs_recent_log_in(view: View[P]) -> View[P]:
-    """Open a page only for SECURITY_FRESHNESS minutes after a log-in, and take what it sends for twice as long."""
+def needs_recent_log_in(*keeps: str) -> Callable[[View[P]], View[P]]:
+    """Open a page only for SECURITY_FRESHNESS minutes after a log-in, and take what it sends for twice as long.
 
-    @functools.wraps(view)
-    async def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        await logged_in_user()
-        if is_recent(twice=request.method == "POST"):
-            return await view(*args, **kwargs)
-        if wants_json():
-            raise Refused
-        if request.method == "POST":
-            await keep_form()
-        return redirect(url_for("verifications.new", next=request.path), 303)
+    `keeps` are the fields of its form that are filled in again. Never name a password: they wait in a cookie.
+    """
 
-    return guarded
+    def decorate(view: View[P]) -> View[P]:
+        @functools.wraps(view)
+        async def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            user = await logged_in_user()
+            sends = request.method not in ("GET", "HEAD")
+            if is_recent(twice=sends):
+                return await view(*args, **kwargs)
+            if wants_json():
+                raise Refused
+            if sends:
+                await keep_form(keeps, user_id=user.id)
+            here = request.path if sends else iri_to_uri(request.full_path.rstrip("?"))
+            return redirect(url_for("verifications.new", next=here), 303)
+
+        return guarded
+
+    return decorate
 
 
 def is_recent(*, twice: bool) -> bool:
@@ -45,14 +55,16 @@ def is_recent(*, twice: bool) -> bool:
     return log_in is not None and sessions.is_recent(log_in, within=timedelta(minutes=minutes))
 
 
-async def keep_form() -> None:
-    """Keep what was typed, but no password, until the page is opened again."""
-    fields = {name: typed for name, typed in (await request.form).items() if "password" not in name}
-    if fields and sum(map(len, [*fields, *fields.values()])) <= LONGEST:
-        session[KEPT] = {"path": request.path, "fields": fields}
+async def keep_form(names: tuple[str, ...], *, user_id: int) -> None:
+    """Keep what was typed until the page is opened again, by the same person."""
+    typed = await request.form
+    fields = {name: typed[name] for name in names if name in typed}
+    if fields and len(json.dumps(fields)) <= LONGEST:
+        session[KEPT] = {"user": user_id, "path": request.path, "fields": fields}
 
 
-def kept_form() -> dict[str, str]:
-    """Return what was typed on this page before we asked for the password."""
-    kept = session.pop(KEPT, None) if KEPT in session else None
-    return kept["fields"] if kept and kept["path"] == request.path else {}
+async def kept_form() -> dict[str, str]:
+    """Return what this person typed on this page before we asked for the password."""
+    kept = session.pop(KEPT) if KEPT in session else {}
+    mine = {"user": (await logged_in_user()).id, "path": request.path}
+    return kept["fields"] if mine.items() <= kept.items() else {}

@@ -3,12 +3,16 @@
 Without the signature the secret is worth nothing, so who reads the outbox in the database cannot make a link of it.
 """
 
+import re
+
 from itsdangerous import BadSignature, Signer
 from quart import current_app
 
 from app.middleware.signing import signer
 from app.models.user_token import Purpose
 from app.services.links import InvalidLink
+
+TOKEN = re.compile(r"[\w-]{43}\.[\w-]{43}", re.ASCII)
 
 
 def url_of(purpose: str, secret: str) -> str:
@@ -18,6 +22,8 @@ def url_of(purpose: str, secret: str) -> str:
 
 def secret_of(token: str, *, purpose: Purpose) -> str:
     """Return the secret in a token from an address. Raises InvalidLink for what we did not sign."""
+    if not TOKEN.fullmatch(token):
+        raise InvalidLink
     try:
         return _signer(purpose).unsign(token.encode()).decode()
     except (BadSignature, UnicodeError):

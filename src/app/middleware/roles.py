@@ -15,12 +15,21 @@ View = Callable[P, Awaitable[T]]
 
 def roles_required(*names: str) -> Callable[[View[P, T]], View[P, T]]:
     """Let in who has all of these roles; a stranger is asked to log in, anybody else gets 403."""
-    return _let_in(lambda: all(visitor().has_role(name) for name in names))
+    wanted = _named(names)
+    return _let_in(lambda: all(visitor().has_role(name) for name in wanted))
 
 
 def roles_accepted(*names: str) -> Callable[[View[P, T]], View[P, T]]:
     """Let in who has one of these roles."""
-    return _let_in(lambda: visitor().has_role(*names))
+    wanted = _named(names)
+    return _let_in(lambda: visitor().has_role(*wanted))
+
+
+def _named(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names. Raises ValueError for none, which would let everybody in, or nobody."""
+    if not names:
+        raise ValueError("name a role")
+    return names
 
 
 def _let_in(may_enter: Callable[[], bool]) -> Callable[[View[P, T]], View[P, T]]:

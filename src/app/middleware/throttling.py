@@ -11,6 +11,7 @@ from app.middleware.client_address import network
 from app.middleware.devices import known_device
 from app.middleware.errors import show_error
 from app.models.user import email_key
+from app.models.user_token import Purpose
 from app.rate import Rate
 from app.services.throttling import Limit, TooManyTries, Tries
 
@@ -26,7 +27,7 @@ def log_in_limits(email: str) -> Tries:
 
 
 def sign_up_limits(email: str) -> Tries:
-    return Tries((limit("SIGN_UPS_PER_ADDRESS", network()),), quiet=mail_limits(email, "sign-up").quiet)
+    return Tries((limit("SIGN_UPS_PER_ADDRESS", network()),), quiet=mail_limits(email, Purpose.CONFIRM).quiet)
 
 
 def mail_limits(email: str, purpose: str) -> Tries:

@@ -4,7 +4,9 @@ from datetime import datetime
 
 from quart import Quart
 
+from app.models import UserEvent, UserSession
 from app.models.user_agent import in_words
+from app.services.activity import COMMAND_LINE
 
 EVENTS = {
     "signed_up": "The account was opened",
@@ -36,7 +38,15 @@ def moment_in_words(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
+def origin_in_words(row: UserEvent | UserSession) -> str:
+    """Say from which browser and address something came."""
+    if row.ip == COMMAND_LINE.ip:
+        return "the command line of the site"
+    return " · ".join(filter(None, [in_words(row.user_agent), row.ip]))
+
+
 def init_app(app: Quart) -> None:
     app.add_template_filter(event_in_words)
     app.add_template_filter(moment_in_words)
+    app.add_template_filter(origin_in_words)
     app.add_template_filter(in_words, "device_in_words")

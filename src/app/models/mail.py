@@ -18,6 +18,7 @@ ERROR_LENGTH = 200
 
 class Mail(Base):
     __tablename__ = "mail"
+    __table_args__ = {**Base.__table_args__, "sqlite_autoincrement": True}  # a number means one row for ever
 
     id: Mapped[int] = mapped_column(primary_key=True)
     # No foreign key: the mail that says good-bye leaves when its user has gone.

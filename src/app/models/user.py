@@ -81,6 +81,8 @@ class UserRole(Base):
 
 class User(Base):
     __tablename__ = "user"
+    # The number of an account that is gone is never given again: logs and counters mean the former one.
+    __table_args__ = {**Base.__table_args__, "sqlite_autoincrement": True}
 
     id: Mapped[int] = mapped_column(primary_key=True)
     created_on: Mapped[datetime | None] = mapped_column(UtcDateTime, default=clock.now)

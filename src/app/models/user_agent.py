@@ -2,7 +2,10 @@
 
 BROWSERS = {  # the first that is found: most also name those whom they were like
     "Edg": "Edge",
+    "EdgA": "Edge",
+    "EdgiOS": "Edge",
     "OPR": "Opera",
+    "OPT": "Opera",
     "SamsungBrowser": "Samsung Internet",
     "Firefox": "Firefox",
     "FxiOS": "Firefox",
@@ -24,8 +27,6 @@ SYSTEMS = {
 
 def in_words(user_agent: str) -> str:
     """Return `Firefox on Linux` for what Firefox sends there."""
-    if user_agent == "command line":
-        return "The command line"
     browser = next((name for part, name in BROWSERS.items() if f"{part}/" in user_agent), "A browser")
     system = next((f" on {name}" for part, name in SYSTEMS.items() if part in user_agent), "")
     return browser + system

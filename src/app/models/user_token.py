@@ -24,8 +24,14 @@ class Purpose(StrEnum):
     NOT_ME = "not-me"
 
 
+# What a person asked for: a newer one makes the older void, and so does a change of the password or of the address.
+# The others raise an alarm: a thief must not be able to switch them off.
+ASKED_FOR = (Purpose.CONFIRM, Purpose.RESET, Purpose.CHANGE_EMAIL)
+
+
 class UserToken(Base):
     __tablename__ = "user_token"
+    __table_args__ = {**Base.__table_args__, "sqlite_autoincrement": True}  # a number means one row for ever
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)

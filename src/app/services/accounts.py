@@ -11,7 +11,7 @@ from sqlalchemy.orm import selectinload
 
 from app.models import User, UserToken, clock
 from app.models.user import NAME_LENGTH, email_key, valid_email, valid_phone
-from app.models.user_token import Purpose
+from app.models.user_token import ASKED_FOR, Purpose
 from app.services import activity, outbox, sessions
 from app.services.activity import COMMAND_LINE, Origin
 from app.services.refusals import Refusal, check_line
@@ -23,8 +23,10 @@ class EmailTaken(Refusal):
     message = "There is an account with this address."
 
 
-class EmailReserved(EmailTaken):
+class EmailReserved(Refusal):
     """The address was another account's until lately, and may go back to it."""
+
+    message = "This address was another account's until lately. The mail that said so tells how to get it back."
 
 
 class PhoneTaken(Refusal):
@@ -46,8 +48,9 @@ async def register(
     password_hash: str | None,
     name: str | None = None,
     confirmed_on: datetime | None = None,
+    origin: Origin | None = None,
 ) -> User:
-    """Open an account. Raises EmailTaken; of two that race for an address the database lets one in."""
+    """Open an account. Raises EmailTaken, EmailReserved; of two that race for an address the database lets one in."""
     if name is not None:
         check_line("name", name, longest=NAME_LENGTH)
     user = User(email=valid_email(email), email_key=email_key(email), password=password_hash, name=name)
@@ -59,6 +62,8 @@ async def register(
         raise EmailTaken from error
     if await is_reserved(session, user.email_key, but_for=user.id):  # only now: it may have become free just before
         raise EmailReserved
+    if origin is not None:
+        await activity.note(session, user.id, "signed_up", origin)
     return user
 
 
@@ -80,8 +85,10 @@ async def find_for_log_in(session: AsyncSession, *, email: str, confirmed_only: 
     return None if user is not None and confirmed_only and user.confirmed_on is None else user
 
 
-async def find_by_email(session: AsyncSession, *, email: str) -> User | None:
-    return await session.scalar(select(User).where(User.email_key == email_key(email)))
+async def find_by_email(session: AsyncSession, *, email: str, lock: bool = False) -> User | None:
+    """Return the user; to write what points at them, locked until the unit ends."""
+    wanted = select(User).where(User.email_key == email_key(email))
+    return await session.scalar(wanted.with_for_update() if lock else wanted)
 
 
 async def get_by_email(session: AsyncSession, *, email: str, lock: bool = False) -> User:
@@ -137,8 +144,9 @@ async def delete_by_email(session: AsyncSession, *, email: str) -> User:
 async def confirm(session: AsyncSession, *, email: str) -> User:
     """Take an address for confirmed."""
     user = await get_by_email(session, email=email, lock=True)
-    user.confirmed_on = user.confirmed_on or clock.now()
-    await activity.note(session, user.id, "confirmed", COMMAND_LINE)
+    if user.confirmed_on is None:
+        user.confirmed_on = clock.now()
+        await activity.note(session, user.id, "confirmed", COMMAND_LINE)
     return user
 
 
@@ -155,5 +163,7 @@ async def deactivate(session: AsyncSession, *, email: str) -> User:
     user = await get_by_email(session, email=email, lock=True)
     user.active = False
     await sessions.end_all(session, user_id=user.id)
+    links = (UserToken.user_id == user.id) & UserToken.purpose.in_(ASKED_FOR)
+    await session.execute(sql_delete(UserToken).where(links))
     await activity.note(session, user.id, "deactivated", COMMAND_LINE)
     return user

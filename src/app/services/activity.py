@@ -21,7 +21,7 @@ class Origin(NamedTuple):
     user_agent: str
 
 
-COMMAND_LINE = Origin("", "command line")
+COMMAND_LINE = Origin("command line", "")  # where a request has an address, so no browser passes for it
 
 
 async def note(session: AsyncSession, user_id: int, event: str, origin: Origin) -> None:

@@ -15,13 +15,15 @@ from app.services.throttling import Tries
 
 
 async def sign_up(email: str, password: str, *, log_in: NewLogIn, limits: Tries, welcome: bool) -> str:
-    """Open an account and log its browser in. Returns the secret of the log-in; raises EmailTaken, TooManyTries."""
+    """Open an account and log its browser in. Returns the secret of the log-in.
+
+    Raises EmailTaken, EmailReserved, TooManyTries.
+    """
     async with counted(limits):
         hashed = await hash_password(password)
 
     async def open_account(session: AsyncSession) -> tuple[User, str]:
-        user = await accounts.register(session, email=email, password_hash=hashed)
-        await activity.note(session, user.id, "signed_up", log_in.origin)
+        user = await accounts.register(session, email=email, password_hash=hashed, origin=log_in.origin)
         if welcome:
             await outbox.post(session, "welcome", user)
         return user, await sessions.start(session, user_id=user.id, log_in=log_in)

@@ -53,7 +53,7 @@ async def ask_again(email: str, *, limits: Tries) -> None:
 
 
 async def open_or_tell(session: AsyncSession, email: str, *, password_hash: str, origin: Origin, limits: Tries) -> None:
-    user = await accounts.find_by_email(session, email=email)
+    user = await accounts.find_by_email(session, email=email, lock=True)
     user = user or await _open(session, email, password_hash=password_hash, origin=origin)
     if not user.active or not await throttling.is_allowed(session, limits.quiet):
         return
@@ -91,17 +91,13 @@ def was_chosen_here(user: User, chosen: str | None) -> bool:
 
 async def _open(session: AsyncSession, email: str, *, password_hash: str, origin: Origin) -> User:
     try:
-        user = await accounts.register(session, email=email, password_hash=password_hash)
-    except accounts.EmailReserved:
-        raise
+        return await accounts.register(session, email=email, password_hash=password_hash, origin=origin)
     except accounts.EmailTaken as error:
         raise LostRace from error  # somebody else was quicker: it is they who get a mail
-    await activity.note(session, user.id, "signed_up", origin)
-    return user
 
 
 async def _mail_again(session: AsyncSession, email: str, *, limits: Tries) -> None:
-    user = await accounts.find_by_email(session, email=email)
+    user = await accounts.find_by_email(session, email=email, lock=True)
     if user is None or user.confirmed_on is not None or not user.active:
         return
     if await throttling.is_allowed(session, limits.quiet):

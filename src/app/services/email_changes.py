@@ -45,7 +45,11 @@ async def change(session: AsyncSession, secret: str, *, user_id: int, origin: Or
     await links.void(session, user.id, Purpose.NOT_ME)  # sent to the former address, which gets a stronger one
     await _move(session, user, token.email)
     facts = notices.circumstances(origin) | {"new_email": user.email}
-    await links.mail(session, user, Purpose.UNDO_EMAIL, "email_changed", email=former, facts=facts)
+    if back := await links.find_way_back(session, user):  # an owner has gone back: a thief's address gets no way to it
+        await links.void_alarms_since(session, back)
+        await outbox.post(session, "email_changed", user, to=former, facts=facts)
+    else:
+        await links.mail(session, user, Purpose.UNDO_EMAIL, "email_changed", email=former, facts=facts)
     await activity.note(session, user.id, "email_changed", origin)
     return user
 
@@ -56,18 +60,22 @@ async def undo(session: AsyncSession, secret: str, *, origin: Origin) -> User:
     What was changed later is undone with it: a thief who changed the address twice has gained nothing.
     """
     token = await links.redeem(session, secret, purpose=Purpose.UNDO_EMAIL)
+    user, former = token.user, token.user.email
     await links.void_alarms_since(session, token)
-    await _move(session, token.user, token.email)
-    await recoveries.start_over(session, token.user, "email_change_undone", origin)
-    return token.user
+    await _move(session, user, token.email)
+    facts = notices.circumstances(origin) | {"new_email": user.email}
+    await outbox.post(session, "email_changed", user, to=former, facts=facts)
+    await recoveries.start_over(session, user, "email_change_undone", origin)
+    return user
 
 
 async def _mail_link(session: AsyncSession, user_id: int, email: str, *, origin: Origin, limits: Tries) -> None:
     user = await accounts.lock(session, user_id)
-    owner = await accounts.find_by_email(session, email=email)
+    owner = await accounts.find_by_email(session, email=email, lock=True)
     if user is None or not await throttling.is_allowed(session, limits.quiet):
         return
     await activity.note(session, user.id, "email_change_asked", origin)
+    await links.void(session, user.id, Purpose.CHANGE_EMAIL)  # also if no other is sent: else that would tell why
     if owner is not None and owner.active:
         await outbox.post(session, "address_taken", owner)
     elif owner is None:

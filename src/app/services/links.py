@@ -1,7 +1,7 @@
 """Links that are mailed: each does one thing, once, for whoever can read the mail.
 
-The database keeps the SHA-256 of the secret. The outbox needs the secret until its mail has left; middleware/links.py
-signs what stands in the link, so who can read the database still has no link.
+The database keeps the SHA-256 of the secret. The outbox needs the secret until its mail has left, but what stands in a
+link is signed (middleware/mailed_links.py), so who can read the database still has no link.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from sqlalchemy.orm import contains_eager
 
 from app.models import User, UserToken, clock
 from app.models.user import email_key
-from app.models.user_token import Purpose
+from app.models.user_token import ASKED_FOR, Purpose
 from app.services import accounts, outbox
 from app.services.outbox import Link
 from app.services.refusals import Refusal
@@ -27,9 +27,6 @@ LIFETIME = {
     Purpose.UNDO_EMAIL: timedelta(days=7),
     Purpose.NOT_ME: timedelta(days=7),
 }
-# What a person asked for: a newer one makes the older void, and so does a change of the password or of the address.
-# The others raise an alarm: a thief must not be able to switch them off.
-ASKED_FOR = (Purpose.CONFIRM, Purpose.RESET, Purpose.CHANGE_EMAIL)
 
 
 class InvalidLink(Refusal):
@@ -93,6 +90,13 @@ async def void_alarms_since(session: AsyncSession, token: UserToken) -> None:
     """Make void what raises an alarm and is not older than this: an older link undoes what came after it."""
     since = (UserToken.user_id == token.user_id) & (UserToken.id >= token.id) & UserToken.purpose.not_in(ASKED_FOR)
     await session.execute(delete(UserToken).where(since))
+
+
+async def find_way_back(session: AsyncSession, user: User) -> UserToken | None:
+    """Return the oldest link that leads back to the address which the user has now."""
+    here = (UserToken.user_id == user.id) & (UserToken.email_key == user.email_key)
+    undo = (UserToken.purpose == Purpose.UNDO_EMAIL) & (UserToken.expires_on > clock.now())
+    return await session.scalar(select(UserToken).where(here, undo).order_by(UserToken.id).limit(1))
 
 
 def _digest(secret: str) -> str:

@@ -5,15 +5,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models import User, clock
 from app.models.user_agent import in_words
 from app.models.user_token import Purpose
-from app.services import links
-from app.services.activity import Origin
+from app.rate import Rate
+from app.services import links, throttling
+from app.services.activity import COMMAND_LINE, Origin
+from app.services.throttling import Limit
+
+AT_MOST = Rate.parse("10 per hour")  # of each kind of notice
 
 
 def circumstances(origin: Origin) -> dict[str, str]:
     """Say from where and when, for a mail."""
-    return {"device": in_words(origin.user_agent), "ip": origin.ip, "time": f"{clock.now():%Y-%m-%d %H:%M} UTC"}
+    where = {"device": in_words(origin.user_agent), "ip": origin.ip}
+    if origin == COMMAND_LINE:
+        where = {"device": "the command line of the site", "ip": ""}
+    return where | {"time": f"{clock.now():%Y-%m-%d %H:%M} UTC"}
 
 
 async def alarm(session: AsyncSession, user: User, template: str, origin: Origin) -> None:
-    """Tell the owner, with a link that ends every log-in and starts a reset."""
-    await links.mail(session, user, Purpose.NOT_ME, template, facts=circumstances(origin))
+    """Tell the owner, with a link that ends every log-in and starts a reset.
+
+    Not without end: who has the password could fill a mailbox. The links that were mailed before go on working.
+    """
+    if await throttling.is_allowed(session, Limit("alarm", f"{template} {user.id}", AT_MOST)):
+        await links.mail(session, user, Purpose.NOT_ME, template, facts=circumstances(origin))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import Mail, User, clock
+from app.models import Mail, User, UserToken, clock
 from app.models.mail import ERROR_LENGTH
 from app.models.user_token import Purpose
 
@@ -46,10 +46,16 @@ async def post(
 
 
 async def post_farewell(session: AsyncSession, user: User) -> None:
-    """Put a mail into the outbox that outlives the account, and throw away what else was to be sent to it."""
+    """Put a mail into the outbox that outlives the account, and throw away what else was to be sent to it.
+
+    It goes also to every address that could have taken the account back.
+    """
     await session.execute(delete(Mail).where(Mail.user_id == user.id))
+    former = (UserToken.user_id == user.id) & (UserToken.purpose == Purpose.UNDO_EMAIL)
+    addresses = (await session.scalars(select(UserToken.email).where(former, UserToken.expires_on > clock.now()))).all()
     expires_on = clock.now() + WORTH_SENDING
-    session.add(Mail(template="account_deleted", recipient=user.email, facts={}, expires_on=expires_on))
+    for address in dict.fromkeys([user.email, *addresses]):
+        session.add(Mail(template="account_deleted", recipient=address, facts={}, expires_on=expires_on))
 
 
 async def withdraw(session: AsyncSession, user_id: int, purposes: Collection[Purpose]) -> None:

@@ -49,7 +49,7 @@ async def start_over(session: AsyncSession, user: User, event: str, origin: Orig
 
 
 async def _mail_if_known(session: AsyncSession, email: str, *, origin: Origin, limits: Tries) -> None:
-    user = await accounts.find_by_email(session, email=email)
+    user = await accounts.find_by_email(session, email=email, lock=True)
     if user is not None and user.active and await throttling.is_allowed(session, limits.quiet):
         await activity.note(session, user.id, "reset_asked", origin)
         await links.mail(session, user, Purpose.RESET, "reset")

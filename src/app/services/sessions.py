@@ -101,19 +101,22 @@ async def list_of(session: AsyncSession, *, user_id: int) -> Sequence[UserSessio
     return (await session.scalars(query)).all()
 
 
-async def end_one(session: AsyncSession, session_id: int, *, user_id: int, origin: Origin) -> None:
-    """End a log-in, if it is this user's."""
+async def end_one(session: AsyncSession, session_id: int, *, user_id: int, origin: Origin) -> bool:
+    """End a log-in, if it is this user's; say whether there was one."""
+    await session.get(User, user_id, with_for_update=True)  # while it is noted down, nobody deletes the account
     theirs = (UserSession.id == session_id) & (UserSession.user_id == user_id)
     ended: Any = await session.execute(delete(UserSession).where(theirs))
     if ended.rowcount:
         await activity.note(session, user_id, "session_ended", origin)
+    return bool(ended.rowcount)
 
 
 async def end_others(session: AsyncSession, session_id: int, *, user_id: int, origin: Origin) -> None:
     """End every log-in of a user but one."""
     others = (UserSession.user_id == user_id) & (UserSession.id != session_id)
     await session.execute(delete(UserSession).where(others))
-    await activity.note(session, user_id, "other_sessions_ended", origin)
+    if await session.get(User, user_id, with_for_update=True):
+        await activity.note(session, user_id, "other_sessions_ended", origin)
 
 
 async def end(session: AsyncSession, *, secret: str) -> None:

@@ -26,6 +26,6 @@ async def sweep(session: AsyncSession) -> int:
             await session.scalars(select(key).where(expires_on <= clock.now()).order_by(expires_on).limit(AT_ONCE))
         ).all()
         # Asked again: a row may have been renewed since.
-        await session.execute(delete(key.class_).where(key.in_(expired), expires_on <= clock.now()))
-        swept += len(expired)
+        deleted: Any = await session.execute(delete(key.class_).where(key.in_(expired), expires_on <= clock.now()))
+        swept += deleted.rowcount
     return swept

@@ -50,13 +50,13 @@ async def show_activity() -> ResponseReturnValue:
 
 
 @accounts_bp.get("/delete")
-@needs_recent_log_in
+@needs_recent_log_in()
 async def confirm_deletion() -> ResponseReturnValue:
     return await render_template("accounts/delete.html", form=DeletionForm())
 
 
 @accounts_bp.post("/delete")
-@needs_recent_log_in
+@needs_recent_log_in()
 async def delete() -> ResponseReturnValue:
     user = await logged_in_user()
     form = DeletionForm(await request.form)

@@ -1,4 +1,4 @@
-"""Links in mails that report something: "this was not me"."""
+"""Links in mails that report something: "this was not me", and taking a former address back."""
 
 from quart import Blueprint, flash, redirect, render_template
 from quart.typing import ResponseReturnValue

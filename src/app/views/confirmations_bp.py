@@ -12,7 +12,7 @@ from app.middleware.mailed_links import secret_of
 from app.middleware.throttling import mail_limits
 from app.models import User, db
 from app.models.user_token import Purpose
-from app.services import confirmations, links
+from app.services import confirmations, hashing, links
 from app.services.confirmations import PasswordNeeded
 from app.services.password_policy import PasswordRefused, check_password
 from app.services.passwords import hash_password
@@ -55,7 +55,8 @@ async def update(token: str) -> ResponseReturnValue:
             check_password(password, email=user.email, length_min=least)
         except PasswordRefused as refusal:
             return await ask_again("confirmations/edit.html", form, shown(user), new_password=str(refusal))
-        new_hash = await hash_password(password)
+        with hashing.queue.place():
+            new_hash = await hash_password(password)
 
     secret, chosen = secret_of(token, purpose=Purpose.CONFIRM), session.get(CHOSEN)
     try:

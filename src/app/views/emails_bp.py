@@ -22,13 +22,13 @@ emails_bp = Blueprint("emails", __name__)
 
 
 @emails_bp.get("/change-email")
-@needs_recent_log_in
+@needs_recent_log_in("email")
 async def new() -> ResponseReturnValue:
-    return await render_template("emails/new.html", form=EmailChangeForm(data=kept_form()))
+    return await render_template("emails/new.html", form=EmailChangeForm(data=await kept_form()))
 
 
 @emails_bp.post("/change-email")
-@needs_recent_log_in
+@needs_recent_log_in("email")
 async def create() -> ResponseReturnValue:
     user = await logged_in_user()
     form = EmailChangeForm(await request.form)
@@ -36,7 +36,9 @@ async def create() -> ResponseReturnValue:
         return await ask_again("emails/new.html", form)
     try:
         email = form.email.data
-        await email_changes.ask(user, email, origin=origin(), limits=mail_limits(email, Purpose.CHANGE_EMAIL))
+        await email_changes.ask(
+            user, email, origin=origin(), limits=mail_limits(email, f"{Purpose.CHANGE_EMAIL} by {user.id}")
+        )
     except SameEmail as refusal:
         return await ask_again("emails/new.html", form, email=str(refusal))
     await flash(f"A mail is on its way to {email}. Open the link in it, in this browser, within two hours.")

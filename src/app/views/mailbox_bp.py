@@ -11,7 +11,16 @@ from app.models import db
 from app.services import outbox
 
 mailbox_bp = Blueprint("mailbox", __name__)
-FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
+FORWARDED = (
+    "forwarded",
+    "x-forwarded-",
+    "x-real-",
+    "via",
+    "cf-",
+    "true-client-ip",
+    "x-cluster-client-ip",
+    "x-client-ip",
+)
 
 
 @mailbox_bp.get("/dev/mailbox")
@@ -30,4 +39,4 @@ def is_near() -> bool:
 
 def is_forwarded() -> bool:
     """Say whether a proxy passes it on. One that hides what it is speaks HTTP/1.0, which no browser does."""
-    return request.http_version == "1.0" or any(name in request.headers for name in FORWARDED)
+    return request.http_version == "1.0" or any(name.lower().startswith(FORWARDED) for name, _ in request.headers)

@@ -12,7 +12,7 @@ from app.middleware.mailed_links import secret_of
 from app.middleware.throttling import mail_limits
 from app.models import db
 from app.models.user_token import Purpose
-from app.services import links, recoveries
+from app.services import hashing, links, recoveries
 from app.services.password_policy import PasswordRefused, check_password
 from app.services.passwords import hash_password
 from app.views.answers import ask_again
@@ -54,7 +54,8 @@ async def update(token: str) -> ResponseReturnValue:
         check_password(password, email=email, length_min=current_app.config["SECURITY_PASSWORD_LENGTH_MIN"])
     except PasswordRefused as refusal:
         return await ask_again("recoveries/edit.html", form, {"email": email}, new_password=str(refusal))
-    hashed = await hash_password(password)
+    with hashing.queue.place():
+        hashed = await hash_password(password)
     user = await db.write(recoveries.reset, secret, password_hash=hashed, origin=origin())
     events.record("password_reset", user=user.id)
     remember_device(user.email)

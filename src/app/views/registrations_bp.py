@@ -8,7 +8,7 @@ from app.middleware.authentication import new_log_in, origin, start_log_in, visi
 from app.middleware.devices import remember_device
 from app.middleware.throttling import sign_up_limits
 from app.services import confirmations
-from app.services.accounts import EmailTaken
+from app.services.accounts import EmailReserved, EmailTaken
 from app.services.authentication import sign_up
 from app.services.password_policy import PasswordRefused, check_password
 from app.views.answers import ask_again
@@ -44,7 +44,7 @@ async def create() -> ResponseReturnValue:
         secret = await sign_up(email, password, log_in=log_in, limits=limits, welcome=welcome)
     except PasswordRefused as refusal:
         return await ask_again("registrations/new.html", form, password=str(refusal))
-    except EmailTaken as refusal:
+    except (EmailTaken, EmailReserved) as refusal:
         return await ask_again("registrations/new.html", form, email=str(refusal))
 
     start_log_in(secret, remember=False)

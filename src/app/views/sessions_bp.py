@@ -69,8 +69,8 @@ async def index() -> ResponseReturnValue:
 @sessions_bp.post("/sessions/<int:session_id>/end")
 async def end(session_id: int) -> ResponseReturnValue:
     user = await logged_in_user()
-    await db.write(sessions.end_one, session_id, user_id=user.id, origin=origin())
-    events.record("session_ended", user=user.id)
+    if await db.write(sessions.end_one, session_id, user_id=user.id, origin=origin()):
+        events.record("session_ended", user=user.id)
     await flash("That browser is logged out.")
     return redirect("/sessions", 303)
 
