@@ -654,13 +654,24 @@ async def test_a_certificate_of_another_name_is_refused(
 async def test_nothing_leaves_in_the_clear_where_tls_was_asked_for(
     settings: dict[str, Any], server: MailServer, setting: str
 ) -> None:
-    ours = {"MAIL_USERNAME": "site", "MAIL_PASSWORD": "s3cret", setting: True}
-    async with serving_still(settings | ours) as app:
+    async with serving_still(settings | {setting: True}) as app:
         await post(app)
         await deliver(app)
 
         assert [mail.state for mail in await mails(app)] == ["waiting"]
-    assert (server.passwords, server.envelopes) == ([], [])
+    assert server.envelopes == []
+
+
+@on_sqlite
+async def test_a_server_that_could_do_tls_gets_mails_without_it_where_it_was_not_asked_for(
+    settings: dict[str, Any], certificate: Path
+) -> None:
+    with MailServer(certificate=certificate).running() as server:
+        async with serving_still(settings | server.settings) as app:
+            await post(app)
+            await deliver(app)
+
+    assert server.encrypted == [False]
 
 
 async def test_a_mail_is_tried_after_a_minute_two_four_and_so_on_up_to_an_hour(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import timedelta
 from email.utils import parseaddr
@@ -38,6 +39,9 @@ RANGES: dict[str, tuple[Any, Any]] = {
     "REMEMBER_IDLE": (A_VISIT, TEN_YEARS),
     "REMEMBER_LIFETIME": (A_VISIT, TEN_YEARS),
 }
+
+
+SENDER = re.compile(r"[^<>,\"\x00-\x1f]+<[^<>\s]+>|[^<>,\s]+")  # a name and an address, or an address
 
 
 class ConfigError(Exception):
@@ -132,10 +136,13 @@ def _derive_mail(config: MutableMapping[str, Any], *, loopback: bool) -> None:
 
 def check_sender(sender: str) -> None:
     """Raise ValueError unless mails can come from this address."""
+    wrong = ValueError(f"MAIL_DEFAULT_SENDER is {sender!r}; it has to be like 'Example <site@example.com>'")
+    if not SENDER.fullmatch(sender):
+        raise wrong
     try:
         valid_email(parseaddr(sender)[1])
-    except EmailNotValidError as error:
-        raise ValueError(f"MAIL_DEFAULT_SENDER is {sender!r}: {error}") from error
+    except EmailNotValidError:
+        raise wrong from None
 
 
 def check_bind(bind: str) -> None:

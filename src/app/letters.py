@@ -3,6 +3,7 @@
 The first line of a template is the subject. A paragraph that is the link becomes a button.
 """
 
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -15,6 +16,10 @@ from app.middleware.mailed_links import url_of
 from app.models import Mail
 from app.models.user import ascii_email
 from app.models.user_token import ASKED_FOR
+
+
+class NoAddress(Exception):
+    """No mail can be sent to this address."""
 
 
 class Letter(NamedTuple):
@@ -46,15 +51,18 @@ def link_in(mail: Mail) -> str | None:
 
 
 def envelope(mail: Mail, letter: Letter) -> EmailMessage:
-    """Put a letter into a message. To is one address that was validated, whatever stands in it."""
+    """Put a letter into a message. To is one address, whatever stands in it. Raises NoAddress."""
     message = EmailMessage()
     name, address = parseaddr(current_app.config["MAIL_DEFAULT_SENDER"])
-    message["From"] = Address(name, addr_spec=address)
-    message["To"] = Address(addr_spec=ascii_email(mail.recipient))
+    message["From"] = Address(name.strip(), addr_spec=ascii_email(address))
+    try:
+        message["To"] = Address(addr_spec=ascii_email(mail.recipient))
+    except (ValueError, MessageError) as error:  # an account of an older installation may have any
+        raise NoAddress(f"{type(error).__name__}: {error}") from error
     message["Subject"] = letter.subject
     message["Date"] = format_datetime(mail.created_on)
     # The same whenever it is tried again, so that a mail that arrives twice can be known for one.
-    host = BaseUrl.parse(current_app.config["BASE_URL"]).authority.host.strip("[]")
+    host = BaseUrl.parse(current_app.config["BASE_URL"]).authority.host
     message["Message-ID"] = f"<{mail.id}.{mail.created_on:%Y%m%d%H%M%S}@{host}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
     message.set_content(letter.text)

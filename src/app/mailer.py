@@ -3,7 +3,6 @@
 import asyncio
 import random
 from contextlib import suppress
-from email.errors import MessageError
 from logging import ERROR, WARNING
 from typing import Any
 
@@ -11,6 +10,8 @@ import aiosmtplib
 from quart import Quart, Response, current_app, request
 
 from app import events, letters
+from app.letters import Letter
+from app.middleware.mailed_links import without_tokens
 from app.models import Mail, db
 from app.models.user import ascii_email
 from app.services import outbox
@@ -19,6 +20,7 @@ EVERY = 10  # seconds: what other processes wrote, and what is to be tried again
 AT_ONCE = 5  # mails
 SECONDS = 15  # for each step of a delivery
 LONGEST = 60  # seconds for a whole delivery: shorter than outbox.CLAIMED
+GOOD_BYE = 2  # seconds
 LEAVING = 2  # seconds that a delivery under way gets when the server stops
 
 
@@ -63,40 +65,46 @@ async def deliver_some() -> int:
 
 
 async def deliver(mail: Mail) -> None:
-    """Send a mail, and write down what came of it."""
+    """Send a mail, or keep it where there is no server, and write down what came of it."""
     facts: dict[str, Any] = {"mail": mail.id, "template": mail.template, "user": mail.user_id}
-    if not current_app.config["MAIL_SERVER"]:
-        letter = await letters.write(mail)
-        await db.write(outbox.give_up, mail)
-        events.record("mail_kept", **facts, subject=letter.subject, link=letter.link)
-        return
     try:
-        await send(mail)
+        letter = await letters.write(mail)
+        if current_app.config["MAIL_SERVER"]:
+            await send(mail, letter)
     except Exception as error:  # noqa: BLE001 # a mail that cannot even be written must not hold up the others
-        why = f"{type(error).__name__}: {error}"
+        why = without_tokens(f"{type(error).__name__}: {error}")  # servers quote what they refuse
         for_good = is_for_good(error)
         await db.write(outbox.give_up if for_good else outbox.put_off, mail, error=why)
         events.record("mail_refused" if for_good else "mail_put_off", level=WARNING, **facts, why=why)
-    else:
+        return
+    if current_app.config["MAIL_SERVER"]:
         await db.write(outbox.mark_sent, mail)
         events.record("mail_sent", **facts, tries=mail.tries)
+    else:
+        await db.write(outbox.give_up, mail)
+        events.record("mail_kept", **facts, subject=letter.subject, link=letter.link)
 
 
-async def send(mail: Mail) -> None:
-    """Hand a mail to MAIL_SERVER. Raises SMTPException, or OSError."""
-    config, message = current_app.config, letters.envelope(mail, await letters.write(mail))
-    async with asyncio.timeout(LONGEST):
-        await aiosmtplib.send(
-            message,
-            recipients=[ascii_email(mail.recipient)],
-            hostname=config["MAIL_SERVER"],
-            port=config["MAIL_PORT"],
-            username=config["MAIL_USERNAME"] or None,
-            password=config["MAIL_PASSWORD"] or None,
-            use_tls=config["MAIL_USE_SSL"],
-            start_tls=config["MAIL_USE_TLS"],
-            timeout=SECONDS,
-        )
+async def send(mail: Mail, letter: Letter) -> None:
+    """Hand a mail to MAIL_SERVER. Raises SMTPException, OSError, or NoAddress."""
+    config, message = current_app.config, letters.envelope(mail, letter)
+    server = aiosmtplib.SMTP(
+        hostname=config["MAIL_SERVER"],
+        port=config["MAIL_PORT"],
+        username=config["MAIL_USERNAME"] or None,
+        password=config["MAIL_PASSWORD"] or None,
+        use_tls=config["MAIL_USE_SSL"],
+        start_tls=config["MAIL_USE_TLS"],
+        timeout=SECONDS,
+    )
+    try:
+        async with asyncio.timeout(LONGEST):
+            await server.connect()
+            await server.send_message(message, recipients=[ascii_email(mail.recipient)])
+        with suppress(aiosmtplib.SMTPException, OSError):  # it has the mail: whatever it says now
+            await server.quit(timeout=GOOD_BYE)
+    finally:
+        server.close()
 
 
 def is_for_good(error: Exception) -> bool:
@@ -105,7 +113,7 @@ def is_for_good(error: Exception) -> bool:
         return all(refusal.code >= 500 for refusal in error.recipients)
     if isinstance(error, aiosmtplib.SMTPDataError):
         return error.code >= 500
-    return isinstance(error, ValueError | MessageError)  # an old address that no header can hold
+    return isinstance(error, letters.NoAddress)
 
 
 async def wake_after_requests(response: Response) -> Response:

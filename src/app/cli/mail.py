@@ -4,7 +4,7 @@ import click
 from aiosmtplib import SMTPException
 from quart import current_app
 
-from app import mailer
+from app import letters, mailer
 from app.cli.running import in_app
 from app.models import Mail, clock
 from app.models.user import valid_email
@@ -27,7 +27,7 @@ async def send_test(address: str) -> None:
     mail = Mail(id=0, template="test", recipient=valid_email(address), facts={}, created_on=clock.now())
     server = f"{config['MAIL_SERVER']}:{config['MAIL_PORT']}"
     try:
-        await mailer.send(mail)
-    except (SMTPException, OSError) as error:
+        await mailer.send(mail, await letters.write(mail))
+    except (SMTPException, OSError, ValueError) as error:
         raise Refusal(f"{server}: {type(error).__name__}: {error}") from error
     click.echo(f"{server} has taken it.")

@@ -11,6 +11,7 @@ from email_validator import EmailNotValidError
 from quart import Quart
 from quart.cli import ScriptInfo, pass_script_info
 
+from app import events
 from app.models import db
 from app.models.core import DatabaseUnavailable
 from app.preflight import NotReady, check_ready
@@ -23,6 +24,7 @@ def in_app(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """Run a command inside the app, on a loop of its own."""
 
     async def run(app: Quart, *args: Any, **kwargs: Any) -> None:
+        events.set_up(app.config["LOG_FORMAT"])
         async with app.app_context():
             try:
                 await check_ready()

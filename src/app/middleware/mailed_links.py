@@ -15,6 +15,11 @@ from app.services.links import InvalidLink
 TOKEN = re.compile(r"[\w-]{43}\.[\w-]{43}", re.ASCII)
 
 
+def without_tokens(text: str) -> str:
+    """Take out what would be good for a link."""
+    return TOKEN.sub("…", text)
+
+
 def url_of(purpose: str, secret: str) -> str:
     """Return the address that a mail shows, below BASE_URL whatever host was asked."""
     return f"{current_app.config['BASE_URL']}/{purpose}/{_signer(purpose).sign(secret).decode()}"

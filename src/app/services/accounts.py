@@ -165,5 +165,6 @@ async def deactivate(session: AsyncSession, *, email: str) -> User:
     await sessions.end_all(session, user_id=user.id)
     links = (UserToken.user_id == user.id) & UserToken.purpose.in_(ASKED_FOR)
     await session.execute(sql_delete(UserToken).where(links))
+    await outbox.withdraw(session, user.id, ASKED_FOR)
     await activity.note(session, user.id, "deactivated", COMMAND_LINE)
     return user

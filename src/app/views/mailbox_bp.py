@@ -6,8 +6,9 @@ from quart import Blueprint, abort, render_template, request
 from quart.typing import ResponseReturnValue
 
 from app import letters
+from app.letters import Letter
 from app.middleware.client_address import ip_address
-from app.models import db
+from app.models import Mail, db
 from app.services import outbox
 
 mailbox_bp = Blueprint("mailbox", __name__)
@@ -28,8 +29,15 @@ async def index() -> ResponseReturnValue:
     """Show them to this machine alone: whoever reads them can take any account."""
     if not is_near() or is_forwarded():
         abort(404)
-    mails = [(mail, await letters.write(mail)) for mail in await db.read(outbox.kept)]
+    mails = [(mail, await written(mail)) for mail in await db.read(outbox.kept)]
     return await render_template("mailbox/index.html", mails=mails)
+
+
+async def written(mail: Mail) -> Letter:
+    try:
+        return await letters.write(mail)
+    except Exception as error:  # noqa: BLE001 # a template is being written: the other mails are shown all the same
+        return Letter("This mail cannot be written", f"{mail.template}: {error}", "", None)
 
 
 def is_near() -> bool:
