@@ -23,7 +23,15 @@ from test_mailer import HOSTILE_EMAIL, PUBLIC, comes_to, deliver, is_logged, kee
 MAILBOX = "/dev/mailbox"
 NEAR = {"client": ("127.0.0.1", 5)}
 FAR = ["192.0.2.7", "10.0.0.1", "0.0.0.0", "::", "2001:db8::7", "::ffff:192.0.2.7", "fe80::1", "localhost", "", "[::1"]  # noqa: S104
-FORWARDED = ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"]
+FORWARDED = [
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Real-IP",
+    "Via",
+    "CF-Connecting-IP",
+    "True-Client-IP",
+]
 
 on_sqlite = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
 
