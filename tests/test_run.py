@@ -124,9 +124,10 @@ def address_of(listening: socket.socket) -> str:
 
 
 def test_it_says_that_it_started_and_where_it_listens(site: Server) -> None:
-    started, running_on = site.log.read_text().splitlines()[:2]
+    started, mail_stays, running_on = site.log.read_text().splitlines()[:3]
 
     assert f" started pid={site.process.pid}" in started
+    assert mail_stays.endswith(" mail_stays see=http://localhost:5000/dev/mailbox")
     assert f"Running on http://{site.address} " in running_on
 
 
