@@ -38,10 +38,10 @@ async def post(
     facts: dict[str, str] | None = None,
 ) -> None:
     """Put a mail to a user into the outbox; `to` is another address of theirs."""
-    mail = Mail(user_id=user.id, template=template, recipient=to or user.email, facts=facts or {})
-    mail.expires_on = clock.now() + WORTH_SENDING
+    mail = _new(template, to or user.email, worth_sending=link.lifetime if link else WORTH_SENDING)
+    mail.user_id, mail.facts = user.id, facts or {}
     if link:
-        mail.purpose, mail.secret, mail.expires_on = link.purpose, link.secret, clock.now() + link.lifetime
+        mail.purpose, mail.secret = link.purpose, link.secret
     session.add(mail)
 
 
@@ -53,9 +53,7 @@ async def post_farewell(session: AsyncSession, user: User) -> None:
     await session.execute(delete(Mail).where(Mail.user_id == user.id))
     former = (UserToken.user_id == user.id) & (UserToken.purpose == Purpose.UNDO_EMAIL)
     addresses = (await session.scalars(select(UserToken.email).where(former, UserToken.expires_on > clock.now()))).all()
-    expires_on = clock.now() + WORTH_SENDING
-    for address in dict.fromkeys([user.email, *addresses]):
-        session.add(Mail(template="account_deleted", recipient=address, facts={}, expires_on=expires_on))
+    session.add_all(_new("account_deleted", address) for address in dict.fromkeys([user.email, *addresses]))
 
 
 async def withdraw(session: AsyncSession, user_id: int, purposes: Collection[Purpose]) -> None:
@@ -110,6 +108,12 @@ async def list_of(session: AsyncSession, *, user_id: int, most: int = 10) -> Seq
     """Return the latest mails to a user, the newest first."""
     newest = select(Mail).where(Mail.user_id == user_id).order_by(Mail.id.desc()).limit(most)
     return (await session.scalars(newest)).all()
+
+
+def _new(template: str, recipient: str, *, worth_sending: timedelta = WORTH_SENDING) -> Mail:
+    now = clock.now()
+    times = {"created_on": now, "due_on": now, "expires_on": now + worth_sending}
+    return Mail(template=template, recipient=recipient, facts={}, **times)
 
 
 async def _set_due(session: AsyncSession, mail: Mail, due_on: datetime | None, error: str | None) -> None:
