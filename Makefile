@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+TOGETHER = -n 2 --dist loadfile --no-loadscope-reorder
 LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: run test lint shell lock
+.PHONY: run test cover lint shell lock
 
 run: $(VENV)/runs ## Serve the site at http://127.0.0.1:5000
 	@$(BIN)/python run.py --upgrade
@@ -14,13 +15,16 @@ run: $(VENV)/runs ## Serve the site at http://127.0.0.1:5000
 shell: $(VENV)/runs ## Open a Python shell inside the app
 	@$(BIN)/quart --app run shell
 
-test: $(VENV)/develops ## Run every test and measure what they cover, or only ARGS
+test: $(VENV)/develops ## Run every test, or only ARGS
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov --cov-report=term
+	@$(BIN)/python -m pytest $(TOGETHER) -m "not slow"
 	@$(BIN)/python -m pytest -m slow
 endif
+
+cover: $(VENV)/develops ## Measure what the tests cover that do not measure time
+	@$(BIN)/python -m pytest $(TOGETHER) -m "not slow" --cov --cov-report=term
 
 lint: $(VENV)/develops ## Check style and types
 	@$(BIN)/ruff check

@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -69,10 +69,17 @@ async def refused(app: Quart, email: str, **headers: str) -> Refused:
 async def test_a_refusal_says_the_same_whoever_is_refused(app: Quart, accept: str) -> None:
     emails = [UNKNOWN, *EMAILS.values()]
 
-    answers = await asyncio.gather(*(refused(app, email, accept=accept) for email in emails))
+    answers = []
+    for some in batches(emails, of=3):  # all at once would be too many for the queue, with the salt
+        answers += await asyncio.gather(*(refused(app, email, accept=accept) for email in some))
 
     stranger, *others = [await what_is_said(*pair) for pair in zip(answers, emails, strict=True)]
     assert others == [stranger] * len(EMAILS)
+
+
+def batches(emails: list[str], *, of: int) -> Iterator[list[str]]:
+    for first in range(0, len(emails), of):
+        yield emails[first : first + of]
 
 
 async def what_is_said(answer: Refused, email: str) -> tuple[str, list[tuple[str, str]]]:
