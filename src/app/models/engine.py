@@ -1,5 +1,6 @@
 """How we speak to each kind of database."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,11 @@ def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
 def _make_private_file(_dialect: Any, _record: Any, arguments: list[Any], _parameters: Any) -> None:
     """Make a new database that only its owner may read: it holds addresses and hashes."""
     path = Path(arguments[0])
-    if not str(path).startswith("file:") and path.parent.is_dir():
-        path.touch(mode=0o600)
+    if str(path).startswith("file:"):
+        return
+    if not path.parent.is_dir():  # said here, as the driver's thread may say it when nobody listens any more
+        raise sqlite3.OperationalError("unable to open database file")
+    path.touch(mode=0o600)
 
 
 def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:
