@@ -12,27 +12,31 @@ from conftest import ROOT, SECRET_KEY
 
 SOURCE = ROOT / "src/app"
 FILES = sorted(SOURCE.rglob("*.py"))
-SETTINGS = {"base_url", "config", "database_url", "default_config", "secret_key"}
+SETTINGS = {"base_url", "config", "database_url", "default_config", "mail_settings", "secret_key"}
 # Each layer, and what it may import of ours besides itself.
 LAYERS = {
     "models": set[str](),
-    "forms": {"models"},
-    "letters": {"models", "middleware", "services", "base_url"},
+    "languages": set[str](),
+    "words": {"languages", "models", "services"},
+    "forms": {"languages", "models"},
+    "letters": {"models", "middleware", "services", "base_url", "languages", "words"},
     "mailer": {"letters", "middleware", "models", "services", "events"},
-    "services": {"models", "events", "rate"},
-    "middleware": {"models", "services", "base_url", "events", "rate"},
+    "services": {"models", "events", "languages", "rate"},
+    "middleware": {"models", "services", "base_url", "events", "languages", "rate", "words"},
     "sweeper": {"models", "services", "events"},
     "lifespan": {"models", "services", "events", "sweeper", "mailer"},
-    "views": {"models", "services", "forms", "middleware", "events", "letters"},
+    "views": {"models", "services", "forms", "middleware", "events", "languages", "letters"},
     "listening": set[str](),
     "master": {"events", "listening"},
     "hypercorn_mends": set[str](),
     "server": {"events", "hypercorn_mends", "listening", "master"},
     "preflight": {"models", "services", "database_url"},
     "deployment": {"models", "middleware", "config", "base_url", "database_url"},
-    "cli": {"models", "services", "events", "database_url", "preflight", "deployment", "letters", "mailer", "sweeper"},
-    "config": {"events", "rate", "models", *SETTINGS},
+    "cli": {"models", "services", "events", "database_url", "preflight", "deployment", "letters", "mailer", "sweeper"}
+    | {"languages", "words"},
+    "config": {"events", "languages", "rate", "models", *SETTINGS},
     "database_url": {"base_url"},
+    "mail_settings": {"models"},
     "app_factory": {"models", "services", "middleware", "views", "cli", "lifespan", *SETTINGS},
 }
 

@@ -75,7 +75,7 @@ async def test_a_person_sees_another_browser_and_logs_it_out(page: Page, email: 
 
     await page.goto("/sessions")
     await expect(page.get_by_role("listitem").filter(has_text="Firefox on Android")).to_contain_text("127.0.0.1")
-    await page.get_by_role("button", name=re.compile("^Log out Firefox on Android")).click()
+    await page.get_by_role("button", name=re.compile("^Log it out: Firefox on Android")).click()
     await expect(page.get_by_text("You are logged in nowhere else.")).to_be_visible()
     await other.goto("/")
     await expect(other.get_by_text("You are not logged in.")).to_be_visible()

@@ -10,11 +10,11 @@ from quart.typing import TestClientProtocol
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.middleware.words import EVENTS
 from app.models import Mail, Throttle, User, UserEvent, UserSession, UserToken, clock, db
 from app.models.user_token import Purpose
 from app.services import accounts, links, notices, roles
 from app.services.activity import COMMAND_LINE, Origin
+from app.words import EVENTS
 from conftest import serving
 from letters_read import mails
 from people import EMAIL, PASSWORD, cookie_of, count, create_user, execute, is_logged_in, log_in, page, register

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models import User, UserEvent, UserSession, UserToken, clock, db
 from app.models.user_token import Purpose
 from app.services import accounts, passwords
+from app.words import moment_in_words
 from conftest import serving
 from letters_read import follow, letters_of, link, mails
 from people import (
@@ -158,7 +159,7 @@ async def test_a_person_takes_another_address_and_logs_in_with_it(app: Quart) ->
     opened = await page(client, path)
     answer = await client.post(path)
 
-    assert f"From now on you log in with <strong>{NEW}</strong>" in opened
+    assert f"from then on you log in with <strong>{NEW}</strong>" in opened
     assert (answer.status_code, answer.location) == (303, "/account")
     assert f"Your address is now {NEW}." in await page(client, "/account")
     assert f"Logged in as <strong>{NEW}</strong>" in await page(client)
@@ -571,7 +572,7 @@ async def test_the_former_address_is_told_what_happened_from_where_and_with_what
     (notice,) = await letters_of(app, "email_changed")
     activity = await page(client, "/account/activity")
 
-    happened = f"on {clock.now():%Y-%m-%d %H:%M} UTC, from 192.0.2.7, with: Firefox on Linux"
+    happened = f"on {' '.join(moment_in_words(clock.now()).split())}, from 192.0.2.7, with: Firefox on Linux"
     assert f"From now on you log in with {NEW}. This was changed {happened}." in notice.text
     assert "/undo-email/" in str(notice.link)
     assert "within seven days" in notice.text

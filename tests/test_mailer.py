@@ -49,9 +49,9 @@ INJECTED = "Firefox\r\nBcc: eve@example.com\r\n\r\nhttps://evil.example/"
 PUBLIC = {"BASE_URL": "https://www.example.com"}
 SECRET = "a-secret-of-a-link"
 FACTS = {
-    "device": "Firefox on Linux",
+    "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "ip": "192.0.2.7",
-    "time": "2030-01-02 03:04 UTC",
+    "time": "2030-01-02T03:04:00+00:00",
     "new_email": "new@example.com",
 }
 TEMPLATES = sorted(path.stem for path in (ROOT / "src/app/templates/mails").glob("*.txt"))
@@ -180,7 +180,7 @@ def check_same(message: EmailMessage) -> None:
     """See that both forms say the same, one thing after the other."""
     seen = Seen(html_of(message))
     said = [part.removeprefix("-- \n").strip() for part in text_of(message).split("\n\n")]
-    assert [paragraph for paragraph in seen.paragraphs if paragraph != message["Subject"]] == said
+    assert [part for part in seen.paragraphs if part not in (message["Subject"], *letters.BUTTONS.values())] == said
     assert seen.tags <= TAGS
     assert set(seen.targets) == {part for part in said if part.startswith("http")}
 
@@ -242,7 +242,8 @@ async def test_both_forms_of_every_mail_say_the_same(
     app: Quart, server: MailServer, template: str, *, with_link: bool
 ) -> None:
     link = Link(Purpose.RESET, SECRET, timedelta(hours=1)) if with_link else None
-    await post(app, template, facts=FACTS | {"device": HOSTILE, "new_email": HOSTILE_EMAIL}, link=link)
+    facts = FACTS | {"user_agent": HOSTILE, "ip": HOSTILE, "new_email": HOSTILE_EMAIL}
+    await post(app, template, facts=facts, link=link)
     await deliver(app)
 
     (message,) = server.messages
@@ -255,7 +256,7 @@ async def test_both_forms_of_every_mail_say_the_same(
 @on_sqlite
 @pytest.mark.parametrize("template", TEMPLATES)
 async def test_every_template_has_a_subject_of_one_short_line(app: Quart, template: str) -> None:
-    for facts in (FACTS, {}):
+    for facts in (FACTS, {"time": FACTS["time"]}):
         for recoverable in (True, False):
             app.config["SECURITY_RECOVERABLE"] = recoverable
             mail = Mail(id=1, template=template, recipient=EMAIL, facts=facts, created_on=clock.now())
@@ -272,11 +273,13 @@ async def test_every_template_has_a_subject_of_one_short_line(app: Quart, templa
 @on_sqlite
 @pytest.mark.parametrize("template", ["email_changed", "new_log_in", "password_changed"])
 async def test_a_notice_says_when_from_where_and_with_what(app: Quart, server: MailServer, template: str) -> None:
-    facts = FACTS if template == "email_changed" else {name: FACTS[name] for name in ("device", "ip", "time")}
+    facts = FACTS if template == "email_changed" else {name: FACTS[name] for name in ("user_agent", "ip", "time")}
     await post(app, template, facts=facts)
     await deliver(app)
 
-    assert all(fact in text_of(server.messages[0]) for fact in facts.values())
+    told = "Jan 2, 2030, 3:04 AM UTC, from 192.0.2.7, with: Firefox on Linux"
+    assert told in text_of(server.messages[0])
+    assert facts.get("new_email", "") in text_of(server.messages[0])
 
 
 async def test_a_hostile_address_and_browser_come_out_as_they_are(settings: dict[str, Any], server: MailServer) -> None:
@@ -303,7 +306,8 @@ def form_of(email: str) -> dict[str, str]:
 @on_sqlite
 @pytest.mark.parametrize("template", ["email_changed", "new_log_in", "welcome"])
 async def test_no_fact_of_a_mail_gets_into_its_headers(app: Quart, server: MailServer, template: str) -> None:
-    await post(app, template, facts=dict.fromkeys((*FACTS, "email", "site", "link", "config"), INJECTED))
+    injected = dict.fromkeys((*FACTS, "email", "site", "link", "config"), INJECTED) | {"time": FACTS["time"]}
+    await post(app, template, facts=injected)
     await deliver(app)
 
     for message, envelope in zip(server.messages, server.envelopes, strict=True):

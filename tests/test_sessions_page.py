@@ -16,6 +16,7 @@ from app.models import User, UserSession, clock, db
 from app.services import accounts, sessions
 from app.services.activity import Origin
 from app.services.sessions import Lifetime, NewLogIn
+from app.words import moment_in_words
 from letters_read import follow, letters_of, link, mails
 from people import EMAIL, PASSWORD, cookie_of, count, create_user, is_logged_in, log_in, page, register, thief_with
 from test_sessions import MovedClock, moved_clock
@@ -129,7 +130,7 @@ async def log_ins(app: Quart) -> list[UserSession]:
 
 
 def moment() -> str:
-    return f"{clock.now():%Y-%m-%d %H:%M} UTC"
+    return " ".join(moment_in_words(clock.now()).split())
 
 
 # What the page shows
@@ -207,7 +208,7 @@ async def test_a_browser_may_call_itself_anything_and_only_our_words_are_shown(a
     assert dict(zip(HOSTILE, told, strict=True)) == HOSTILE
     for path in ("/sessions", "/account/activity"):
         text = await page(browsers[0], path)
-        assert not any(part in text for part in ("<script>alert", "<img", "{{7*7}}", "49{%", "DROP TABLE"))
+        assert not any(part in text for part in ("<script>alert", "<img src=x", "{{7*7}}", "49{%", "DROP TABLE"))
     assert {part for letter in await letters_of(app) for part in ("<script>", "<img") if part in letter.html} == set()
 
 
@@ -228,7 +229,8 @@ async def test_the_buttons_say_which_browser_they_are_for(app: Quart, moved_cloc
     await add_log_in(app, user)
     here = await enter(app)
 
-    assert f'aria-label="Log out Chrome on Windows, last seen {moment()}"' in await page(here, "/sessions")
+    label = f"Log it out: Chrome on Windows, last seen {moment_in_words(clock.now())}"
+    assert f'aria-label="{label}"' in await page(here, "/sessions")
 
 
 # Ending log-ins
@@ -242,7 +244,7 @@ async def test_a_browser_that_is_logged_out_from_elsewhere_is_out_at_its_next_re
     answer = await here.post(last)  # the one seen last comes first
 
     assert (answer.status_code, answer.location) == (303, "/sessions")
-    assert "That browser is logged out." in await page(here, "/sessions")
+    assert "The other browser is logged out." in await page(here, "/sessions")
     assert [await is_logged_in(browser) for browser in (there, third, here)] == [False, True, True]
     assert await ways_to_end(here) == [first]
     assert "Another browser was logged out" in await page(here, "/account/activity")

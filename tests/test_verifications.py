@@ -559,9 +559,9 @@ async def test_a_closed_account_proves_nothing(app: Quart, ada: TestClientProtoc
 @on_sqlite
 async def test_a_proof_is_told_of_and_a_refused_one_is_not(ada: TestClientProtocol) -> None:
     await verify(ada, "wrong horse")
-    assert "The password was shown again" not in await page(ada, "/account/activity")
+    assert "The password was entered again" not in await page(ada, "/account/activity")
     await verify(ada)
-    assert (await page(ada, "/account/activity")).count("The password was shown again") == 1
+    assert (await page(ada, "/account/activity")).count("The password was entered again") == 1
 
 
 @on_sqlite

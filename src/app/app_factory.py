@@ -17,11 +17,11 @@ from app.middleware import (
     errors,
     headers,
     json_bodies,
+    languages,
     request_log,
     static_files,
     targets,
     throttling,
-    words,
 )
 from app.middleware.body_guard import BodyGuard
 from app.middleware.forgery import ForgeryGuard
@@ -35,6 +35,7 @@ from app.views.alarms_bp import alarms_bp
 from app.views.confirmations_bp import confirmations_bp
 from app.views.emails_bp import emails_bp
 from app.views.health_bp import health_bp
+from app.views.languages_bp import languages_bp
 from app.views.links_bp import links_bp
 from app.views.mailbox_bp import mailbox_bp
 from app.views.main_api_bp import main_api_bp
@@ -89,6 +90,7 @@ def add_middleware(app: Quart) -> None:
     json_bodies.init_app(app)
     targets.init_app(app)
     request_log.init_app(app)
+    languages.init_app(app)
     asgi.init_app(app)
     devices.init_app(app)
     authentication.init_app(app)
@@ -96,7 +98,6 @@ def add_middleware(app: Quart) -> None:
     static_files.init_app(app)
     errors.init_app(app)
     throttling.init_app(app)
-    words.init_app(app)
 
 
 def add_blueprints(app: Quart) -> None:
@@ -107,6 +108,7 @@ def add_blueprints(app: Quart) -> None:
     app.register_blueprint(verifications_bp)
     app.register_blueprint(accounts_bp)
     app.register_blueprint(links_bp)
+    app.register_blueprint(languages_bp)
     optional = {
         registrations_bp: "SECURITY_REGISTERABLE",
         passwords_bp: "SECURITY_CHANGEABLE",

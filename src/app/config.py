@@ -2,21 +2,19 @@
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import timedelta
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
-from email_validator import EmailNotValidError
 from quart import Quart
 
 from app import default_config
 from app.base_url import Authority, BaseUrl
 from app.database_url import database_url
 from app.events import FORMATS
-from app.models.user import valid_email
+from app.languages import check_languages
+from app.mail_settings import derive_mail
 from app.rate import Rate
 from app.secret_key import check_secret_key, kept_secret_key
 
@@ -39,9 +37,6 @@ RANGES: dict[str, tuple[Any, Any]] = {
     "REMEMBER_IDLE": (A_VISIT, TEN_YEARS),
     "REMEMBER_LIFETIME": (A_VISIT, TEN_YEARS),
 }
-
-
-SENDER = re.compile(r"[^<>,\"\x00-\x1f]+<[^<>\s]+>|[^<>,\s]+")  # a name and an address, or an address
 
 
 class ConfigError(Exception):
@@ -112,6 +107,7 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
     check_bind(config["BIND"])
     if config["LOG_FORMAT"] not in FORMATS:
         raise ValueError(f"LOG_FORMAT is {config['LOG_FORMAT']!r}; it is one of {', '.join(FORMATS)}")
+    check_languages(config["LANGUAGES"])
     for host in config["TRUSTED_HOSTS"]:
         Authority.parse(host, name="TRUSTED_HOSTS")
     for key, (least, most) in RANGES.items():
@@ -119,30 +115,6 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} lies between {least} and {most}")
     for key in filter(lambda key: key.startswith("THROTTLE_"), DEFAULTS):
         Rate.parse(config[key], name=key)
-
-
-def _derive_mail(config: MutableMapping[str, Any], *, loopback: bool) -> None:
-    """Say whether mails can leave, or at least be looked at, and switch off what needs them."""
-    if config["MAIL_SERVER"]:
-        check_sender(config["MAIL_DEFAULT_SENDER"])
-    if config["MAIL_USE_TLS"] and config["MAIL_USE_SSL"]:
-        raise ValueError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other")
-    config["MAIL_STAYS"] = stays = loopback and not config["MAIL_SERVER"] and not config["TRUSTED_PROXIES"]
-    config["MAIL_CAN_LEAVE"] = can_leave = bool(config["MAIL_SERVER"]) or stays
-    if config["SECURITY_CONFIRMABLE"] and not can_leave:
-        raise ValueError("SECURITY_CONFIRMABLE needs a MAIL_SERVER: nobody could confirm an address")
-    config["SECURITY_RECOVERABLE"] = config["SECURITY_RECOVERABLE"] and can_leave
-
-
-def check_sender(sender: str) -> None:
-    """Raise ValueError unless mails can come from this address."""
-    wrong = ValueError(f"MAIL_DEFAULT_SENDER is {sender!r}; it has to be like 'Example <site@example.com>'")
-    if not SENDER.fullmatch(sender):
-        raise wrong
-    try:
-        valid_email(parseaddr(sender)[1])
-    except EmailNotValidError:
-        raise wrong from None
 
 
 def check_bind(bind: str) -> None:
@@ -158,7 +130,7 @@ def _derive(config: MutableMapping[str, Any], instance: Path) -> None:
     base_url = BaseUrl.parse(config["BASE_URL"])
     config["BASE_URL"] = str(base_url)
 
-    _derive_mail(config, loopback=base_url.is_loopback)
+    derive_mail(config, loopback=base_url.is_loopback)
     if config["DEBUG"] and not base_url.is_loopback:
         raise ValueError("DEBUG shows tracebacks to visitors: it goes only with a loopback BASE_URL")
     if not config["SECRET_KEY"] and base_url.is_loopback:

@@ -17,9 +17,13 @@ DEBUG = False  # tracebacks in the browser: never in public
 LOG_FORMAT = "text"  # one line for each event on standard error: text, or json
 
 # The site
+SITE_NAME = "Quart Boilerplate"  # in the titles, the head of the pages, and the mails
 BASE_URL = "http://localhost:5000"  # the public address; https switches on Secure cookies with __Host- names
 TRUSTED_HOSTS: tuple[str, ...] = ()  # further hosts that may stand in a request's Host header
 TRUSTED_PROXIES = 0  # how many proxies of ours stand in front and write X-Forwarded-*
+
+# The languages that the site speaks, of those in translations/; who asks for none of them gets the first
+LANGUAGES: tuple[str, ...] = ("en", "de", "fr")
 
 # What signs the cookies. Empty on a loopback BASE_URL: one is made and kept in instance/secret_key
 SECRET_KEY = ""

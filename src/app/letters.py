@@ -12,10 +12,21 @@ from typing import NamedTuple
 from quart import current_app
 
 from app.base_url import BaseUrl
+from app.languages import gettext, speaking
+from app.languages import untranslated as _
 from app.middleware.mailed_links import url_of
 from app.models import Mail
 from app.models.user import ascii_email
-from app.models.user_token import ASKED_FOR
+from app.models.user_token import ASKED_FOR, Purpose
+from app.words import where_in_words
+
+BUTTONS = {  # what the link of a mail does
+    Purpose.CONFIRM: _("Confirm your address"),
+    Purpose.RESET: _("Choose a new password"),
+    Purpose.CHANGE_EMAIL: _("Use this address"),
+    Purpose.UNDO_EMAIL: _("Take your account back"),
+    Purpose.NOT_ME: _("This was not me"),
+}
 
 
 class NoAddress(Exception):
@@ -30,16 +41,21 @@ class Letter(NamedTuple):
 
 
 async def write(mail: Mail) -> Letter:
-    """Write what a mail of the outbox says."""
-    link = link_in(mail)
-    facts = {**mail.facts, "email": mail.recipient, "link": link, "site": current_app.config["BASE_URL"]}
-    templates, config = current_app.jinja_env, current_app.config
-    written = await templates.get_template(f"mails/{mail.template}.txt").render_async(**facts, config=config)
+    """Write what a mail of the outbox says, in the language of its reader."""
+    with speaking(mail.language):
+        return await _written(mail)
+
+
+async def _written(mail: Mail) -> Letter:
+    link, site, templates = link_in(mail), current_app.config["BASE_URL"], current_app.jinja_env
+    ours = {"email": mail.recipient, "link": link, "where": where_in_words(mail.facts), "site": site}
+    facts = mail.facts | ours | {"config": current_app.config}
+    written = await templates.get_template(f"mails/{mail.template}.txt").render_async(facts)
     subject, *paragraphs = [" ".join(part.split()) for part in written.split("\n\n") if part.strip()]
-    text = "\n\n".join([*paragraphs, f"-- \n{config['BASE_URL']}\n"])
-    layout = templates.get_template("mails/layout.html")
-    html = await layout.render_async(subject=subject, paragraphs=paragraphs, link=link, site=config["BASE_URL"])
-    return Letter(subject, text, html, link)
+    said = {"subject": subject, "paragraphs": paragraphs, "link": link, "site": site}
+    button = gettext(BUTTONS[Purpose(mail.purpose)]) if mail.purpose else None
+    html = await templates.get_template("mails/layout.html").render_async(said, button=button)
+    return Letter(subject, "\n\n".join([*paragraphs, f"-- \n{site}\n"]), html, link)
 
 
 def link_in(mail: Mail) -> str | None:

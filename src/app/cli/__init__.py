@@ -10,9 +10,10 @@ from app.cli.check import check
 from app.cli.mail import mail_group
 from app.cli.roles import roles_group
 from app.cli.sweep import sweep
+from app.cli.translations import translations
 from app.cli.users import users
 
 
 def init_app(app: Quart) -> None:
-    for command in (users, roles_group, mail_group, sweep, check):
+    for command in (users, roles_group, mail_group, sweep, check, translations):
         app.cli.add_command(command)

@@ -9,11 +9,11 @@ from app import events
 from app.cli.running import asks_for_password, in_app
 from app.cli.support import facts_of
 from app.models import User, clock, db
-from app.models.user_agent import in_words
 from app.services import accounts, credentials, roles, sessions
 from app.services.activity import COMMAND_LINE
 from app.services.password_policy import check_password
 from app.services.passwords import hash_password
+from app.words import device_in_words
 
 
 @click.group()
@@ -108,7 +108,7 @@ async def show_sessions(email: str, *, end: bool) -> None:
     user = await db.read(accounts.get_by_email, email=email)
     for row in await db.read(sessions.list_of, user_id=user.id):
         seen = f"{row.last_seen_on:%Y-%m-%d %H:%M} UTC"
-        click.echo(f"{row.id} {in_words(row.user_agent)}, last seen {seen}{f' from {row.ip}' if row.ip else ''}")
+        click.echo(f"{row.id} {device_in_words(row.user_agent)}, last seen {seen}{f' from {row.ip}' if row.ip else ''}")
 
 
 @users.command("add-role")

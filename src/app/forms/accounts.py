@@ -4,6 +4,8 @@ from wtforms import Field, Form, StringField, TelField
 from wtforms.validators import Optional, StopValidation
 
 from app.forms.base import Shorter, SiteForm, password_field
+from app.languages import gettext
+from app.languages import lazy_gettext as _
 from app.models.user import NAME_LENGTH, PHONE_LENGTH, valid_phone
 
 
@@ -11,12 +13,12 @@ def check_phone(_form: Form, field: Field) -> None:
     try:
         valid_phone(field.data)
     except ValueError:
-        raise StopValidation("Enter the number with the code of its country, like +49 30 1234567.") from None
+        raise StopValidation(gettext("Enter the number with the code of its country, like +49 30 1234567.")) from None
 
 
 def check_printable(_form: Form, field: Field) -> None:
     if not field.data.isprintable():
-        raise StopValidation("There is a character in it that cannot be used.")
+        raise StopValidation(gettext("There is a character in it that cannot be used."))
 
 
 def one_line(typed: str | None) -> str | None:
@@ -30,16 +32,16 @@ def stripped(typed: str | None) -> str | None:
 
 class ProfileForm(SiteForm):
     name = StringField(
-        "Name",
+        _("Name"),
         filters=[one_line],
-        validators=[Optional(), Shorter(NAME_LENGTH, "This name is too long."), check_printable],
+        validators=[Optional(), Shorter(NAME_LENGTH, _("This name is too long.")), check_printable],
     )
     phone = TelField(
-        "Phone",
+        _("Phone"),
         filters=[stripped],
-        validators=[Optional(), Shorter(PHONE_LENGTH, "This number is too long."), check_phone],
+        validators=[Optional(), Shorter(PHONE_LENGTH, _("This number is too long.")), check_phone],
     )
 
 
 class DeletionForm(SiteForm):
-    password = password_field("Password", required="Enter your password.")
+    password = password_field(_("Password"), required=_("Enter your password."))

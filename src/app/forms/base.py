@@ -8,6 +8,8 @@ from email_validator import EmailNotValidError
 from wtforms import Field, Form
 from wtforms.validators import DataRequired, InputRequired, StopValidation
 
+from app.languages import gettext
+from app.languages import lazy_gettext as _
 from app.models.user import EMAIL_LENGTH, valid_email
 
 Validator = Callable[[Any, Any], None]
@@ -25,7 +27,7 @@ class SiteForm(Form):
         valid = bool(super().validate(extra_validators))
         doubled = [field for field in self if len(field.raw_data or ()) > 1]
         for field in doubled:
-            field.errors = ["This was sent more than once."]
+            field.errors = [gettext("This field was sent more than once.")]
         return valid and not doubled
 
     def refuse(self, **messages: str) -> None:
@@ -58,11 +60,11 @@ class PasswordField(wtforms.PasswordField):
 def email_field(*more: Validator) -> EmailField:
     """Make a field for an address. Only spaces around it are taken off: a line break is no slip of the finger."""
     return EmailField(
-        "E-mail address",
+        _("E-mail address"),
         filters=[lambda typed: typed.strip(" ") if typed else typed],
         validators=[
-            DataRequired("Enter your e-mail address."),
-            Shorter(EMAIL_LENGTH, "This address is too long."),
+            DataRequired(_("Enter your e-mail address.")),
+            Shorter(EMAIL_LENGTH, _("This address is too long.")),
             *more,
         ],
     )
@@ -70,7 +72,7 @@ def email_field(*more: Validator) -> EmailField:
 
 def password_field(label: str, *more: Validator, required: str) -> PasswordField:
     """Make a field for a password, which is never sent back."""
-    shorter = Shorter(PASSWORD_LENGTH_SENT, "This password is too long.")
+    shorter = Shorter(PASSWORD_LENGTH_SENT, _("This password is too long."))
     return PasswordField(label, validators=[InputRequired(required), shorter, *more])
 
 
@@ -78,4 +80,4 @@ def check_email(_form: Form, field: Field) -> None:
     try:
         valid_email(field.data)
     except EmailNotValidError:
-        raise StopValidation("Enter an e-mail address like name@example.com.") from None
+        raise StopValidation(gettext("Enter an e-mail address like name@example.com.")) from None

@@ -3,16 +3,17 @@
 from wtforms.validators import EqualTo
 
 from app.forms.base import SiteForm, password_field
+from app.languages import lazy_gettext as _
 
 
 class NewPasswordForm(SiteForm):
-    new_password = password_field("New password", required="Choose a new password.")
+    new_password = password_field(_("New password"), required=_("Choose a new password."))
     new_password_confirm = password_field(
-        "New password again",
-        EqualTo("new_password", "The two passwords differ."),
-        required="Type the new password again.",
+        _("New password again"),
+        EqualTo("new_password", _("The two passwords differ.")),
+        required=_("Type the new password again."),
     )
 
 
 class PasswordChangeForm(NewPasswordForm):
-    password = password_field("Current password", required="Enter your current password.")
+    password = password_field(_("Current password"), required=_("Enter your current password."))

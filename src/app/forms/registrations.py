@@ -4,12 +4,13 @@ from wtforms import HiddenField
 from wtforms.validators import EqualTo
 
 from app.forms.base import SiteForm, check_email, email_field, password_field
+from app.languages import lazy_gettext as _
 
 
 class RegistrationForm(SiteForm):
     email = email_field(check_email)
-    password = password_field("Password", required="Choose a password.")
+    password = password_field(_("Password"), required=_("Choose a password."))
     password_confirm = password_field(
-        "Password again", EqualTo("password", "The two passwords differ."), required="Type the password again."
+        _("Password again"), EqualTo("password", _("The two passwords differ.")), required=_("Type the password again.")
     )
     next = HiddenField()

@@ -3,11 +3,12 @@
 from wtforms import BooleanField, HiddenField
 
 from app.forms.base import SiteForm, email_field, password_field
+from app.languages import lazy_gettext as _
 
 
 class LoginForm(SiteForm):
     # Of any form: accounts of an older installation may have addresses that we would refuse today.
     email = email_field()
-    password = password_field("Password", required="Enter your password.")
-    remember = BooleanField("Remember me")
+    password = password_field(_("Password"), required=_("Enter your password."))
+    remember = BooleanField(_("Remember me"))
     next = HiddenField()

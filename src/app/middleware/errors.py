@@ -19,43 +19,24 @@ from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import events
+from app.languages import gettext
 from app.middleware.authentication import visitor
+from app.middleware.error_words import INVALID_LINK, Words, words_for
 from app.models.core import DatabaseUnavailable
 from app.services.accounts import UnknownUser
 from app.services.hashing import Overloaded
 from app.services.links import InvalidLink
+from app.words import wait_in_words
 
-# What happened, and what to do next.
-WORDS = {
-    400: ("We could not read that", "The address or the form was not as our pages send it. Go back and try again."),
-    401: ("Log in first", "This page is for people with an account."),
-    403: (
-        "That is not allowed",
-        "Your account may not do this, or it did not come from our own pages: then open the page and send it again.",
-    ),
-    404: ("There is no such page", "Check the address, or start from the front page."),
-    405: ("That does not work here", "This address takes another kind of request. Start from the front page."),
-    408: ("That took too long", "Your request did not arrive in time. Try again."),
-    413: ("That is too much", "What you sent is larger than we take. Send less."),
-    414: ("That address is too long", "No page of ours has such an address. Start from the front page."),
-    422: ("We could not use that", "Something in it was not right. Go back and check what you entered."),
-    429: ("Too many tries", "Try again in {wait}."),
-    500: ("Something went wrong", "It is our fault and has been written down. Try again later."),
-    503: ("We will be right back", "The site is busy or being looked after. Try again in {wait}."),
-}
-INVALID_LINK = (
-    "This link does not work",
-    "It was used before, a newer one took its place, or it is too old. Ask for another one where you asked for this.",
-)
 LONGEST_ACCEPT = 1000  # characters
 KEPT_HEADERS = ("Allow", "Retry-After", "Content-Range")
 
 
-async def show_error(error: HTTPException, words: tuple[str, str] | None = None) -> Response:
+async def show_error(error: HTTPException, words: Words | None = None) -> Response:
     """Answer with the page of a status, or with its JSON."""
     status = error.code or 500
-    message, advice = words or WORDS.get(status, WORDS[500 if status >= 500 else 400])
-    advice = advice.format(wait=in_words(getattr(error, "retry_after", None)))
+    message, advice = words or words_for(status)
+    message, advice = gettext(message), gettext(advice, wait=wait_in_words(retry_after(error)))
     if has_websocket_context():
         response = Response("")
     elif wants_json():
@@ -70,12 +51,9 @@ async def show_error(error: HTTPException, words: tuple[str, str] | None = None)
     return response
 
 
-def in_words(seconds: object) -> str:
-    """Say how long to wait, never too short."""
-    if not isinstance(seconds, int):
-        return "a little while"
-    number, unit = (seconds, "second") if seconds <= 60 else (-(-seconds // 60), "minute")
-    return f"{number} {unit}{'' if number == 1 else 's'}"
+def retry_after(error: HTTPException) -> int | None:
+    seconds = getattr(error, "retry_after", None)
+    return seconds if isinstance(seconds, int) else None
 
 
 async def page_of(status: int, message: str, advice: str) -> str:

@@ -5,6 +5,7 @@ PUBLIC_ENDPOINTS = {
     "main_pages.index",
     "main_pages.about",
     "main_api.index",
+    "languages.choose",
     "health.alive",
     "health.ready",
     "registrations.new",

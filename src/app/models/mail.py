@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.models import clock
 from app.models.columns import UtcDateTime, exact
 from app.models.core import Base
-from app.models.user import EMAIL_LENGTH
+from app.models.user import EMAIL_LENGTH, LANGUAGE_LENGTH
 
 ERROR_LENGTH = 200
 
@@ -25,6 +25,7 @@ class Mail(Base):
     user_id: Mapped[int | None] = mapped_column(index=True)
     template: Mapped[str] = mapped_column(exact(30))  # in templates/mails/
     recipient: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
+    language: Mapped[str | None] = mapped_column(exact(LANGUAGE_LENGTH))
     purpose: Mapped[str | None] = mapped_column(exact(20))  # of the link in it, if there is one
     secret: Mapped[str | None] = mapped_column(exact(64))  # of that link; worth nothing without SECRET_KEY
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)  # what else the template shows

@@ -18,6 +18,7 @@ from app.models.role import Role
 EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 EMAIL_KEY_LENGTH = 320
 NAME_LENGTH = 100
+LANGUAGE_LENGTH = 20
 PHONE_LENGTH = 30
 
 
@@ -93,6 +94,7 @@ class User(Base):
     password: Mapped[str | None] = mapped_column(String(255))
     active: Mapped[bool] = mapped_column(default=True)
     confirmed_on: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the address proved to be theirs
+    language: Mapped[str | None] = mapped_column(exact(LANGUAGE_LENGTH))  # of the mails to them
 
     roles: Mapped[list[Role]] = relationship(
         secondary="user_role", back_populates="users", order_by=Role.name, lazy="raise", passive_deletes=True

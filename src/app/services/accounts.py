@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
+from app.languages import language
+from app.languages import lazy_gettext as _
 from app.models import User, UserToken, clock
 from app.models.user import NAME_LENGTH, email_key, valid_email, valid_phone
 from app.models.user_token import ASKED_FOR, Purpose
@@ -20,19 +22,19 @@ from app.services.refusals import Refusal, check_line
 class EmailTaken(Refusal):
     """Another account has this address."""
 
-    message = "There is an account with this address."
+    message = _("There is an account with this address.")
 
 
 class EmailReserved(Refusal):
     """The address was another account's until lately, and may go back to it."""
 
-    message = "This address was another account's until lately. The mail that said so tells how to get it back."
+    message = _("This address was another account's until lately. The mail about the change says how to get it back.")
 
 
 class PhoneTaken(Refusal):
     """Another account has this number."""
 
-    message = "Another account has this number."
+    message = _("Another account has this number.")
 
 
 class UnknownUser(Refusal):
@@ -55,6 +57,7 @@ async def register(
         check_line("name", name, longest=NAME_LENGTH)
     user = User(email=valid_email(email), email_key=email_key(email), password=password_hash, name=name)
     user.confirmed_on = confirmed_on
+    user.language = language() if origin else None  # at the command line nobody knows it
     session.add(user)
     try:
         await session.flush()
@@ -126,6 +129,11 @@ async def change_profile(
         raise PhoneTaken from error
     if user.phone != former:
         await activity.note(session, user.id, "phone_changed", origin)
+
+
+async def choose_language(session: AsyncSession, user_id: int, code: str) -> None:
+    """Have mails to a person written in a language."""
+    await session.execute(update(User).where(User.id == user_id).values(language=code))
 
 
 async def delete(session: AsyncSession, user: User) -> None:

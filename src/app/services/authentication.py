@@ -5,6 +5,7 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import events
+from app.languages import language
 from app.models import User, db
 from app.services import accounts, activity, credentials, notices, outbox, sessions
 from app.services.activity import Origin
@@ -43,6 +44,7 @@ async def sign_in(
 
     async def start(session: AsyncSession, proof: Proof) -> tuple[User, str]:
         user = proof.user
+        user.language = user.language or language()
         await activity.note(session, user.id, "logged_in", log_in.origin)
         if not log_in.known_browser:
             await notices.alarm(session, user, "new_log_in", log_in.origin)

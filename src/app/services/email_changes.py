@@ -4,6 +4,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import events
+from app.languages import lazy_gettext as _
 from app.models import User, clock, db
 from app.models.user import email_key, valid_email
 from app.models.user_token import Purpose
@@ -19,7 +20,7 @@ from app.services.throttling import Tries
 class SameEmail(Refusal):
     """It is the account's address already."""
 
-    message = "This is your address already."
+    message = _("This is your address already.")
 
 
 async def ask(user: User, email: str, *, origin: Origin, limits: Tries) -> None:

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import User, clock
-from app.models.user_agent import in_words
+from app.models.user_session import USER_AGENT_LENGTH
 from app.models.user_token import Purpose
 from app.rate import Rate
 from app.services import links, throttling
@@ -15,10 +15,8 @@ AT_MOST = Rate.parse("10 per hour")  # of each kind of notice
 
 def circumstances(origin: Origin) -> dict[str, str]:
     """Say from where and when, for a mail."""
-    where = {"device": in_words(origin.user_agent), "ip": origin.ip}
-    if origin == COMMAND_LINE:
-        where = {"device": "the command line of the site", "ip": ""}
-    return where | {"time": f"{clock.now():%Y-%m-%d %H:%M} UTC"}
+    where = {"ip": "", "at_command_line": "yes"} if origin == COMMAND_LINE else {"ip": origin.ip}
+    return where | {"user_agent": origin.user_agent[:USER_AGENT_LENGTH], "time": clock.now().isoformat()}
 
 
 async def alarm(session: AsyncSession, user: User, template: str, origin: Origin) -> None:

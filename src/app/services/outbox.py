@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.languages import language
 from app.models import Mail, User, UserToken, clock
 from app.models.mail import ERROR_LENGTH
 from app.models.user_token import Purpose
@@ -38,7 +39,7 @@ async def post(
     facts: dict[str, str] | None = None,
 ) -> None:
     """Put a mail to a user into the outbox; `to` is another address of theirs."""
-    mail = _new(template, to or user.email, worth_sending=link.lifetime if link else WORTH_SENDING)
+    mail = _new(template, to or user.email, user.language, worth_sending=link.lifetime if link else WORTH_SENDING)
     mail.user_id, mail.facts = user.id, facts or {}
     if link:
         mail.purpose, mail.secret = link.purpose, link.secret
@@ -53,7 +54,8 @@ async def post_farewell(session: AsyncSession, user: User) -> None:
     await session.execute(delete(Mail).where(Mail.user_id == user.id))
     former = (UserToken.user_id == user.id) & (UserToken.purpose == Purpose.UNDO_EMAIL)
     addresses = (await session.scalars(select(UserToken.email).where(former, UserToken.expires_on > clock.now()))).all()
-    session.add_all(_new("account_deleted", address) for address in dict.fromkeys([user.email, *addresses]))
+    everywhere = dict.fromkeys([user.email, *addresses])
+    session.add_all(_new("account_deleted", address, user.language) for address in everywhere)
 
 
 async def withdraw(session: AsyncSession, user_id: int, purposes: Collection[Purpose]) -> None:
@@ -110,10 +112,11 @@ async def list_of(session: AsyncSession, *, user_id: int, most: int = 10) -> Seq
     return (await session.scalars(newest)).all()
 
 
-def _new(template: str, recipient: str, *, worth_sending: timedelta = WORTH_SENDING) -> Mail:
+def _new(template: str, recipient: str, spoken: str | None, *, worth_sending: timedelta = WORTH_SENDING) -> Mail:
+    """Make a mail in the recipient's language; in that of whoever causes it, where theirs is not known."""
     now = clock.now()
     times = {"created_on": now, "due_on": now, "expires_on": now + worth_sending}
-    return Mail(template=template, recipient=recipient, facts={}, **times)
+    return Mail(template=template, recipient=recipient, language=spoken or language(), facts={}, **times)
 
 
 async def _set_due(session: AsyncSession, mail: Mail, due_on: datetime | None, error: str | None) -> None:

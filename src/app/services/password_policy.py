@@ -5,6 +5,7 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
+from app.languages import gettext as _
 from app.services.passwords import is_usable
 from app.services.refusals import Refusal
 
@@ -20,15 +21,15 @@ def check_password(password: str, *, email: str, length_min: int) -> None:
     """Raise PasswordRefused unless the password may be this person's."""
     password = unicodedata.normalize("NFC", password)
     if not is_usable(password):
-        raise PasswordRefused("There is a character in it that cannot be used.")
+        raise PasswordRefused(_("There is a character in it that cannot be used."))
     if len(password) < length_min:
-        raise PasswordRefused(f"Use {length_min} characters or more.")
+        raise PasswordRefused(_("Use %(least)s characters or more.", least=length_min))
     if len(password) > LENGTH_MAX:
-        raise PasswordRefused(f"Use {LENGTH_MAX} characters at most.")
+        raise PasswordRefused(_("Use %(most)s characters at most.", most=LENGTH_MAX))
     if password.casefold() in _parts_of(email):
-        raise PasswordRefused("Do not use your e-mail address or a part of it.")
+        raise PasswordRefused(_("Do not use your e-mail address or a part of it."))
     if password.casefold() in _common_passwords():
-        raise PasswordRefused("This is one of the most common passwords. Choose another.")
+        raise PasswordRefused(_("This is one of the most common passwords. Choose another."))
 
 
 def _parts_of(email: str) -> set[str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import events
+from app.languages import lazy_gettext as _
 from app.models import User, db
 from app.models.core import DatabaseUnavailable
 from app.services import accounts, hashing, throttling
@@ -24,7 +25,7 @@ Find = Callable[[], Awaitable[User | None]]
 class InvalidCredentials(Refusal):
     """The address, the password or both are wrong, or the account is closed: which of these, nobody learns."""
 
-    message = "The address or the password is wrong."
+    message = _("The address or the password is wrong.")
 
     def __init__(self, *, due: float = 0) -> None:
         super().__init__()

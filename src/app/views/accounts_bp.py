@@ -5,6 +5,7 @@ from quart.typing import ResponseReturnValue
 
 from app import events
 from app.forms.accounts import DeletionForm, ProfileForm
+from app.languages import gettext as _
 from app.middleware.authentication import forget_log_in, logged_in_user, origin
 from app.middleware.freshness import needs_recent_log_in
 from app.middleware.throttling import password_limits, phone_limits
@@ -38,7 +39,7 @@ async def update() -> ResponseReturnValue:
     except PhoneTaken as refusal:
         return await ask_again("accounts/edit.html", form, phone=str(refusal))
     events.record("profile_changed", user=user.id)
-    await flash("Saved.")
+    await flash(_("Saved."))
     return redirect("/account", 303)
 
 
@@ -66,7 +67,7 @@ async def delete() -> ResponseReturnValue:
     try:
         await delete_account(user, form.password.data, salt=salt, limits=limits)
     except InvalidCredentials:
-        return await ask_again("accounts/delete.html", form, password="This is not your password.")  # noqa: S106 # it is a message
+        return await ask_again("accounts/delete.html", form, password=_("This is not your password."))
     forget_log_in()
-    await flash("Your account is deleted, with everything in it.")
+    await flash(_("Your account is deleted, with everything in it."))
     return redirect("/", 303)

@@ -4,6 +4,7 @@ from quart import Blueprint, flash, redirect, render_template
 from quart.typing import ResponseReturnValue
 
 from app import events
+from app.languages import gettext as _
 from app.middleware.authentication import origin
 from app.middleware.mailed_links import secret_of
 from app.models import db
@@ -45,5 +46,5 @@ async def take_back(token: str) -> ResponseReturnValue:
 
 
 async def answer() -> ResponseReturnValue:
-    await flash("Every browser is logged out and the password is void. A mail brings you a link to choose another.")
+    await flash(_("Every browser is logged out and the password is void. A mail brings you a link to choose another."))
     return redirect("/login", 303)

@@ -6,6 +6,7 @@ from quart.typing import ResponseReturnValue
 from app import events
 from app.forms.emails import EmailForm
 from app.forms.passwords import NewPasswordForm
+from app.languages import gettext as _
 from app.middleware.authentication import origin
 from app.middleware.devices import remember_device
 from app.middleware.mailed_links import secret_of
@@ -33,7 +34,7 @@ async def create() -> ResponseReturnValue:
     if not form.validate():
         return await ask_again("confirmations/new.html", form)
     await confirmations.ask_again(form.email.data, limits=mail_limits(form.email.data, Purpose.CONFIRM))
-    await flash("If an account with this address waits for its confirmation, another mail is on its way.")
+    await flash(_("If an account with this address waits for its confirmation, another mail is on its way."))
     return redirect("/login", 303)
 
 
@@ -66,7 +67,7 @@ async def update(token: str) -> ResponseReturnValue:
     events.record("confirmed", user=user.id)
     session.pop(CHOSEN, None)
     remember_device(user.email)
-    await flash("Your address is confirmed. Log in.")
+    await flash(_("Your address is confirmed. Log in."))
     return redirect("/login", 303)
 
 

@@ -5,6 +5,7 @@ from quart.typing import ResponseReturnValue
 
 from app import events
 from app.forms.emails import EmailChangeForm
+from app.languages import gettext as _
 from app.middleware.authentication import logged_in_user, origin
 from app.middleware.devices import remember_device
 from app.middleware.freshness import kept_form, needs_recent_log_in
@@ -41,7 +42,9 @@ async def create() -> ResponseReturnValue:
         )
     except SameEmail as refusal:
         return await ask_again("emails/new.html", form, email=str(refusal))
-    await flash(f"A mail is on its way to {email}. Open the link in it, in this browser, within two hours.")
+    await flash(
+        _("A mail is on its way to %(email)s. Open the link in it, in this browser, within two hours.", email=email)
+    )
     return redirect("/account", 303)
 
 
@@ -63,5 +66,5 @@ async def update(token: str) -> ResponseReturnValue:
         raise InvalidLink from None
     events.record("email_changed", user=user.id)
     remember_device(changed.email)
-    await flash(f"Your address is now {changed.email}.")
+    await flash(_("Your address is now %(email)s.", email=changed.email))
     return redirect("/account", 303)

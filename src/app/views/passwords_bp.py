@@ -4,6 +4,7 @@ from quart import Blueprint, current_app, flash, redirect, render_template, requ
 from quart.typing import ResponseReturnValue
 
 from app.forms.passwords import PasswordChangeForm
+from app.languages import gettext as _
 from app.middleware.authentication import logged_in_user, new_log_in, start_log_in, visitor
 from app.middleware.throttling import password_limits
 from app.services.authentication import change_password
@@ -35,8 +36,8 @@ async def update() -> ResponseReturnValue:
     except PasswordRefused as refusal:
         return await ask_again("passwords/edit.html", form, new_password=str(refusal))
     except InvalidCredentials:
-        return await ask_again("passwords/edit.html", form, password="This is not your current password.")  # noqa: S106 # it is a message
+        return await ask_again("passwords/edit.html", form, password=_("This is not your current password."))
 
     start_log_in(secret, remember=remember)
-    await flash("Your password is changed. Other browsers are logged out.")
+    await flash(_("Your password is changed. Other browsers are logged out."))
     return redirect("/", 303)

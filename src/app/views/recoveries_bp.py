@@ -6,6 +6,7 @@ from quart.typing import ResponseReturnValue
 from app import events
 from app.forms.emails import EmailForm
 from app.forms.passwords import NewPasswordForm
+from app.languages import gettext as _
 from app.middleware.authentication import origin
 from app.middleware.devices import remember_device
 from app.middleware.mailed_links import secret_of
@@ -31,7 +32,9 @@ async def create() -> ResponseReturnValue:
     if not form.validate():
         return await ask_again("recoveries/new.html", form)
     await recoveries.ask(form.email.data, origin=origin(), limits=mail_limits(form.email.data, Purpose.RESET))
-    await flash("If there is an account with this address, a mail with a link is on its way. It is good for an hour.")
+    await flash(
+        _("If there is an account with this address, a mail with a link is on its way. It is good for an hour.")
+    )
     return redirect("/login", 303)
 
 
@@ -59,5 +62,5 @@ async def update(token: str) -> ResponseReturnValue:
     user = await db.write(recoveries.reset, secret, password_hash=hashed, origin=origin())
     events.record("password_reset", user=user.id)
     remember_device(user.email)
-    await flash("Your password is changed, and every browser is logged out. Log in with the new one.")
+    await flash(_("Your password is changed, and every browser is logged out. Log in with the new one."))
     return redirect("/login", 303)

@@ -4,6 +4,7 @@ from quart import Blueprint, current_app, flash, redirect, render_template, requ
 from quart.typing import ResponseReturnValue
 
 from app.forms.registrations import RegistrationForm
+from app.languages import gettext as _
 from app.middleware.authentication import new_log_in, origin, start_log_in, visitor
 from app.middleware.devices import remember_device
 from app.middleware.throttling import sign_up_limits
@@ -38,7 +39,7 @@ async def create() -> ResponseReturnValue:
         check_password(password, email=email, length_min=settings["SECURITY_PASSWORD_LENGTH_MIN"])
         if settings["SECURITY_CONFIRMABLE"]:
             session[CHOSEN] = await confirmations.sign_up(email, password, origin=origin(), limits=limits)
-            await flash(f"A mail is on its way to {email}. Open the link in it, in this browser.")
+            await flash(_("A mail is on its way to %(email)s. Open the link in it, in this browser.", email=email))
             return redirect("/login", 303)
         welcome, log_in = settings["SECURITY_SEND_REGISTER_EMAIL"], new_log_in(remember=False)
         secret = await sign_up(email, password, log_in=log_in, limits=limits, welcome=welcome)
@@ -49,5 +50,5 @@ async def create() -> ResponseReturnValue:
 
     start_log_in(secret, remember=False)
     remember_device(email)
-    await flash("Welcome. Your account is open and you are logged in.")
+    await flash(_("Welcome. Your account is open and you are logged in."))
     return redirect(safe_path(form.next.data), 303)

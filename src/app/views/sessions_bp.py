@@ -6,6 +6,7 @@ from quart_auth import Unauthorized
 
 from app import events
 from app.forms.sessions import LoginForm
+from app.languages import gettext as _
 from app.middleware.authentication import (
     end_log_in,
     logged_in_user,
@@ -71,7 +72,7 @@ async def end(session_id: int) -> ResponseReturnValue:
     user = await logged_in_user()
     if await db.write(sessions.end_one, session_id, user_id=user.id, origin=origin()):
         events.record("session_ended", user=user.id)
-    await flash("That browser is logged out.")
+    await flash(_("The other browser is logged out."))
     return redirect("/sessions", 303)
 
 
@@ -80,7 +81,7 @@ async def end_others() -> ResponseReturnValue:
     user = await logged_in_user()
     await db.write(sessions.end_others, this_session().id, user_id=user.id, origin=origin())
     events.record("other_sessions_ended", user=user.id)
-    await flash("All other browsers are logged out.")
+    await flash(_("All other browsers are logged out."))
     return redirect("/sessions", 303)
 
 

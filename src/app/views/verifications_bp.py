@@ -5,6 +5,7 @@ from quart.typing import ResponseReturnValue
 from quart_auth import Unauthorized
 
 from app.forms.verifications import VerificationForm
+from app.languages import gettext as _
 from app.middleware.authentication import logged_in_user, origin, visitor
 from app.middleware.throttling import password_limits
 from app.services.authentication import prove_again
@@ -32,5 +33,5 @@ async def create() -> ResponseReturnValue:
     try:
         await prove_again(user, form.password.data, session_id=log_in.id, origin=origin(), **proof)
     except InvalidCredentials:
-        return await ask_again("verifications/new.html", form, password="This is not your password.")  # noqa: S106 # it is a message
+        return await ask_again("verifications/new.html", form, password=_("This is not your password."))
     return redirect(safe_path(form.next.data), 303)

@@ -1,4 +1,5 @@
 // The front page: its button answers in the page.
 document.getElementById("home-page-cta").addEventListener("click", () => {
-  document.getElementById("home-page-answer").textContent = "Hello! home.js was loaded, and it heard you.";
+  const answer = document.getElementById("home-page-answer");
+  answer.textContent = answer.dataset.answer;
 });

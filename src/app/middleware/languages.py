@@ -1,0 +1,95 @@
+"""Whom we answer: the language by cookie, then by Accept-Language; the time zone by a cookie that main.js sets."""
+
+import re
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError
+from quart import Quart, current_app, request
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from app import words
+from app.languages import Reader, catalogue, language, reader, speak_to
+
+COOKIE = "language"
+ZONE_COOKIE = "timezone"
+ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}", re.ASCII)
+LONGEST = 200  # characters of Accept-Language: Werkzeug takes long to read a hostile one
+HALF_A_YEAR = 180 * 86400  # seconds
+
+
+async def see_who_reads() -> None:
+    """Find out in which language and form to answer."""
+    accepted, spoken = _accepted(), current_app.config["LANGUAGES"]
+    wanted = [request.cookies.get(cookie_name(COOKIE), ""), *accepted]
+    chosen = next(filter(None, (_match(each, spoken) for each in wanted)), spoken[0])
+    speak_to(Reader(chosen, _locale(chosen, accepted), _zone()))
+
+
+def remember_language(response: WerkzeugResponse, code: str) -> None:
+    """Have the browser say from now on which language it wants."""
+    safe = {"secure": current_app.config["SESSION_COOKIE_SECURE"], "httponly": True, "samesite": "Lax"}
+    response.set_cookie(cookie_name(COOKIE), code, max_age=HALF_A_YEAR, path="/", **safe)
+
+
+def cookie_name(name: str) -> str:
+    return f"{current_app.config['COOKIE_PREFIX']}{name}"
+
+
+def _accepted() -> list[str]:
+    """Return the languages that the browser asks for, the best first."""
+    if len(request.headers.get("Accept-Language", "")) > LONGEST:
+        return []
+    return [wanted for wanted, quality in request.accept_languages if quality > 0]
+
+
+def _match(wanted: str, spoken: tuple[str, ...]) -> str | None:
+    """Return the language that answers de-AT: itself, or de."""
+    known = {code.lower(): code for code in spoken}
+    return known.get(wanted.lower()) or known.get(wanted.lower().partition("-")[0])
+
+
+def _locale(code: str, accepted: list[str]) -> Locale:
+    """Return the form of dates: that of de-AT for who reads German and asked for it so."""
+    for wanted in accepted:
+        if wanted.lower().startswith(f"{code.lower()}-"):
+            try:
+                return Locale.parse(wanted, sep="-")
+            except (ValueError, UnknownLocaleError):
+                continue
+    return Locale.parse(code, sep="-")
+
+
+def _zone() -> tzinfo:
+    name = request.cookies.get(cookie_name(ZONE_COOKIE), "").replace("%2F", "/")
+    try:
+        return ZoneInfo(name) if ZONE.fullmatch(name) else UTC
+    except (LookupError, ValueError, OSError):  # no such zone, or nothing but a folder of zones
+        return UTC
+
+
+def _name_of(code: str) -> str:
+    """Return what a language calls itself."""
+    name = Locale.parse(code, sep="-").get_display_name() or code
+    return name[0].upper() + name[1:]
+
+
+def tell_templates(app: Quart) -> None:
+    """Have templates translate, and say moments and browsers in words."""
+    app.jinja_env.policies["ext.i18n.trimmed"] = True
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined] # the extension brings it
+        lambda message: catalogue(language()).gettext(message),
+        lambda one, many, number: catalogue(language()).ngettext(one, many, number),
+        newstyle=True,
+    )
+    names = [(code, _name_of(code)) for code in app.config["LANGUAGES"]]
+    app.jinja_env.globals |= {"reader": reader, "languages": names}
+    for in_words in (words.event_in_words, words.moment_in_words, words.device_in_words, words.origin_in_words):
+        app.add_template_filter(in_words)
+
+
+def init_app(app: Quart) -> None:
+    """Before all hooks that may answer."""
+    tell_templates(app)
+    app.before_request(see_who_reads)
