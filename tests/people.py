@@ -35,6 +35,11 @@ async def page(client: TestClientProtocol, path: str = "/") -> str:
     return await response.get_data(as_text=True)
 
 
+async def owner_on(client: TestClientProtocol, path: str) -> str:
+    """Return what a form says of whose page it is on."""
+    return (await page(client, path)).split('name="owner" value="')[1].split('"')[0]
+
+
 async def is_logged_in(client: TestClientProtocol) -> bool:
     return "Logged in as" in await page(client)
 

@@ -1,11 +1,13 @@
 """Changing a password."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
 
+from conftest import serving
 from people import EMAIL, PASSWORD, change_password, create_user, is_logged_in, log_in, page, register
 
 
@@ -76,3 +78,17 @@ async def test_two_changes_at_once_leave_one_password_and_one_log_in(app: Quart)
 async def test_a_stranger_is_asked_to_log_in_first(client: TestClientProtocol) -> None:
     assert (await client.get("/change")).location == "/login?next=/change"
     assert (await client.post("/change", form={"password": PASSWORD})).location == "/login?next=/change"
+
+
+async def test_a_password_manager_finds_the_page_at_its_well_known_address(client: TestClientProtocol) -> None:
+    answer = await client.get("/.well-known/change-password")
+    assert (answer.status_code, answer.location) == (303, "/change")  # 302, 303 or 307, says the W3C
+
+    # What a password manager asks for to see whether a site says 404 to what it has not.
+    unreliable = "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200"
+    assert (await client.get(unreliable)).status_code == 404
+
+
+async def test_where_passwords_are_not_changed_nothing_is_well_known(settings: dict[str, Any]) -> None:
+    async with serving(settings | {"SECURITY_CHANGEABLE": False}) as app:
+        assert (await app.test_client().get("/.well-known/change-password")).status_code == 404

@@ -17,6 +17,7 @@ from app.middleware import (
     errors,
     headers,
     json_bodies,
+    kept_forms,
     languages,
     request_log,
     static_files,
@@ -94,6 +95,7 @@ def add_middleware(app: Quart) -> None:
     asgi.init_app(app)
     devices.init_app(app)
     authentication.init_app(app)
+    kept_forms.init_app(app)
     headers.init_app(app)
     static_files.init_app(app)
     errors.init_app(app)

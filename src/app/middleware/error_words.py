@@ -31,6 +31,8 @@ INVALID_LINK: Words = (
     _("This link does not work"),
     _("It was used before, a newer one took its place, or it is too old. If you asked for it, ask again."),
 )
+ENDED = _("Your log-in has ended. Log in again.")
+ENDED_KEPT = _("Your log-in has ended. Log in again, and what you typed is still there.")
 
 
 def words_for(status: int) -> Words:

@@ -6,6 +6,7 @@ from quart import (
     Quart,
     Response,
     current_app,
+    flash,
     has_websocket_context,
     jsonify,
     redirect,
@@ -21,7 +22,9 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from app import events
 from app.languages import gettext
 from app.middleware.authentication import visitor
-from app.middleware.error_words import INVALID_LINK, Words, words_for
+from app.middleware.error_words import ENDED, ENDED_KEPT, INVALID_LINK, Words, words_for
+from app.middleware.forgery import SAFE_METHODS
+from app.middleware.kept_forms import keep_typed
 from app.models.core import DatabaseUnavailable
 from app.services.accounts import UnknownUser
 from app.services.hashing import Overloaded
@@ -66,11 +69,13 @@ async def page_of(status: int, message: str, advice: str) -> str:
 
 
 async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
-    """Ask for the log-in, and remember where the person was going."""
+    """Ask for the log-in, and remember where the person was going and what they typed there."""
     events.record("log_in_needed")
     if has_websocket_context() or wants_json():
         return await show_error(error)
-    here = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else request.path
+    if sends := request.method not in SAFE_METHODS:
+        await flash(gettext(ENDED_KEPT if await keep_typed() else ENDED))
+    here = request.path if sends else request.full_path.rstrip("?")
     can_be_opened = current_app.url_map.bind("").test(request.path, method="GET")
     target = iri_to_uri(here) if can_be_opened else None
     return redirect(url_for("sessions.new", next=target), 303)

@@ -10,6 +10,7 @@ PUBLIC_ENDPOINTS = {
     "health.ready",
     "registrations.new",
     "registrations.create",
+    "passwords.well_known",
     "confirmations.new",
     "confirmations.create",
     "confirmations.edit",

@@ -27,13 +27,24 @@ COMMAND_LINE = Origin("command line", "")  # where a request has an address, so 
 async def note(session: AsyncSession, user_id: int, event: str, origin: Origin) -> None:
     """Write down what happened, in the unit of work in which it happens."""
     now = clock.now()
-    ip, user_agent = origin.ip[:IP_LENGTH], origin.user_agent[:USER_AGENT_LENGTH]
+    ip, user_agent = _as_kept(origin)
     session.add(
         UserEvent(user_id=user_id, event=event, ip=ip, user_agent=user_agent, created_on=now, expires_on=now + KEPT)
     )
+
+
+async def was_just_now(session: AsyncSession, user_id: int, event: str, origin: Origin, *, within: timedelta) -> bool:
+    """Say whether this happened lately, from there."""
+    same = (UserEvent.user_id == user_id) & (UserEvent.event == event) & (UserEvent.created_on >= clock.now() - within)
+    rows = await session.execute(select(UserEvent.ip, UserEvent.user_agent).where(same))
+    return _as_kept(origin) in [Origin(*row) for row in rows]
 
 
 async def list_recent(session: AsyncSession, *, user_id: int, most: int = SHOWN) -> Sequence[UserEvent]:
     """Return the latest events, the newest first."""
     newest = select(UserEvent).where(UserEvent.user_id == user_id).order_by(UserEvent.id.desc()).limit(most)
     return (await session.scalars(newest)).all()
+
+
+def _as_kept(origin: Origin) -> Origin:
+    return Origin(origin.ip[:IP_LENGTH], origin.user_agent[:USER_AGENT_LENGTH])

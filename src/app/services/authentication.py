@@ -1,5 +1,6 @@
 """Signing up, logging in, and what a logged-in person proves again: the flows around the password."""
 
+from datetime import timedelta
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,15 +9,20 @@ from app import events
 from app.languages import language
 from app.models import User, db
 from app.services import accounts, activity, credentials, notices, outbox, sessions
+from app.services.accounts import EmailTaken
 from app.services.activity import Origin
 from app.services.passwords import hash_password
-from app.services.proof import Proof, counted, with_password
+from app.services.proof import InvalidCredentials, Proof, counted, with_password
 from app.services.sessions import NewLogIn
 from app.services.throttling import Tries
 
+PRESSED_TWICE = timedelta(minutes=1)  # within which a form that comes again is the same one
 
-async def sign_up(email: str, password: str, *, log_in: NewLogIn, limits: Tries, welcome: bool) -> str:
-    """Open an account and log its browser in. Returns the secret of the log-in.
+
+async def sign_up(
+    email: str, password: str, *, log_in: NewLogIn, limits: Tries, log_in_limits: Tries, welcome: bool
+) -> str:
+    """Open an account and log its browser in; also the browser that has just opened it. Returns the log-in's secret.
 
     Raises EmailTaken, EmailReserved, TooManyTries.
     """
@@ -29,7 +35,10 @@ async def sign_up(email: str, password: str, *, log_in: NewLogIn, limits: Tries,
             await outbox.post(session, "welcome", user)
         return user, await sessions.start(session, user_id=user.id, log_in=log_in)
 
-    user, secret = await db.write(open_account)
+    try:
+        user, secret = await db.write(open_account)
+    except EmailTaken:
+        return await _log_in_again(email, password, log_in=log_in, limits=log_in_limits)
     events.record("signed_up", user=user.id)
     return secret
 
@@ -94,3 +103,30 @@ async def delete_account(user: User, password: str, *, salt: str, limits: Tries)
 
     await with_password(partial(db.read, accounts.find, user.id), password, delete, salt=salt, limits=limits)
     events.record("account_deleted", user=user.id)
+
+
+async def _log_in_again(email: str, password: str, *, log_in: NewLogIn, limits: Tries) -> str:
+    """Log in who pressed the button twice: the browser shows only the second answer. Raises EmailTaken.
+
+    Counted as a log-in is, so it guesses no passwords that a log-in would not.
+    """
+
+    async def find(session: AsyncSession) -> User | None:
+        user = await accounts.find_by_email(session, email=email)
+        just_opened = user is not None and await activity.was_just_now(
+            session, user.id, "signed_up", log_in.origin, within=PRESSED_TWICE
+        )
+        return user if just_opened else None
+
+    async def start(session: AsyncSession, proof: Proof) -> tuple[User, str]:
+        await activity.note(session, proof.user.id, "logged_in", log_in.origin)
+        return proof.user, await sessions.start(session, user_id=proof.user.id, log_in=log_in)
+
+    if await db.read(find) is None:
+        raise EmailTaken
+    try:  # the hash is of our own kind: it needs no salt
+        user, secret = await with_password(partial(db.read, find), password, start, salt="", limits=limits)
+    except InvalidCredentials:
+        raise EmailTaken from None
+    events.record("logged_in", user=user.id)
+    return secret

@@ -8,6 +8,7 @@ from app.forms.accounts import DeletionForm, ProfileForm
 from app.languages import gettext as _
 from app.middleware.authentication import forget_log_in, logged_in_user, origin
 from app.middleware.freshness import needs_recent_log_in
+from app.middleware.kept_forms import keeps_typed, kept_form
 from app.middleware.throttling import password_limits, phone_limits
 from app.models import db
 from app.services import accounts, activity, throttling
@@ -22,10 +23,12 @@ accounts_bp = Blueprint("accounts", __name__, url_prefix="/account")
 @accounts_bp.get("")
 async def edit() -> ResponseReturnValue:
     user = await logged_in_user()
-    return await render_template("accounts/edit.html", form=ProfileForm(obj=user))
+    shown = {"name": user.name, "phone": user.phone} | await kept_form()
+    return await render_template("accounts/edit.html", form=ProfileForm(data=shown))
 
 
 @accounts_bp.post("")
+@keeps_typed("name", "phone")
 async def update() -> ResponseReturnValue:
     user = await logged_in_user()
     form = ProfileForm(await request.form)

@@ -8,7 +8,8 @@ from app.forms.emails import EmailChangeForm
 from app.languages import gettext as _
 from app.middleware.authentication import logged_in_user, origin
 from app.middleware.devices import remember_device
-from app.middleware.freshness import kept_form, needs_recent_log_in
+from app.middleware.freshness import needs_recent_log_in
+from app.middleware.kept_forms import keeps_typed, kept_form
 from app.middleware.mailed_links import secret_of
 from app.middleware.throttling import mail_limits
 from app.models import db
@@ -23,13 +24,14 @@ emails_bp = Blueprint("emails", __name__)
 
 
 @emails_bp.get("/change-email")
-@needs_recent_log_in("email")
+@needs_recent_log_in()
 async def new() -> ResponseReturnValue:
     return await render_template("emails/new.html", form=EmailChangeForm(data=await kept_form()))
 
 
 @emails_bp.post("/change-email")
-@needs_recent_log_in("email")
+@needs_recent_log_in()
+@keeps_typed("email")
 async def create() -> ResponseReturnValue:
     user = await logged_in_user()
     form = EmailChangeForm(await request.form)

@@ -1,6 +1,6 @@
 """Changing the password of whoever is logged in."""
 
-from quart import Blueprint, current_app, flash, redirect, render_template, request
+from quart import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from quart.typing import ResponseReturnValue
 
 from app.forms.passwords import PasswordChangeForm
@@ -13,6 +13,12 @@ from app.services.proof import InvalidCredentials
 from app.views.answers import ask_again
 
 passwords_bp = Blueprint("passwords", __name__)
+
+
+@passwords_bp.get("/.well-known/change-password")
+async def well_known() -> ResponseReturnValue:
+    """Lead a password manager to the page: W3C, "A Well-Known URL for Changing Passwords"."""
+    return redirect(url_for("passwords.edit"), 303)
 
 
 @passwords_bp.get("/change")

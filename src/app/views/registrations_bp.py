@@ -7,7 +7,7 @@ from app.forms.registrations import RegistrationForm
 from app.languages import gettext as _
 from app.middleware.authentication import new_log_in, origin, start_log_in, visitor
 from app.middleware.devices import remember_device
-from app.middleware.throttling import sign_up_limits
+from app.middleware.throttling import log_in_limits, sign_up_limits
 from app.services import confirmations
 from app.services.accounts import EmailReserved, EmailTaken
 from app.services.authentication import sign_up
@@ -41,8 +41,8 @@ async def create() -> ResponseReturnValue:
             session[CHOSEN] = await confirmations.sign_up(email, password, origin=origin(), limits=limits)
             await flash(_("A mail is on its way to %(email)s. Open the link in it, in this browser.", email=email))
             return redirect("/login", 303)
-        welcome, log_in = settings["SECURITY_SEND_REGISTER_EMAIL"], new_log_in(remember=False)
-        secret = await sign_up(email, password, log_in=log_in, limits=limits, welcome=welcome)
+        how = {"welcome": settings["SECURITY_SEND_REGISTER_EMAIL"], "log_in_limits": log_in_limits(email)}
+        secret = await sign_up(email, password, log_in=new_log_in(remember=False), limits=limits, **how)
     except PasswordRefused as refusal:
         return await ask_again("registrations/new.html", form, password=str(refusal))
     except (EmailTaken, EmailReserved) as refusal:
