@@ -133,7 +133,7 @@ def compressed_file(body: bytes) -> bytes:
 
 def is_text(head: Head, length: int | None) -> bool:
     """Say whether another client, or the whole of what this is a part of, may get the answer compressed."""
-    if not TEXT.fullmatch(head.mimetype or "") or head.headers.get("Content-Encoding"):
+    if not TEXT.fullmatch((head.mimetype or "").lower()) or head.headers.get("Content-Encoding"):
         return False
     if head.status_code in (206, 304):
         return True
