@@ -68,6 +68,14 @@ def test_a_visitor_registers_and_the_cookies_are_bound_to_the_host(site: PublicS
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
 
+def test_pages_and_files_come_compressed_through_the_proxy(site: PublicSite) -> None:
+    with site.visitor() as visitor:
+        for path in ("/", "/nowhere", "/static/vendor/pico/pico.min.css"):
+            answer = visitor.get(path, headers={"Accept-Encoding": "gzip"})
+            assert answer.headers["content-encoding"] == "gzip"
+            assert int(answer.headers["content-length"]) < len(answer.content)
+
+
 def test_another_site_cannot_send_our_forms_through_the_proxy(site: PublicSite) -> None:
     with site.visitor() as visitor:
         for origin in ("https://evil.example", "http://localhost", "null"):

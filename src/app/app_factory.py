@@ -25,6 +25,7 @@ from app.middleware import (
     throttling,
 )
 from app.middleware.body_guard import BodyGuard
+from app.middleware.compression import Compression
 from app.middleware.forgery import ForgeryGuard
 from app.middleware.headers import SecurityHeaders
 from app.middleware.hosts import HostGuard
@@ -81,6 +82,7 @@ def add_middleware(app: Quart) -> None:
     wall = TargetGuard(wall, base_url)
     wall = ForgeryGuard(wall, base_url)
     wall = HostGuard(wall, base_url, trusted=app.config["TRUSTED_HOSTS"])
+    wall = Compression(wall, static=f"{app.static_url_path}/")
     wall = RequestLog(wall)
     wall = SecurityHeaders(wall, base_url)
     if hops := app.config["TRUSTED_PROXIES"]:
