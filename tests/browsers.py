@@ -46,4 +46,4 @@ async def page(request: pytest.FixtureRequest, browser: Browser, site: Site) -> 
 async def fill(page: Page, **typed: str) -> None:
     for name, text in typed.items():
         await page.fill(f"#{name}", text)
-    await page.click("main form button")
+    await page.click("main form button:not(.reveal)")
