@@ -119,6 +119,19 @@ async def test_a_tab_that_one_person_left_open_keeps_nothing_for_the_next(app: Q
 
 
 @on_sqlite
+async def test_a_page_of_one_person_changes_nothing_of_the_next(app: Quart, ada: TestClientProtocol) -> None:
+    owner = await owner_on(ada, "/account")
+    await create_user(app, BOB)
+    await ada.post("/logout")
+    await log_in(ada, email=BOB)
+
+    answer = await ada.post("/account", form={"owner": owner} | TYPED)
+
+    assert (answer.status_code, answer.location) == (303, "/account")
+    assert "That page was for somebody else" in await page(ada, "/account")
+    assert [(user.name, user.phone) for user in await users(app)] == [(None, None)] * 2
+
+
 async def test_a_page_cannot_say_that_it_is_another_persons(app: Quart, ada: TestClientProtocol) -> None:
     bob = await create_user(app, BOB)
     hers = await owner_on(ada, "/account")

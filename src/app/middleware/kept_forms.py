@@ -10,12 +10,14 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec
 
-from quart import Quart, current_app, request, session
+from quart import Quart, current_app, flash, redirect, request, session
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
+from app.languages import gettext
 from app.middleware.authentication import logged_in_user, visitor
 from app.middleware.signing import signer
+from app.models import User
 
 P = ParamSpec("P")
 View = Callable[P, Awaitable[ResponseReturnValue]]
@@ -34,6 +36,11 @@ def keeps_typed(*names: str) -> Callable[[View[P]], View[P]]:
         @functools.wraps(view)
         async def taking(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             _take(request.path)  # a newer one has come
+            if await _is_of_somebody_else():
+                await flash(
+                    gettext("That page was somebody else's, who was logged in here before. Nothing was changed.")
+                )
+                return redirect(request.path, 303)
             return await view(*args, **kwargs)
 
         taking.kept_fields = names  # type: ignore[attr-defined] # read by keep_typed
@@ -63,12 +70,22 @@ async def kept_form() -> dict[str, str]:
     """Return what this person typed on this page before we asked for the password: once, and to nobody else."""
     user, kept = await logged_in_user(), _take(request.path)
     fields: dict[str, str] = kept.get("fields", {})
-    return fields if signer("owner").verify_signature(str(user.id), kept.get("owner", "")) else {}
+    return fields if _is_owner(user, kept.get("owner", "")) else {}
 
 
 def page_owner() -> str:
     """Return what names the person whose page this is, and says nothing of them."""
     return signer("owner").get_signature(str(user.id)).decode() if (user := visitor().user) else ""
+
+
+async def _is_of_somebody_else() -> bool:
+    """Say whether the form was shown to another person than the one who is logged in now, in another tab."""
+    owner = (await request.form).get("owner", "")
+    return bool(owner) and not _is_owner(await logged_in_user(), owner)
+
+
+def _is_owner(user: User, owner: str) -> bool:
+    return signer("owner").verify_signature(str(user.id), owner)
 
 
 def _take(path: str) -> dict[str, Any]:

@@ -33,9 +33,9 @@ async def note(session: AsyncSession, user_id: int, event: str, origin: Origin) 
     )
 
 
-async def was_just_now(session: AsyncSession, user_id: int, event: str, origin: Origin, *, within: timedelta) -> bool:
+async def was_just_now(session: AsyncSession, user_id: int, what: str, origin: Origin, *, within: timedelta) -> bool:
     """Say whether this happened lately, from there."""
-    same = (UserEvent.user_id == user_id) & (UserEvent.event == event) & (UserEvent.created_on >= clock.now() - within)
+    same = (UserEvent.user_id == user_id) & (UserEvent.event == what) & (UserEvent.created_on >= clock.now() - within)
     rows = await session.execute(select(UserEvent.ip, UserEvent.user_agent).where(same))
     return _as_kept(origin) in [Origin(*row) for row in rows]
 

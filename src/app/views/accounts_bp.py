@@ -15,7 +15,7 @@ from app.services import accounts, activity, throttling
 from app.services.accounts import PhoneTaken
 from app.services.authentication import delete_account
 from app.services.proof import InvalidCredentials
-from app.views.answers import ask_again
+from app.views.answers import ask_again, say_good_bye
 
 accounts_bp = Blueprint("accounts", __name__, url_prefix="/account")
 
@@ -73,4 +73,4 @@ async def delete() -> ResponseReturnValue:
         return await ask_again("accounts/delete.html", form, password=_("This is not your password."))
     forget_log_in()
     await flash(_("Your account is deleted, with everything in it."))
-    return redirect("/", 303)
+    return say_good_bye()

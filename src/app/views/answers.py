@@ -1,12 +1,23 @@
-"""How a form that was not right is answered."""
+"""How a form that was not right is answered, and somebody who leaves."""
 
 from collections.abc import Mapping
 
-from quart import Response, jsonify, render_template
+from quart import Response, jsonify, redirect, render_template
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app.events import request_id
 from app.forms.base import SiteForm
 from app.middleware.errors import wants_json
+
+
+def say_good_bye() -> WerkzeugResponse:
+    """Lead somebody who has left to the front page, and have the browser drop what its Back button would show.
+
+    Chromium keeps whole pages in memory, also those that are no-store.
+    """
+    response = redirect("/", 303)
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 async def ask_again(

@@ -21,7 +21,7 @@ from app.models import UserSession, db
 from app.services import sessions
 from app.services.authentication import sign_in
 from app.services.proof import InvalidCredentials
-from app.views.answers import ask_again
+from app.views.answers import ask_again, say_good_bye
 from app.views.redirects import safe_path
 
 sessions_bp = Blueprint("sessions", __name__)
@@ -57,7 +57,7 @@ async def create() -> ResponseReturnValue:
 @sessions_bp.post("/logout")
 async def destroy() -> ResponseReturnValue:
     await end_log_in()
-    return redirect("/", 303)
+    return say_good_bye()
 
 
 @sessions_bp.get("/sessions")
