@@ -17,23 +17,29 @@ from mariadb_server import free_port
 
 @dataclass
 class Site:
-    """A server that was started, and where it answers."""
+    """A server that was started, where it answers, and the folder of its database."""
 
     process: "subprocess.Popen[str]"
     url: str
+    instance: Path
 
 
 @contextmanager
 def running_site(instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
     """Run the site until the block ends; a database in the instance folder is migrated first."""
-    port = free_port()
+    with running_site_at(free_port(), instance, *arguments, **settings) as site:
+        yield site
+
+
+@contextmanager
+def running_site_at(port: int, instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
     command = [sys.executable, "run.py", "--upgrade", "--bind", f"127.0.0.1:{port}", *arguments]
     environment = {**os.environ, "QUART_INSTANCE_PATH": str(instance), **settings}
     with (instance / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, text=True)
     try:
         wait_until_it_answers(process, f"http://127.0.0.1:{port}/healthz")
-        yield Site(process, f"http://localhost:{port}")
+        yield Site(process, f"http://localhost:{port}", instance)
     finally:
         process.terminate()
         process.wait(20)
