@@ -31,7 +31,7 @@ from people import register
 from site_process import Site, running_site
 
 BROWSER = {"Accept-Encoding": "gzip, deflate, br, zstd"}
-CSS = "/static/vendor/pico/pico.min.css"
+CSS = "/static/vendor/pico/pico.classless.min.css"
 JSON = {"Accept": "application/json"}
 heard = asyncio.Semaphore(1)
 LINE = "<p>A line as good as any other, and then one more of them.</p>\n"
