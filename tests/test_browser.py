@@ -1,12 +1,11 @@
 """The main job, in a real browser on a real server: register, log in, see who one is, change the password, log out."""
 
 import re
-from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, expect
 
-from browsers import PASSWORD, fill
+from browsers import PASSWORD, OpenWindow, fill
 from site_process import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -60,9 +59,9 @@ async def test_the_button_of_the_front_page_answers_in_the_page(page: Page, requ
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/", "/about", "/login", "/register", "/nowhere"])
 async def test_no_page_is_wider_than_its_window(
-    browser: Browser, site: Site, path: str, scheme: str, width: int, tmp_path: Path
+    open_window: OpenWindow, site: Site, path: str, scheme: str, width: int
 ) -> None:
-    window = await browser.new_context(
+    window = await open_window(
         base_url=site.url,
         color_scheme="dark" if scheme == "dark" else "light",
         viewport={"width": width, "height": 700},
@@ -72,4 +71,3 @@ async def test_no_page_is_wider_than_its_window(
     await page.goto(path)
 
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
-    await window.close()

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, StorageState, ViewportSize, expect
 
-from browsers import PASSWORD, fill
+from browsers import PASSWORD, OpenWindow, fill
 from site_process import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -66,9 +66,9 @@ async def test_a_person_takes_another_address_and_thinks_better_of_it(page: Page
     await expect(page.locator("main")).to_contain_text(f"For the account of {email}")
 
 
-async def test_a_person_sees_another_browser_and_logs_it_out(page: Page, email: str, browser: Browser) -> None:
+async def test_a_person_sees_another_browser_and_logs_it_out(page: Page, email: str, open_window: OpenWindow) -> None:
     phone = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
-    elsewhere = await browser.new_context(user_agent=phone, base_url=page.url.split("/register")[0])
+    elsewhere = await open_window(user_agent=phone, base_url=page.url.split("/register")[0])
     other = await elsewhere.new_page()
     await other.goto("/login")
     await fill(other, email=email, password=PASSWORD)
@@ -79,7 +79,6 @@ async def test_a_person_sees_another_browser_and_logs_it_out(page: Page, email: 
     await expect(page.get_by_text("You are logged in nowhere else.")).to_be_visible()
     await other.goto("/")
     await expect(other.get_by_text("You are not logged in.")).to_be_visible()
-    await elsewhere.close()
 
 
 async def test_a_person_says_who_they_are_and_leaves(page: Page, email: str) -> None:
@@ -124,13 +123,12 @@ async def logged_in(browser: Browser, site: Site) -> AsyncIterator[StorageState]
 
 @pytest.mark.parametrize("width", [320, 1280])
 async def test_no_page_of_a_person_is_wider_than_its_window(
-    browser: Browser, site: Site, logged_in: StorageState, width: int
+    open_window: OpenWindow, site: Site, logged_in: StorageState, width: int
 ) -> None:
     size: ViewportSize = {"width": width, "height": 700}
-    window = await browser.new_context(base_url=site.url, viewport=size, storage_state=logged_in)
+    window = await open_window(base_url=site.url, viewport=size, storage_state=logged_in)
     seen = await window.new_page()
 
     for path in (*OF_A_PERSON, "/reset", "/reset/x"):
         await seen.goto(path)
         assert await seen.evaluate("document.documentElement.scrollWidth") <= width, path
-    await window.close()
