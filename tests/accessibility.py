@@ -32,9 +32,10 @@ MEDIA = {
 LOOKS = [Look(1280, "light"), Look(1280, "dark"), Look(320, "dark"), Look(320, "light")]
 
 
-async def arm(page: Page) -> None:
+async def arm(page: Page, *, axe: bool = True) -> None:
     """Bring axe and our own checks into the page that is open."""
-    await page.evaluate(AXE)
+    if axe:
+        await page.evaluate(AXE)
     await page.evaluate(CHECKS)
 
 
@@ -52,7 +53,7 @@ async def take(page: Page, look: Look) -> None:
     """Look at the page that is open in another way."""
     await page.set_viewport_size({"width": look.width, "height": HEIGHT})
     await page.emulate_media(color_scheme=look.scheme, reduced_motion="reduce")
-    await page.evaluate("pageChecks.settled()")
+    await page.evaluate("pageChecks.settle()")
 
 
 async def enlarge(page: Page) -> None:
@@ -101,3 +102,8 @@ async def walk(page: Page) -> tuple[list[str], list[Stop | None]]:
     """Return all that can take the focus, in the page's order, and where as many presses of Tab lead, and one more."""
     all_of_it: list[str] = await page.evaluate("pageChecks.rewind()")
     return all_of_it, [await tab(page) for _ in range(len(all_of_it) + 1)]
+
+
+async def focus_each(page: Page) -> list[Stop]:
+    """Give the focus to all that can take it, as it is after a key was pressed."""
+    return [Stop(**stop) for stop in await page.evaluate("pageChecks.each()")]

@@ -69,11 +69,10 @@ window.pageChecks = (() => {
       return counts && isShown(element) && Number(getComputedStyle(element).opacity) > 0;
     }).map(named);
 
-  // Let what moves come to its end, so that colours are the final ones.
-  const settled = () => Promise.all(
-    document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime < Infinity)
-      .map((one) => one.finished.catch(() => null)),
-  );
+  // Bring what moves to its end, so that colours are the final ones.
+  const settle = () => document.getAnimations()
+    .filter((one) => one.effect.getComputedTiming().endTime < Infinity)
+    .forEach((one) => one.finish());
 
   const reachable = () =>
     all("a[href], button, input, select, textarea, summary, [tabindex]").filter(
@@ -108,15 +107,29 @@ window.pageChecks = (() => {
     return Boolean(found) && (element.contains(found) || found.contains(element));
   };
 
-  // What has the focus, whether that shows, and whether it lies in the window and under nothing else.
-  const focused = async () => {
-    await settled();
-    const element = document.activeElement;
-    if (!element || element === document.body) return null;
+  // Whether the focus shows on an element that has it, and whether that lies in the window and under nothing else.
+  const stop = (element) => {
+    settle();
     const seen = isShown(element) && isOnTop(element);
     const marked = look(element) !== looksBefore.get(element);
     return { name: named(element), marked, seen, look: look(element), in_main: Boolean(element.closest("main")) };
   };
 
-  return { structure, errors, refusal, width, shown, settled, rewind, focused };
+  const focused = () => {
+    const element = document.activeElement;
+    return element && element !== document.body ? stop(element) : null;
+  };
+
+  // Give the focus to one element after the other. After a key was pressed it shows as it does for the keyboard.
+  const each = () => {
+    rewind();
+    const stops = [];
+    for (const element of reachable()) {
+      element.focus();
+      stops.push(stop(element));
+    }
+    return stops;
+  };
+
+  return { structure, errors, refusal, width, shown, settle, rewind, focused, each };
 })();

@@ -10,6 +10,7 @@ from people import PASSWORD
 from visitor import Visitor
 from ways import (
     NEW,
+    NEW_PASSWORD,
     Way,
     address_changed,
     after,
@@ -18,6 +19,7 @@ from ways import (
     in_another_browser,
     known_but_the_database_is_away,
     logged_in_twice_more,
+    logged_out_meanwhile,
     new_address_asked,
     opened,
     password_changed,
@@ -55,7 +57,8 @@ class State:
         """Bring somebody to the page, and see that it is the one that is meant."""
         visitor.site = visitor.sites[self.site]
         await self.way(visitor)
-        assert (visitor.status, visitor.site.rendered[-1]) == (self.status, self.template)
+        shown = (visitor.status, visitor.site.rendered[-1])
+        assert shown == (self.status, self.template), f"{shown} is shown at {visitor.page.url}"
 
 
 def refused(name: str, template: str, way: Way, *, site: str = "ordinary") -> State:
@@ -91,7 +94,10 @@ OF_A_STRANGER = [
     refused(
         "registration with a taken address",
         "registrations/new.html",
-        person(posted("/logout"), sent("/register", email="{email}", password=PASSWORD, password_confirm=PASSWORD)),
+        person(
+            posted("/logout"),
+            sent("/register", email="{email}", password=NEW_PASSWORD, password_confirm=NEW_PASSWORD),
+        ),
     ),
     State("mailbox", "mailbox/index.html", after(reset_asked, at("/dev/mailbox"))),
     State("mailbox with nothing in it", "mailbox/index.html", at("/dev/mailbox"), site="strict"),
@@ -128,6 +134,12 @@ OF_A_PERSON = [
     refused("account with no number", "accounts/edit.html", person(sent("/account", phone="12345"))),
     refused(
         "account with everything wrong", "accounts/edit.html", person(sent("/account", name="Ada\u202e", phone="12"))
+    ),
+    State("log-in after one that has ended", "sessions/new.html", person(logged_out_meanwhile)),
+    State(
+        "account with what was kept",
+        "accounts/edit.html",
+        person(logged_out_meanwhile, sent("", email="{email}", password=PASSWORD)),
     ),
     State("activity", "accounts/activity.html", person(posted("/account", name="Ada"), at("/account/activity"))),
     State("deletion", "accounts/delete.html", person(at("/account/delete"))),
@@ -218,3 +230,5 @@ ERRORS = [
 ]
 
 STATES = [*OF_A_STRANGER, *WITH_A_LINK, *OF_A_PERSON, *WITH_A_CONFIRMATION, *ERRORS]
+# One for each template, the fullest: what is wrong is said in it, too.
+ONE_OF_EACH = list({state.template: state for state in sorted(STATES, key=lambda state: state.status == 422)}.values())

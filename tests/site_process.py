@@ -27,16 +27,25 @@ class Site:
 @contextmanager
 def running_site(instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
     """Run the site until the block ends; a database in the instance folder is migrated first."""
-    with running_site_at(free_port(), instance, *arguments, **settings) as site:
+    with running_at(free_port(), ROOT, instance, *arguments, **settings) as site:
         yield site
 
 
 @contextmanager
-def running_site_at(port: int, instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
+def running_copy(root: Path, instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
+    """Run a copy of the site that is in another folder."""
+    with running_at(free_port(), root, instance, *arguments, **settings) as site:
+        yield site
+
+
+@contextmanager
+def running_at(port: int, root: Path, instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
+    """Run the site in a folder, at a port that is known before."""
     command = [sys.executable, "run.py", "--upgrade", "--bind", f"127.0.0.1:{port}", *arguments]
-    environment = {**os.environ, "QUART_INSTANCE_PATH": str(instance), **settings}
+    paths = {"QUART_INSTANCE_PATH": str(instance), "PYTHONPATH": str(root / "src")}
+    environment = {**os.environ, **paths, **settings}
     with (instance / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, text=True)
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log, text=True)
     try:
         wait_until_it_answers(process, f"http://127.0.0.1:{port}/healthz")
         yield Site(process, f"http://localhost:{port}", instance)

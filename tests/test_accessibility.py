@@ -4,7 +4,7 @@ import pytest
 
 from accessibility import LOOKS, arm, check, enlarge, expect_none, take, violations
 from conftest import ROOT
-from page_states import STATES, State
+from page_states import ONE_OF_EACH, STATES, State
 from visitor import Visitor
 
 BAD = """<!doctype html>
@@ -43,6 +43,19 @@ async def test_everybody_can_use_the_page(state: State, visitor: Visitor) -> Non
     problems += [f"large letters: {line}" for line in await check(page, "width")]
 
     expect_none(problems)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("visitor", ["de", "fr"], indirect=True)
+@pytest.mark.parametrize("state", ONE_OF_EACH, ids=str)
+async def test_longer_words_have_room_too(state: State, visitor: Visitor) -> None:
+    await state.come(visitor)
+    await arm(visitor.page, axe=False)
+
+    await take(visitor.page, LOOKS[-1])
+    problems = await check(visitor.page, "width")
+    await enlarge(visitor.page)
+    expect_none(problems + await check(visitor.page, "width"))
 
 
 @pytest.mark.asyncio(loop_scope="module")

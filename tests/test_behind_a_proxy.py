@@ -70,7 +70,7 @@ def test_a_visitor_registers_and_the_cookies_are_bound_to_the_host(site: PublicS
 
 def test_pages_and_files_come_compressed_through_the_proxy(site: PublicSite) -> None:
     with site.visitor() as visitor:
-        for path in ("/", "/nowhere", "/static/vendor/pico/pico.min.css"):
+        for path in ("/", "/nowhere", "/static/vendor/pico/pico.classless.min.css"):
             answer = visitor.get(path, headers={"Accept-Encoding": "gzip"})
             assert answer.headers["content-encoding"] == "gzip"
             assert int(answer.headers["content-length"]) < len(answer.content)

@@ -31,7 +31,7 @@ from people import register
 from site_process import Site, running_site
 
 BROWSER = {"Accept-Encoding": "gzip, deflate, br, zstd"}
-CSS = "/static/vendor/pico/pico.min.css"
+CSS = "/static/vendor/pico/pico.classless.min.css"
 JSON = {"Accept": "application/json"}
 heard = asyncio.Semaphore(1)
 LINE = "<p>A line as good as any other, and then one more of them.</p>\n"
@@ -120,7 +120,7 @@ async def test_a_page_comes_compressed_says_so_and_is_the_same(client: TestClien
     assert (encoding(compressed), encoding(plain)) == ("gzip", "none")
     assert await opened(compressed) == await opened(plain)
     assert (compressed.content_length or 0) < (plain.content_length or 0)
-    assert set(compressed.vary) == set(plain.vary) == {"Cookie", "Accept-Encoding"}
+    assert set(compressed.vary) == set(plain.vary) == {"Cookie", "Accept-Language", "Accept-Encoding"}
 
 
 TAKEN = [
@@ -259,7 +259,7 @@ async def test_no_other_site_can_guess_at_the_page_of_a_person_by_its_length(
     for path in ("/", "/account", "/static/nope.css", "/nowhere"):
         answer = await client.get(path, headers=BROWSER | header)
         assert (encoding(answer) == "gzip") is compressed
-        assert set(answer.vary) == {"Cookie", "Accept-Encoding"}
+        assert set(answer.vary) == {"Cookie", "Accept-Language", "Accept-Encoding"}
     assert encoding(await client.get(CSS, headers=BROWSER | header)) == "gzip"
 
 

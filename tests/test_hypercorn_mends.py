@@ -84,7 +84,7 @@ def test_a_client_that_reads_nothing_does_not_keep_it_from_ending(tmp_path: Path
     with running_site(tmp_path, "--workers", workers) as site, socket.socket() as greedy:
         greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         greedy.connect(("127.0.0.1", urlsplit(site.url).port or 0))
-        greedy.sendall(b"GET /static/vendor/pico/pico.min.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+        greedy.sendall(b"GET /static/vendor/pico/pico.classless.min.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
         time.sleep(0.5)
         began = time.monotonic()
         os.kill(site.process.pid, signal.SIGTERM)

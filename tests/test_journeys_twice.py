@@ -8,10 +8,11 @@ import pytest
 from playwright.async_api import Browser, Page, Request, expect
 
 from browsers import PASSWORD, fill
+from conftest import ROOT
 from evidence import recorded
 from journeys import both_ways, execute, somebody
 from mariadb_server import free_port
-from site_process import Site, running_site_at
+from site_process import Site, running_at
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -64,13 +65,13 @@ async def test_what_was_sent_while_the_site_was_away_is_sent_again(
     window = await keeping_browser.new_context(java_script_enabled=scripted)
     async with recorded(window, request.node):
         page = await window.new_page()
-        with running_site_at(port, tmp_path) as site:
+        with running_at(port, ROOT, tmp_path) as site:
             await page.goto(f"{site.url}/register?next=/account")
         await type_in(page, **typed)
         await page.keyboard.press("Enter")
         await expect(page).to_have_url(re.compile("^chrome-error:"))
 
-        with running_site_at(port, tmp_path):
+        with running_at(port, ROOT, tmp_path):
             if again == "reload":
                 await page.reload()
             else:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Response
 
@@ -79,7 +80,9 @@ class Visitor:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def visitor(open_window: OpenWindow, sites: dict[str, ServedSite]) -> AsyncIterator[Visitor]:
+async def visitor(
+    request: pytest.FixtureRequest, open_window: OpenWindow, sites: dict[str, ServedSite]
+) -> AsyncIterator[Visitor]:
     """Somebody whom no site knows. Two points for each CSS pixel: 320 wide is a window of 640 at 200 %."""
-    window = await open_window(device_scale_factor=2)
+    window = await open_window(device_scale_factor=2, locale=getattr(request, "param", "en"))
     yield Visitor(await window.new_page(), sites["ordinary"], sites, f"ada-{uuid.uuid4().hex[:8]}@example.com")

@@ -101,6 +101,13 @@ async def sent_by_another_site(visitor: Visitor) -> None:
     await visitor.send()
 
 
+async def logged_out_meanwhile(visitor: Visitor) -> None:
+    """Send a form that was opened before the log-in ended."""
+    await visitor.go("/account")
+    await visitor.page.context.clear_cookies(name="auth")
+    await visitor.send(name="Ada Lovelace")
+
+
 async def known_but_the_database_is_away(visitor: Visitor) -> None:
     """Bring the log-in of another site: a cookie is of a host, whatever the port."""
     away, visitor.site = visitor.site, visitor.sites["ordinary"]

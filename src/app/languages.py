@@ -6,6 +6,7 @@ after the catalogues.
 """
 
 import gettext as catalogues
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -41,6 +42,11 @@ def reader() -> Reader:
 
 def language() -> str:
     return reader().language
+
+
+def known_language() -> str | None:
+    """Return the language of whoever is answered; None at the command line, where an account's owner does not read."""
+    return None if reader() is NOBODY else language()
 
 
 def speak_to(someone: Reader) -> None:
@@ -87,7 +93,7 @@ def is_spoken(language: str) -> bool:
     try:
         Locale.parse(language, sep="-")
         catalogue(language)
-    except (ValueError, UnknownLocaleError, OSError):
+    except (ValueError, UnknownLocaleError, OSError, struct.error):  # the last of a file that was cut short
         return False
     return True
 

@@ -3,6 +3,7 @@
 The first line of a template is the subject. A paragraph that is the link becomes a button.
 """
 
+import re
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from quart import current_app
 
 from app.base_url import BaseUrl
-from app.languages import gettext, speaking
+from app.languages import gettext, language, speaking
 from app.languages import untranslated as _
 from app.middleware.mailed_links import url_of
 from app.models import Mail
@@ -29,6 +30,9 @@ BUTTONS = {  # what the link of a mail does
 }
 
 
+SPACE = re.compile(r"[^\S\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}]+")  # those two are to stay: French has them
+
+
 class NoAddress(Exception):
     """No mail can be sent to this address."""
 
@@ -38,11 +42,13 @@ class Letter(NamedTuple):
     text: str
     html: str
     link: str | None
+    language: str
 
 
 async def write(mail: Mail) -> Letter:
-    """Write what a mail of the outbox says, in the language of its reader."""
-    with speaking(mail.language):
+    """Write what a mail of the outbox says, in its reader's language; in the site's first where that is not spoken."""
+    spoken = current_app.config["LANGUAGES"]
+    with speaking(mail.language if mail.language in spoken else spoken[0]):
         return await _written(mail)
 
 
@@ -51,11 +57,11 @@ async def _written(mail: Mail) -> Letter:
     ours = {"email": mail.recipient, "link": link, "where": where_in_words(mail.facts), "site": site}
     facts = mail.facts | ours | {"config": current_app.config}
     written = await templates.get_template(f"mails/{mail.template}.txt").render_async(facts)
-    subject, *paragraphs = [" ".join(part.split()) for part in written.split("\n\n") if part.strip()]
+    subject, *paragraphs = [SPACE.sub(" ", part).strip() for part in written.split("\n\n") if part.strip()]
     said = {"subject": subject, "paragraphs": paragraphs, "link": link, "site": site}
     button = gettext(BUTTONS[Purpose(mail.purpose)]) if mail.purpose else None
     html = await templates.get_template("mails/layout.html").render_async(said, button=button)
-    return Letter(subject, "\n\n".join([*paragraphs, f"-- \n{site}\n"]), html, link)
+    return Letter(subject, "\n\n".join([*paragraphs, f"-- \n{site}\n"]), html, link, language())
 
 
 def link_in(mail: Mail) -> str | None:

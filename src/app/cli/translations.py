@@ -28,14 +28,14 @@ def translations() -> None:
 def update(languages: tuple[str, ...]) -> None:
     """Read all messages from the code and the templates into the catalogues; name a LANGUAGE to begin its catalogue."""
     messages = extracted()
-    for path in [*map(path_of, languages), *paths()]:
+    for path in dict.fromkeys([*map(path_of, languages), *paths()]):
         catalogue = read(path)
         messages.creation_date = catalogue.creation_date  # else every update would change every file
         catalogue.update(messages, no_fuzzy_matching=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             write_po(file, catalogue, width=120, ignore_obsolete=True, include_lineno=False, omit_header=False)
-        missing = sum(not message.string for message in catalogue if message.id)
+        missing = sum(not all(message.string or [""]) for message in catalogue if message.id)
         click.echo(f"{catalogue.locale}: {len(catalogue)} messages, {missing} of them to translate")
 
 
@@ -61,11 +61,11 @@ def paths() -> Iterator[Path]:
 
 
 def path_of(language: str) -> Path:
-    """Return where the catalogue of a language is. Raises BadParameter for what is no language."""
+    """Return where the catalogue of a language is. Raises ClickException for what is no language."""
     try:
         return FOLDER / str(Locale.parse(language, sep="-")) / CATALOGUE
     except (ValueError, UnknownLocaleError):
-        raise click.BadParameter(f"{language!r} is no language that is known, like de or pt-BR") from None
+        raise click.ClickException(f"{language!r} is no language that is known, like de or pt-BR") from None
 
 
 def read(path: Path) -> Catalog:

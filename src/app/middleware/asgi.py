@@ -4,7 +4,8 @@ A guard sees the ASGI scope before Quart reads anything of the request. The page
 hands the app a harmless request in place of the one that came, with the status to answer it with.
 """
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from logging import WARNING
 from typing import Any, cast
 
@@ -20,6 +21,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REFUSAL = "app.refusal"
+KEPT = (b"accept", b"accept-language")
+LANGUAGE = re.compile(rb"(?:^|;) *((?:__Host-)?language=[A-Za-z-]{1,20}) *(?=;|$)")  # middleware/languages.py
 
 
 class Guard:
@@ -39,17 +42,25 @@ class Guard:
         raise NotImplementedError
 
     async def refuse(self, scope: Scope, receive: Receive, send: Send, status: int, *, why: str) -> None:
-        """Answer with our error page. Of what was sent only that remains which decides between HTML and JSON."""
+        """Answer with our error page. Of what was sent only that remains which says how to put it."""
         if scope["type"] == "websocket":
             events.record("refused", level=WARNING, status=status, why=why)
             await refuse_websocket(scope, send, status)
             return
-        harmless = [(b"host", self.base_url.netloc.encode())]
-        harmless += [(name, value) for name, value in scope["headers"] if name.lower() == b"accept"]
-        refused = {**scope, "query_string": b"", "headers": harmless, REFUSAL: (status, why)}
+        headers = [(b"host", self.base_url.netloc.encode()), *harmless(scope["headers"])]
+        refused = {**scope, "query_string": b"", "headers": headers, REFUSAL: (status, why)}
         refused["path"] = "/api/" if scope["path"].startswith("/api/") else "/"
         refused["method"] = "HEAD" if scope["method"] == "HEAD" else "GET"
         await self.app(refused, replay(b"", receive), send)
+
+
+def harmless(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Keep the headers that say how to put a refusal. Who reads them bounds their length."""
+    for name, value in headers:
+        if name.lower() in KEPT:
+            yield name, value
+        elif name.lower() == b"cookie":
+            yield from ((name, language) for language in LANGUAGE.findall(value)[:2])
 
 
 async def refuse_websocket(scope: Scope, send: Send, status: int) -> None:

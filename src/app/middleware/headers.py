@@ -43,7 +43,7 @@ async def forbid_caching(response: Response) -> Response:
     """Let nobody keep what depends on who asks."""
     if request.endpoint != "static" or response.status_code not in (200, 206, 304):
         response.headers.setdefault("Cache-Control", "no-store")
-        response.vary.add("Cookie")
+        response.vary.update(["Cookie", "Accept-Language"])  # a view may let shared caches keep its answer
     return response
 
 

@@ -37,9 +37,7 @@ def keeps_typed(*names: str) -> Callable[[View[P]], View[P]]:
         async def taking(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             _take(request.path)  # a newer one has come
             if await _is_of_somebody_else():
-                await flash(
-                    gettext("That page was somebody else's, who was logged in here before. Nothing was changed.")
-                )
+                await flash(gettext("That page was for somebody else, who was logged in here. Nothing was changed."))
                 return redirect(request.path, 303)
             return await view(*args, **kwargs)
 

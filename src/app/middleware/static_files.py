@@ -27,10 +27,11 @@ class Versions:
             values.setdefault("v", self.version(values["filename"]))
 
     async def set_caching(self, response: Response) -> Response:
-        if request.endpoint == "static" and response.status_code in (200, 304):
+        if request.endpoint == "static" and response.status_code in (200, 206, 304):
             filename = (request.view_args or {})["filename"]
             named = request.args.get("v") == self.version(filename)
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if named else "no-cache"
+            response.headers.pop("Expires", None)  # Quart's twelve hours, which Cache-Control overrules
         return response
 
 

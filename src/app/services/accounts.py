@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from app.languages import language
+from app.languages import known_language
 from app.languages import lazy_gettext as _
 from app.models import User, UserToken, clock
 from app.models.user import NAME_LENGTH, email_key, valid_email, valid_phone
@@ -57,7 +57,7 @@ async def register(
         check_line("name", name, longest=NAME_LENGTH)
     user = User(email=valid_email(email), email_key=email_key(email), password=password_hash, name=name)
     user.confirmed_on = confirmed_on
-    user.language = language() if origin else None  # at the command line nobody knows it
+    user.language = known_language()
     session.add(user)
     try:
         await session.flush()

@@ -6,7 +6,7 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import events
-from app.languages import language
+from app.languages import known_language
 from app.models import User, db
 from app.services import accounts, activity, credentials, notices, outbox, sessions
 from app.services.accounts import EmailTaken
@@ -53,7 +53,7 @@ async def sign_in(
 
     async def start(session: AsyncSession, proof: Proof) -> tuple[User, str]:
         user = proof.user
-        user.language = user.language or language()
+        user.language = user.language or known_language()
         await activity.note(session, user.id, "logged_in", log_in.origin)
         if not log_in.known_browser:
             await notices.alarm(session, user, "new_log_in", log_in.origin)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.languages import language
+from app.languages import known_language
 from app.models import Mail, User, UserToken, clock
 from app.models.mail import ERROR_LENGTH
 from app.models.user_token import Purpose
@@ -116,7 +116,7 @@ def _new(template: str, recipient: str, spoken: str | None, *, worth_sending: ti
     """Make a mail in the recipient's language; in that of whoever causes it, where theirs is not known."""
     now = clock.now()
     times = {"created_on": now, "due_on": now, "expires_on": now + worth_sending}
-    return Mail(template=template, recipient=recipient, language=spoken or language(), facts={}, **times)
+    return Mail(template=template, recipient=recipient, language=spoken or known_language(), facts={}, **times)
 
 
 async def _set_due(session: AsyncSession, mail: Mail, due_on: datetime | None, error: str | None) -> None:

@@ -30,7 +30,10 @@ async def choose() -> ResponseReturnValue:
 
 def page_before() -> str:
     """Return the page on which the language was chosen, or the front page where that cannot be told or opened."""
-    referrer = urlsplit(request.referrer or "")
+    try:
+        referrer = urlsplit(request.referrer or "")
+    except ValueError:
+        return "/"
     if referrer.netloc != request.host or not current_app.url_map.bind("").test(referrer.path, method="GET"):
         return "/"
     return safe_path(referrer._replace(scheme="", netloc="", fragment="").geturl())
