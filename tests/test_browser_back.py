@@ -15,7 +15,7 @@ from people import log_in as log_in_over_http
 from site_process import Site
 
 Leave = Callable[[Page], Awaitable[None]]
-PRIVATE = ("/account", "/sessions", "/account/activity", "/change-email", "/")
+PRIVATE = ("/", "/account", "/sessions", "/account/activity", "/change-email")
 
 
 async def delete_account(page: Page) -> None:

@@ -126,7 +126,7 @@ async def test_a_page_that_one_person_left_open_writes_nothing_into_the_account_
 
     await fill(page, name="Ada's secret", phone="+49 30 7654321")
 
-    await expect(page.get_by_role("status")).to_contain_text("That page was somebody else's")
+    await expect(page.get_by_role("status")).to_contain_text("That page was for somebody else")
     await expect(page.locator("main")).to_contain_text(bob)
     await expect(page.get_by_label("Name")).to_have_value("")
     assert execute(site, "SELECT DISTINCT name, phone FROM user WHERE email IN (:ada, :bob)", ada=ada, bob=bob) == [
@@ -140,7 +140,7 @@ async def test_an_address_that_one_person_typed_is_not_mailed_for_the_next(page:
 
     await fill(page, email=f"new-{ada}")
 
-    await expect(page.get_by_role("status")).to_contain_text("That page was somebody else's")
+    await expect(page.get_by_role("status")).to_contain_text("That page was for somebody else")
     assert execute(site, "SELECT id FROM mail WHERE recipient = :to", to=f"new-{ada}") == []
 
 
