@@ -10,17 +10,19 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
 
+from conftest import UNTHROTTLED
 from evidence import PASSED, recorded
 from site_process import Site, running_site
 
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PASSWORD = "correct horse battery staple"
+UNHURRIED = {f"QUART_{key}": rate for key, rate in UNTHROTTLED.items()}
 OpenWindow = Callable[..., Awaitable[BrowserContext]]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running_site(tmp_path_factory.mktemp("instance")) as running:
+    with running_site(tmp_path_factory.mktemp("instance"), **UNHURRIED) as running:
         yield running
 
 

@@ -25,7 +25,7 @@ MANY = "1000000 per minute"
 UNTHROTTLED = {key: MANY for key in DEFAULTS if key.startswith("THROTTLE_")}
 SECRET_KEY = "the-key-of-the-tests-is-long-enough-to-be-a-key"
 
-pytest_plugins = ["evidence", "browsers", "served_sites", "skips", "visitor"]
+pytest_plugins = ["evidence", "browsers", "journeys", "served_sites", "skips", "visitor"]
 
 
 def migrate(uri: str, *arguments: str, instance: Path, root: Path = ROOT) -> subprocess.CompletedProcess[str]:

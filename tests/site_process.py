@@ -17,23 +17,30 @@ from mariadb_server import free_port
 
 @dataclass
 class Site:
-    """A server that was started, and where it answers."""
+    """A server that was started, where it answers, and the folder of its database."""
 
     process: "subprocess.Popen[str]"
     url: str
+    instance: Path
 
 
 @contextmanager
 def running_site(instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
     """Run the site until the block ends; a database in the instance folder is migrated first."""
-    with running_copy(ROOT, instance, *arguments, **settings) as site:
+    with running_at(free_port(), ROOT, instance, *arguments, **settings) as site:
         yield site
 
 
 @contextmanager
 def running_copy(root: Path, instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
     """Run a copy of the site that is in another folder."""
-    port = free_port()
+    with running_at(free_port(), root, instance, *arguments, **settings) as site:
+        yield site
+
+
+@contextmanager
+def running_at(port: int, root: Path, instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
+    """Run the site in a folder, at a port that is known before."""
     command = [sys.executable, "run.py", "--upgrade", "--bind", f"127.0.0.1:{port}", *arguments]
     paths = {"QUART_INSTANCE_PATH": str(instance), "PYTHONPATH": str(root / "src")}
     environment = {**os.environ, **paths, **settings}
@@ -41,7 +48,7 @@ def running_copy(root: Path, instance: Path, *arguments: str, **settings: str) -
         process = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log, text=True)
     try:
         wait_until_it_answers(process, f"http://127.0.0.1:{port}/healthz")
-        yield Site(process, f"http://localhost:{port}")
+        yield Site(process, f"http://localhost:{port}", instance)
     finally:
         process.terminate()
         process.wait(20)
