@@ -572,7 +572,7 @@ async def test_the_former_address_is_told_what_happened_from_where_and_with_what
     (notice,) = await letters_of(app, "email_changed")
     activity = await page(client, "/account/activity")
 
-    happened = f"on {' '.join(moment_in_words(clock.now()).split())}, from 192.0.2.7, with: Firefox on Linux"
+    happened = f"on {moment_in_words(clock.now())}, from 192.0.2.7, with: Firefox on Linux"
     assert f"From now on you log in with {NEW}. This was changed {happened}." in notice.text
     assert "/undo-email/" in str(notice.link)
     assert "within seven days" in notice.text

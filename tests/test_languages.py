@@ -125,7 +125,8 @@ async def test_every_page_says_which_language_it_is_in(app: Quart, client: TestC
         assert await language_of(await client.get(path)) == code, path
     await log_in(client)
     for path in ("/account", "/sessions", "/account/activity", "/change", "/account/delete", "/dev/mailbox"):
-        assert await language_of(await client.get(path)) == code, path
+        answer = await client.get(path, scope_base={"client": ("127.0.0.1", 4711)})
+        assert (answer.status_code, await language_of(answer)) == (200, code), path
 
 
 async def test_two_at_once_do_not_mix_their_languages(app: Quart) -> None:

@@ -277,7 +277,7 @@ async def test_a_notice_says_when_from_where_and_with_what(app: Quart, server: M
     await post(app, template, facts=facts)
     await deliver(app)
 
-    told = "Jan 2, 2030, 3:04 AM UTC, from 192.0.2.7, with: Firefox on Linux"
+    told = "Jan 2, 2030, 3:04\N{NARROW NO-BREAK SPACE}AM UTC, from 192.0.2.7, with: Firefox on Linux"
     assert told in text_of(server.messages[0])
     assert facts.get("new_email", "") in text_of(server.messages[0])
 

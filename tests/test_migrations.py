@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -63,6 +64,61 @@ def test_migrations_go_back_and_forth(empty_uri: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
     assert migrate(empty_uri, "check", instance=tmp_path).returncode == 0
+
+
+def test_a_language_comes_and_goes_without_the_rows(empty_uri: str, tmp_path: Path) -> None:
+    def alembic(*command: str) -> None:
+        done = migrate(empty_uri, *command, instance=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+    alembic("upgrade", "f4c8b2d91e07")
+    with engine_of(empty_uri).begin() as connection:
+        for statement in ROWS:
+            connection.exec_driver_sql(statement)
+    before = rows_of(empty_uri)
+
+    alembic("upgrade", "a92e5f17c3d4")
+    assert rows_of(empty_uri, "language") == [[(None,)], [(None,)]]
+    with engine_of(empty_uri).begin() as connection:
+        connection.exec_driver_sql("UPDATE mail SET language = 'de'")
+        connection.exec_driver_sql("UPDATE user SET language = 'pt-BR'")
+    assert rows_of(empty_uri, "language") == [[("pt-BR",)], [("de",)]]
+
+    alembic("downgrade", "f4c8b2d91e07")
+    assert rows_of(empty_uri) == before
+    alembic("upgrade", "head")
+    assert rows_of(empty_uri, "language") == [[(None,)], [(None,)]]
+    assert len(before[2]) == len(before[3]) == 1  # what points at an account is still there
+    assert migrate(empty_uri, "check", instance=tmp_path).returncode == 0
+
+
+ROWS = [
+    "INSERT INTO user (id, email, email_key, active, name) VALUES (7, 'ada@example.com', 'ada@example.com', 1, 'é')",
+    (
+        "INSERT INTO mail (id, user_id, template, recipient, facts, created_on, due_on, tries, expires_on) VALUES"
+        " (9, 7, 'welcome', 'ada@example.com', '{\"ip\": \"é\"}', '2030-01-01', '2030-01-01', 2, '2030-01-02')"
+    ),
+    (
+        "INSERT INTO user_event (user_id, event, ip, user_agent, created_on, expires_on) VALUES"
+        " (7, 'signed_up', '', '', '2030-01-01', '2031-01-01')"
+    ),
+    (
+        "INSERT INTO user_token (user_id, purpose, digest, email, email_key, created_on, expires_on) VALUES"
+        " (7, 'reset', 'x', 'ada@example.com', 'ada@example.com', '2030-01-01', '2030-01-02')"
+    ),
+]
+
+
+def engine_of(uri: str) -> sa.Engine:
+    driver = "sqlite" if uri.startswith("sqlite") else "mysql+pymysql"
+    return sa.create_engine(sa.make_url(uri).set(drivername=driver), poolclass=sa.NullPool)
+
+
+def rows_of(uri: str, columns: str = "*") -> list[list[tuple[Any, ...]]]:
+    """Return what stands in the tables that got a language, and in those that point at an account."""
+    tables = ("user", "mail") if columns != "*" else ("user", "mail", "user_event", "user_token")
+    with engine_of(uri).connect() as connection:
+        return [[tuple(row) for row in connection.exec_driver_sql(f"SELECT {columns} FROM {name}")] for name in tables]
 
 
 def test_our_first_two_revisions_make_the_originals_schema(mariadb: MariaDB, original: str, tmp_path: Path) -> None:

@@ -387,7 +387,7 @@ async def test_a_log_in_from_an_unknown_browser_is_told_to_the_owner(app: Quart,
 
     assert [mail.recipient for mail in await mails(app)] == [EMAIL]
     (letter,) = await letters_of(app, "new_log_in")
-    assert f"on {moment()}, from 198.51.100.7, with: Chrome on Windows." in letter.text
+    assert f"on {moment_in_words(clock.now())}, from 198.51.100.7, with: Chrome on Windows." in letter.text
     assert "/not-me/" in str(letter.link)
 
 

@@ -75,6 +75,11 @@ def test_a_moment_is_written_as_its_reader_writes_it(locale: str, zone: tzinfo, 
         assert words.moment_in_words(NOON.isoformat()) == words.moment_in_words(NOON)
 
 
+def test_what_the_version_before_wrote_into_a_mail_is_said_as_it_is() -> None:
+    with read_by("de", zone=BERLIN):
+        assert words.moment_in_words("2026-11-25 04:20 UTC") == "2026-11-25 04:20 UTC"
+
+
 @pytest.mark.parametrize(("moment", "expected"), [(NOON, "09.03.2030, 13:05"), (SUMMER, "09.07.2030, 14:05")])
 def test_a_zone_has_its_summer(moment: datetime, expected: str) -> None:
     with read_by("de", zone=BERLIN):

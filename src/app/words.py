@@ -63,7 +63,11 @@ def event_in_words(event: str) -> str:
 def moment_in_words(moment: datetime | str) -> str:
     """Say when, as the reader writes it and on their clock; on UTC, and saying so, where that is not known."""
     known = reader()
-    moment = (datetime.fromisoformat(moment) if isinstance(moment, str) else moment).astimezone(known.zone)
+    try:
+        moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    except ValueError:  # a mail that waited while the site was brought up to date has words already
+        return str(moment)
+    moment = moment.astimezone(known.zone)
     form = str(get_datetime_format("medium", known.locale)).replace("'", "")
     day, time = format_date(moment, "medium", known.locale), format_time(moment, "short", known.zone, known.locale)
     return form.format(time, day) + (" UTC" if known.zone is UTC else "")

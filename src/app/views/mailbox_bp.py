@@ -6,7 +6,7 @@ from quart import Blueprint, abort, render_template, request
 from quart.typing import ResponseReturnValue
 
 from app import letters
-from app.languages import SOURCE, gettext
+from app.languages import gettext, language
 from app.letters import Letter
 from app.middleware.client_address import ip_address
 from app.models import Mail, db
@@ -38,7 +38,7 @@ async def written(mail: Mail) -> Letter:
     try:
         return await letters.write(mail)
     except Exception as error:  # noqa: BLE001 # a template is being written: the other mails are shown all the same
-        return Letter(gettext("This mail cannot be written"), f"{mail.template}: {error}", "", None, SOURCE)
+        return Letter(gettext("This mail cannot be written"), f"{mail.template}: {error}", "", None, language())
 
 
 def is_near() -> bool:
