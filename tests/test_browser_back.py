@@ -15,7 +15,7 @@ from people import log_in as log_in_over_http
 from site_process import Site
 
 Leave = Callable[[Page], Awaitable[None]]
-PRIVATE = ("/", "/account", "/sessions", "/account/activity", "/change-email")
+PRIVATE = ("/account", "/sessions")  # Chromium keeps six pages at most
 
 
 async def delete_account(page: Page) -> None:
@@ -48,6 +48,8 @@ async def test_the_back_button_shows_nothing_of_who_has_left(
     page = keeping_page
     email = await registered(page.context)
     await post(page.context, "/account", name="Ada Lovelace", phone=(number := f"+4930{uuid.uuid4().int % 10**8:08}"))
+    await post(page.context, "/logout")
+    await log_in(page, email)  # of what such a form leads to Chromium does not see that its cookies go
     await look_at_private_pages(page)
     assert scripted or await comes_from_memory(page)  # so there is something that could be shown
 
