@@ -42,7 +42,7 @@ async def comes_from_memory(page: Page) -> bool:
 @both_ways
 @pytest.mark.parametrize("leave", [log_out, delete_account])
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_back_button_shows_nothing_of_who_has_left(
+async def test_after_logging_out_the_back_button_leads_to_the_log_in(
     keeping_page: Page, leave: Leave, *, scripted: bool
 ) -> None:
     page = keeping_page
