@@ -144,7 +144,6 @@ async def test_an_address_that_one_person_typed_is_not_mailed_for_the_next(page:
     assert execute(site, "SELECT id FROM mail WHERE recipient = :to", to=f"new-{ada}") == []
 
 
-@pytest.mark.xfail(reason="their forms do not say whose they are", strict=True)
 @pytest.mark.parametrize(
     ("path", "typed"),
     [("/change", {"new_password": NEW, "new_password_confirm": NEW}), ("/account/delete", {})],

@@ -6,6 +6,7 @@ from quart.typing import ResponseReturnValue
 from app.forms.passwords import PasswordChangeForm
 from app.languages import gettext as _
 from app.middleware.authentication import logged_in_user, new_log_in, start_log_in, visitor
+from app.middleware.kept_forms import keeps_typed
 from app.middleware.throttling import password_limits
 from app.services.authentication import change_password
 from app.services.password_policy import PasswordRefused, check_password
@@ -27,6 +28,7 @@ async def edit() -> ResponseReturnValue:
 
 
 @passwords_bp.post("/change")
+@keeps_typed()  # nothing: but whose page it was is asked
 async def update() -> ResponseReturnValue:
     user = await logged_in_user()
     form = PasswordChangeForm(await request.form)
