@@ -267,6 +267,7 @@ async def test_what_links_in_mails_open_can_be_translated(app: Quart, visitor: V
     await log_in(app.test_client(), password=new["new_password"])
     not_me = await link(app, "new_log_in")
     await visitor.get(not_me)
+    await visitor.get("/dev/mailbox", scope_base=NEAR)
     await visitor.post(not_me, {}, status=303)
     await execute(app, update(Mail).where(Mail.template == "reset").values(template="none"))
     await visitor.get("/dev/mailbox", scope_base=NEAR)
