@@ -113,6 +113,30 @@ async def test_a_zone_that_does_not_exist_is_utc(app: Quart, zone: str) -> None:
         assert words.moment_in_words(NOON).endswith(" UTC")
 
 
+@pytest.mark.parametrize(
+    "zone", ["../../etc/passwd", "/etc/passwd", "a.b/c", "A/" * 5000, "x" * 10_000, "A/B/C/D", "é"]
+)
+async def test_what_cannot_be_the_name_of_a_zone_is_not_looked_for(
+    app: Quart, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    looked_for: list[str] = []
+    monkeypatch.setattr(hook, "ZoneInfo", looked_for.append)
+    async with app.test_request_context("/", headers={"Cookie": f"timezone={zone.encode().decode('latin-1')}"}):
+        await hook.see_who_reads()
+
+    assert looked_for == []
+
+
+@pytest.mark.parametrize(
+    "wanted", ["de-AT@euro", "de-Latn-ZZ", "fr-1996", "en-US-POSIX", "de-419", "en-Shaw", "fr-Arab"]
+)
+async def test_the_form_of_no_country_breaks_the_words(app: Quart, wanted: str) -> None:
+    async with app.test_request_context("/", headers={"Accept-Language": wanted}):
+        await hook.see_who_reads()
+        assert "2030" in words.moment_in_words(NOON)
+        assert words.wait_in_words(90).startswith("2")
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Europe%2FBerlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])
 async def test_a_zone_that_a_browser_names_is_taken(app: Quart, zone: str) -> None:
     async with app.test_request_context("/", headers={"Cookie": f"timezone={zone}"}):
