@@ -16,7 +16,7 @@ from site_process import Site, running_copy
 
 TEXT = (ROOT / "docs/pages.md").read_text()
 FILE = re.compile(r"^`(src/[^`]+)`:\n\n```\w+\n(.*?)```", re.MULTILINE | re.DOTALL)
-FACTORY = re.compile(r"`src/app/app_factory\.py` one line .*?```python\n(.*?)\n(.*?)\n```", re.DOTALL)
+FACTORY = re.compile(r"`src/app/app_factory\.py` one line .*?```python\n(.*?)\n+(.*?)\n```", re.DOTALL)
 STYLE = re.compile(r"```css\n(.*?)```", re.DOTALL)
 OFF = re.compile(r"^\| `(\w+) = False` \|", re.MULTILINE)
 
