@@ -5,7 +5,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from quart import Quart, Response, request
+from quart import Quart, Response, has_request_context, request
+from quart.sessions import SecureCookieSessionInterface, SessionMixin
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 
 class Versions:
@@ -40,7 +42,19 @@ def _digest(path: Path, _changed_at: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
+class NoSessionForFiles(SecureCookieSessionInterface):
+    """Files have none. Quart 0.23 takes it for read at every request, and they would be fetched anew after a log-in."""
+
+    async def save_session(
+        self, app: Quart, session: SessionMixin, response: Response | WerkzeugResponse | None
+    ) -> None:
+        is_file = has_request_context() and request.endpoint == "static"
+        if response is None or not is_file or response.status_code not in (200, 206, 304):
+            await super().save_session(app, session, response)
+
+
 def init_app(app: Quart) -> None:
+    app.session_interface = NoSessionForFiles()
     versions = Versions(app.static_folder)
     app.url_defaults(versions.name_in_url)
     app.after_request(versions.set_caching)
