@@ -29,7 +29,8 @@ OWNER = re.compile(r"[\w-]{43}", re.ASCII)
 def keeps_typed(*names: str) -> Callable[[View[P]], View[P]]:
     """Keep these fields of a view's form when it cannot be taken yet. Never name a password: they wait in a cookie.
 
-    The form has {{ macros.owner() }} in it, and the view that shows it asks for kept_form().
+    The form has {{ macros.owner() }} in it, and the view that shows it asks for kept_form(). What was shown to somebody
+    else, who was logged in before, is never taken; without names that is all.
     """
 
     def decorate(view: View[P]) -> View[P]:

@@ -61,7 +61,7 @@ async def confirm_deletion() -> ResponseReturnValue:
 
 @accounts_bp.post("/delete")
 @needs_recent_log_in()
-@keeps_typed()  # nothing: but whose page it was is asked
+@keeps_typed()
 async def delete() -> ResponseReturnValue:
     user = await logged_in_user()
     form = DeletionForm(await request.form)

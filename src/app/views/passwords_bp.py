@@ -28,7 +28,7 @@ async def edit() -> ResponseReturnValue:
 
 
 @passwords_bp.post("/change")
-@keeps_typed()  # nothing: but whose page it was is asked
+@keeps_typed()
 async def update() -> ResponseReturnValue:
     user = await logged_in_user()
     form = PasswordChangeForm(await request.form)
