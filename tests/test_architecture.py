@@ -17,6 +17,7 @@ SETTINGS = {"base_url", "config", "database_url", "default_config", "mail_settin
 LAYERS = {
     "models": set[str](),
     "languages": set[str](),
+    "templating": set[str](),
     "words": {"languages", "models", "services"},
     "forms": {"languages", "models"},
     "letters": {"models", "middleware", "services", "base_url", "languages", "words"},
@@ -37,7 +38,7 @@ LAYERS = {
     "config": {"events", "languages", "rate", "models", *SETTINGS},
     "database_url": {"base_url"},
     "mail_settings": {"models"},
-    "app_factory": {"models", "services", "middleware", "views", "cli", "lifespan", *SETTINGS},
+    "app_factory": {"models", "services", "middleware", "views", "cli", "lifespan", "templating", *SETTINGS},
 }
 
 

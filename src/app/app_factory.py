@@ -6,7 +6,7 @@ from typing import Any
 from hypercorn.middleware import ProxyFixMiddleware
 from quart import Quart
 
-from app import cli, config, lifespan
+from app import cli, config, lifespan, templating
 from app.base_url import BaseUrl
 from app.database_url import database_url
 from app.middleware import (
@@ -32,6 +32,7 @@ from app.middleware.hosts import HostGuard
 from app.middleware.request_log import RequestLog
 from app.middleware.targets import TargetGuard
 from app.models import db
+from app.templating import Templates
 from app.views.accounts_bp import accounts_bp
 from app.views.alarms_bp import alarms_bp
 from app.views.confirmations_bp import confirmations_bp
@@ -54,12 +55,14 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Quart:
     overrides = overrides or {}
     instance = config.instance_path(overrides)
     app = Quart("app", instance_path=str(instance))
+    app.jinja_environment = Templates
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     config.load(app, overrides)
 
     add_extensions(app)
     add_middleware(app)
     add_blueprints(app)
+    templating.init_app(app)
     cli.init_app(app)
     return app
 

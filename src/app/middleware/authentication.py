@@ -4,8 +4,9 @@
 that needs a log-in, or any template. Delete the row, and that browser is out at its next request.
 """
 
+from collections.abc import Generator
 from logging import WARNING
-from typing import cast
+from typing import Any, cast
 
 import quart_auth
 from itsdangerous import BadData
@@ -23,6 +24,12 @@ from app.services.sessions import Lifetime, NewLogIn
 
 
 class LogInCookie(QuartAuth):
+    async def _template_context(self) -> dict[str, AuthUser]:  # type: ignore[override] # theirs goes through a thread
+        """Have the user at hand when a template says {{ current_user }}."""
+        user = cast(CurrentUser, self.load_user())
+        await user.load()
+        return {"current_user": user}
+
     def load_token(self, token: str, app: Quart | None = None) -> str | None:
         """Return the secret in a cookie; None also for what our key signed and we did not write."""
         try:
@@ -30,6 +37,25 @@ class LogInCookie(QuartAuth):
         except BadData:
             return None
         return secret if isinstance(secret, str) and secret.isascii() else None
+
+
+class IsAuthenticated:
+    """The answer of `await current_user.is_authenticated`; in a template, where it is known already, without `await`.
+
+    Who forgets the `await` elsewhere, before it is known, gets a RuntimeError and not a yes.
+    """
+
+    def __init__(self, who: "CurrentUser") -> None:
+        self.who = who
+
+    def __await__(self) -> Generator[Any, None, bool]:
+        yield from self.who.load().__await__()
+        return bool(self)
+
+    def __bool__(self) -> bool:
+        if not self.who.is_known:
+            raise RuntimeError("nobody has asked the database yet: await current_user.is_authenticated")
+        return self.who.log_in is not None
 
 
 class CurrentUser(AuthUser):
@@ -42,9 +68,13 @@ class CurrentUser(AuthUser):
         self._asked = auth_id is None
 
     @property
-    async def is_authenticated(self) -> bool:
-        await self.load()
-        return self.log_in is not None
+    def is_authenticated(self) -> IsAuthenticated:  # type: ignore[override] # it can be awaited, as theirs
+        return IsAuthenticated(self)
+
+    @property
+    def is_known(self) -> bool:
+        """Say whether the database was asked, or need not be."""
+        return self._asked
 
     @property
     def user(self) -> User | None:
@@ -140,15 +170,8 @@ async def require_log_in() -> None:
         await logged_in_user()
 
 
-async def show_current_user() -> dict[str, object]:
-    """Have the user at hand when a template says {{ current_user }}."""
-    await visitor().load()
-    return {}
-
-
 def init_app(app: Quart) -> None:
     LogInCookie(app, user_class=CurrentUser)
     app.before_request(require_log_in)
     app.before_websocket(require_log_in)
-    app.context_processor(show_current_user)
     app.add_template_test(CurrentUser.has_role, "in_role")

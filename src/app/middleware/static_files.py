@@ -1,6 +1,7 @@
 """Static files under an address that names their content, so that browsers may keep them for a year."""
 
 import hashlib
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from quart import Quart, Response, has_request_context, request
 from quart.sessions import SecureCookieSessionInterface, SessionMixin
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+LATELY = 1  # seconds
+
 
 class Versions:
     """What the files in a folder contain, in a word each."""
 
     def __init__(self, folder: str | None) -> None:
         self.folder = Path(folder or "")
+        self.lately: dict[str, tuple[float, str]] = {}  # when we looked, by time.monotonic(), and what we saw
 
     def version(self, filename: str) -> str | None:
         """Return the version of a file, or None if it cannot be read: the link will lead to our 404."""
@@ -24,9 +28,19 @@ class Versions:
         except (OSError, ValueError):
             return None
 
+    def version_lately(self, filename: str) -> str | None:
+        """Return what the version was within the last second, for links: a page has many, to the same few files."""
+        now = time.monotonic()
+        looked, version = self.lately.get(filename, (0.0, ""))
+        if version and now - looked < LATELY:
+            return version
+        if found := self.version(filename):  # what cannot be read is not remembered: any name may be asked for
+            self.lately[filename] = now, found
+        return found
+
     def name_in_url(self, endpoint: str, values: dict[str, Any]) -> None:
         if endpoint == "static":
-            values.setdefault("v", self.version(values["filename"]))
+            values.setdefault("v", self.version_lately(values["filename"]))
 
     async def set_caching(self, response: Response) -> Response:
         if request.endpoint == "static" and response.status_code in (200, 206, 304):
