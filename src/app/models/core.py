@@ -69,7 +69,9 @@ class Database:
     """
 
     def init_app(self, app: Quart, *, url: URL, timeout: timedelta, options: dict[str, Any]) -> None:
-        app.extensions["db"] = make_engine(url, options)
+        app.extensions["db"] = engine = make_engine(url, options)
+        app.extensions["db_reading"] = engine.sync_engine.execution_options(writes=False)
+        app.extensions["db_writing"] = engine.sync_engine.execution_options(writes=True)
         app.extensions["db_timeout"] = timeout.total_seconds()
         app.teardown_appcontext(self._close_session)
         app.after_serving(app.extensions["db"].dispose)
@@ -103,20 +105,32 @@ class Database:
             async with asyncio.timeout(current_app.extensions["db_timeout"]), work.turn:
                 for attempt in range(1, tries):
                     try:
-                        return await _transact(work.session, unit, writes=writes)
+                        return await self._transact(work.session, unit, writes=writes)
                     except (LostRace, exc.DBAPIError) as error:
                         if not _lost_a_race(error):
                             raise
                         await asyncio.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 # no secret
-                return await _transact(work.session, unit, writes=writes)
+                return await self._transact(work.session, unit, writes=writes)
         except OUR_FAULT:
             raise
         except (*TROUBLE, LostRace) as error:
             raise DatabaseUnavailable(f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
 
+    async def _transact(
+        self, session: AsyncSession, unit: Callable[[AsyncSession], Awaitable[T]], *, writes: bool
+    ) -> T:
+        session.sync_session.bind = current_app.extensions["db_writing" if writes else "db_reading"]
+        try:
+            result = await unit(session)
+            if writes:
+                await session.commit()
+        finally:
+            await session.close()  # rolls back what was not committed, and detaches what was loaded
+        return result
+
     def _work_of_this_request(self) -> _Work:
         if "db_work" not in g:
-            g.db_work = _Work(AsyncSession(self.engine, expire_on_commit=False))
+            g.db_work = _Work(AsyncSession(expire_on_commit=False))
         work: _Work = g.db_work
         return work
 
@@ -125,15 +139,6 @@ class Database:
             work: _Work = g.db_work
             async with work.turn:  # a unit whose caller has gone may still run
                 await work.session.close()
-
-
-async def _transact(session: AsyncSession, unit: Callable[[AsyncSession], Awaitable[T]], *, writes: bool) -> T:
-    try:
-        async with session.begin():
-            await session.connection(execution_options={"writes": writes})
-            return await unit(session)
-    finally:
-        session.expunge_all()
 
 
 def _lost_a_race(error: LostRace | exc.DBAPIError) -> bool:

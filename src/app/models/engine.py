@@ -1,34 +1,77 @@
 """How we speak to each kind of database."""
 
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 LOCK_TIMEOUT = 1  # seconds: three tries fit into DATABASE_TIMEOUT
 CONNECT_TIMEOUT = 3  # seconds
+PAUSE = 0.5  # seconds: no server restarts within them
 STRICT = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
+
+Question = Callable[[Any], object]  # of a dialect, about a connection
 
 
 def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
-    """Make an engine whose connections are strict, give up on locks, and survive a restart of the database."""
+    """Make an engine whose connections are strict, give up on locks, and survive a restart of the database.
+
+    What begins with the execution option `writes=False` only reads: no transaction is begun, and none ended.
+    """
     options = {"pool_pre_ping": True, "pool_recycle": 1800, "pool_timeout": 2, "hide_parameters": True} | options
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, **options)
+        engine = create_async_engine(url, **options | {"pool_pre_ping": False})
         event.listen(engine.sync_engine, "do_connect", _make_private_file)
         event.listen(engine.sync_engine, "connect", _set_pragmas)
-        event.listen(engine.sync_engine, "begin", _begin)
-        return engine
+        event.listen(engine.sync_engine, "begin", _begin_on_sqlite)
+    else:
+        session = f"SET SESSION sql_mode='{STRICT}', innodb_lock_wait_timeout={LOCK_TIMEOUT}, autocommit=1"
+        connect = {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT, "init_command": session}
+        # None: the driver leaves it as the command above sets it.
+        options["connect_args"] = connect | {"autocommit": None} | options.get("connect_args", {})
+        engine = create_async_engine(url, **options)
+        event.listen(engine.sync_engine, "connect", _lock_no_gaps)
+        event.listen(engine.sync_engine, "begin", _begin_on_mysql)
+    if engine.dialect.driver == "aiomysql":
+        _ask_less(engine.dialect, do_ping=_after_a_pause)
+    if engine.dialect.driver in ("aiomysql", "aiosqlite"):
+        _ask_less(engine.dialect, do_commit=_if_begun, do_rollback=_if_begun)
+    return engine
 
-    session = f"SET SESSION sql_mode='{STRICT}', innodb_lock_wait_timeout={LOCK_TIMEOUT}"
-    connect = {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT, "init_command": session}
-    options["connect_args"] = connect | options.get("connect_args", {})
-    # READ COMMITTED locks no gaps, so two strangers who sign up at once do not deadlock.
-    return create_async_engine(url, isolation_level="READ COMMITTED", **options)
+
+def _ask_less(dialect: Dialect, **wrappers: Callable[[Question], Question]) -> None:
+    """Spare the database what is known without it. Each question takes as long as the way there and back."""
+    for name, wrapper in wrappers.items():
+        setattr(dialect, name, wrapper(getattr(dialect, name)))
+
+
+def _if_begun(end: Question) -> Question:
+    """Have a transaction ended only where one was begun: the connection knows it from the last answer."""
+
+    def end_if_begun(connection: Any) -> None:
+        driver = connection.driver_connection
+        begun = driver.in_transaction if isinstance(driver, aiosqlite.Connection) else driver.get_transaction_status()
+        if begun:
+            end(connection)
+
+    return end_if_begun
+
+
+def _after_a_pause(ping: Question) -> Question:
+    """Have it asked whether the server still knows a connection only if that was not used a moment ago."""
+
+    def ping_after_a_pause(connection: Any) -> object:
+        idle = asyncio.get_running_loop().time() - connection.driver_connection.last_usage
+        return True if idle < PAUSE else ping(connection)
+
+    return ping_after_a_pause
 
 
 def _make_private_file(_dialect: Any, _record: Any, arguments: list[Any], _parameters: Any) -> None:
@@ -49,7 +92,20 @@ def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:
     cursor.close()
 
 
-def _begin(connection: Connection) -> None:
+def _begin_on_sqlite(connection: Connection) -> None:
     # Two that begin plainly, read, and then write: one fails with "database is locked", busy_timeout or not.
     writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if writes is not False:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_on_mysql(connection: Connection) -> None:
+    if connection.get_execution_options().get("writes") is not False:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _lock_no_gaps(connection: Any, _record: ConnectionPoolEntry) -> None:
+    """Two strangers who sign up at once must not deadlock."""
+    cursor = connection.cursor()
+    cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    cursor.close()

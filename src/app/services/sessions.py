@@ -6,16 +6,30 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm import contains_eager, defer
 
-from app.models import User, UserSession, clock
+from app.models import Role, User, UserSession, clock
 from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
 from app.services import activity
 from app.services.activity import Origin
 
 SEEN_EVERY = timedelta(minutes=1)
+
+# Asked at every request, so it is made once.
+FIND = (
+    select(UserSession)
+    .join(UserSession.user)
+    .outerjoin(User.roles)
+    .where(UserSession.digest == bindparam("digest"), UserSession.expires_on > bindparam("now"), User.active.is_(True))
+    .options(
+        contains_eager(UserSession.user).options(
+            defer(User.password, raiseload=True),
+            contains_eager(User.roles).load_only(Role.name, raiseload=True),
+        )
+    )
+)
 
 
 class Lifetime(NamedTuple):
@@ -58,16 +72,12 @@ async def start(session: AsyncSession, *, user_id: int, log_in: NewLogIn) -> str
 
 
 async def find(session: AsyncSession, *, secret: str) -> UserSession | None:
-    """Return the log-in of a secret with its user and their roles, if it has not expired and the account is active."""
-    user = UserSession.user
-    query = (
-        select(UserSession)
-        .join(user)
-        .outerjoin(User.roles)
-        .options(contains_eager(user).contains_eager(User.roles))
-        .where(UserSession.digest == _digest(secret), UserSession.expires_on > clock.now(), User.active.is_(True))
-    )
-    return (await session.scalars(query)).unique().one_or_none()
+    """Return the log-in of a secret with its user and their roles, if it has not expired and the account is active.
+
+    The hash of the password stays where it is: no page needs it.
+    """
+    found = await session.scalars(FIND, {"digest": _digest(secret), "now": clock.now()})
+    return found.unique().one_or_none()
 
 
 def is_due(row: UserSession) -> bool:
