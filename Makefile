@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 TOGETHER = -n 2 --dist loadfile --no-loadscope-reorder
 LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: run test cover lint shell pictures lock
+.PHONY: run test cover lint shell bench pictures lock
 
 run: $(VENV)/runs ## Serve the site at http://127.0.0.1:5000
 	@$(BIN)/python run.py --upgrade
@@ -30,6 +30,9 @@ lint: $(VENV)/develops ## Check style and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+
+bench: $(VENV)/develops ## Measure against a peer and write benchmarks/results.md; ARGS names scenarios
+	@PYTHONPATH=src:tests $(BIN)/python benchmarks/bench.py $(ARGS)
 
 pictures: $(VENV)/develops ## Take the pictures of docs/images anew
 	@PYTHONPATH=src $(BIN)/python tests/pictures.py

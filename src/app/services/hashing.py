@@ -5,6 +5,7 @@ Who wants something hashed takes a place first. When those in front would take t
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = os.cpu_count() or 1
+NICE = 10
 LONGEST_WAIT = 2  # seconds, as far as can be foreseen
 GIVEN_UP = 3  # seconds, when it turns out to be longer
 
@@ -29,9 +31,15 @@ class Overloaded(Exception):
 _arrived: ContextVar[float] = ContextVar("_arrived", default=0)  # when this request took its place
 
 
+def _let_others_go_first() -> None:
+    """Have the event loop get a core when it needs one: pages wait for nobody's password."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process that is nice
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+
+
 class HashingQueue:
     def __init__(self) -> None:
-        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hashing")
+        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hashing", initializer=_let_others_go_first)
         self.waiting = 0
         self.seconds_each = 0.02  # a running mean of what was measured
 

@@ -1,0 +1,144 @@
+"""The sites that are measured, each a process of its own on the core of the servers."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+from wrk import SERVER_CORE, BenchError
+
+from mariadb_server import free_port
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+PEER = HERE / "peer_flask"
+PEER_VENV = ROOT / ".venv-peer"
+PASSWORD = "correct-horse-battery"
+MANY = "1000000 per minute"
+LIMITS = ("WRONG_PASSWORDS_PER_ACCOUNT", "WRONG_PASSWORDS_PER_ADDRESS", "LOG_INS_PER_ADDRESS", "SIGN_UPS_PER_ADDRESS")
+
+
+class Site(NamedTuple):
+    name: str
+    url: str
+    pid: int
+
+
+@contextmanager
+def running(
+    name: str, command: list[str], folder: Path, log: Path, *, core: str = SERVER_CORE, **settings: str
+) -> Iterator[Site]:
+    """Run a server until the block ends. PORT in its command is a free port."""
+    port = str(free_port())
+    command = [part.replace("PORT", port) for part in command]
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            ["taskset", "-c", core, *command], cwd=folder, env={**os.environ, **settings}, stdout=out, stderr=out
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(url, process, log)
+        yield Site(name, url, process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in range(300):
+        with suppress(httpx.TransportError):
+            httpx.get(url, timeout=5)
+            return
+        if process.poll() is not None:
+            raise BenchError(log.read_text())
+        time.sleep(0.05)
+    raise BenchError(f"{url} does not answer")
+
+
+@contextmanager
+def ours(database: str, folder: Path, *, workers: int = 1, core: str = SERVER_CORE) -> Iterator[Site]:
+    """Run our own site as in production, but for the limits, which one machine that asks for all would use up."""
+    folder.mkdir(exist_ok=True)
+    settings = {f"QUART_THROTTLE_{limit}": MANY for limit in LIMITS}
+    settings |= {
+        "QUART_INSTANCE_PATH": str(folder),
+        "QUART_SQLALCHEMY_DATABASE_URI": database,
+        "PYTHONPATH": str(ROOT / "src"),
+    }
+    upgrade = [sys.executable, "-m", "alembic", "upgrade", "head"]
+    subprocess.run(upgrade, cwd=ROOT, env={**os.environ, **settings}, check=True, capture_output=True)
+    command = [sys.executable, "run.py", "--bind", "127.0.0.1:PORT", "--workers", str(workers)]
+    with running("ours", command, ROOT, folder / "log", core=core, **settings) as site:
+        yield site
+
+
+@contextmanager
+def peer(database: str, folder: Path, *, threads: int = 8, people: int = 20) -> Iterator[Site]:
+    """Run the peer, with so many people in its database."""
+    folder.mkdir(exist_ok=True)
+    settings = {"PEER_DATABASE": database, "PEER_THREADS": str(threads)}
+    python = peer_python()
+    prepare = [python, "peer.py", "prepare", PASSWORD, str(people)]
+    subprocess.run(prepare, cwd=PEER, env={**os.environ, **settings}, check=True, capture_output=True)
+    command = [python, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", str(threads)]
+    command += [
+        "--keep-alive",
+        "75",
+        "--backlog",
+        "2048",
+        "--no-control-socket",
+        "--bind",
+        "127.0.0.1:PORT",
+        "peer:app",
+    ]
+    with running("peer", command, PEER, folder / "log", **settings) as site:
+        yield site
+
+
+@contextmanager
+def floor(name: str, folder: Path, **settings: str) -> Iterator[Site]:
+    """Run one of floors.py: `empty` or `bare`, on the Hypercorn that serves us."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "hypercorn", "--bind", "127.0.0.1:PORT", f"floors:{name}"]
+    with running(name, command, HERE, folder / "log", **settings) as site:
+        yield site
+
+
+def peer_python() -> str:
+    """Return the Python of the peer's own virtual environment, made or brought up to date first."""
+    stamp, lock = PEER_VENV / "installed", PEER / "requirements.lock"
+    if not stamp.exists() or stamp.read_text() != lock.read_text():
+        subprocess.run([sys.executable, "-m", "venv", str(PEER_VENV)], check=True)
+        install = [f"{PEER_VENV}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "--no-deps", "--require-hashes", "-r", str(lock)], check=True)
+        stamp.write_text(lock.read_text())
+    return f"{PEER_VENV}/bin/python"
+
+
+def register(site: Site, email: str) -> str:
+    """Open an account and return the cookie of its log-in. Raises BenchError when the front page does not know it."""
+    with httpx.Client(base_url=site.url) as client:
+        client.post("/register", data={"email": email, "password": PASSWORD, "password_confirm": PASSWORD})
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    check(site, cookie, email)
+    return cookie
+
+
+def known_browser(site: Site, email: str) -> str:
+    """Log in and return the cookies of a browser that has done so before, but is not logged in now."""
+    with httpx.Client(base_url=site.url) as client:
+        if client.post("/login", data={"email": email, "password": PASSWORD}).status_code not in (302, 303):
+            raise BenchError(f"nobody can log in to {site.name}")
+        return "; ".join(f"{name}={value}" for name, value in client.cookies.items() if name == "device")
+
+
+def check(site: Site, cookie: str, words: str) -> None:
+    page = httpx.get(site.url, headers={"Cookie": cookie} if cookie else {}).text
+    if not re.search(words, page):
+        raise BenchError(f"{site.name} does not show {words!r}: {page[:500]}")
