@@ -188,32 +188,6 @@ async def test_nothing_is_checked_out_while_a_password_is_hashed(
     assert set(seen_while_hashing) == {0}
 
 
-async def test_a_stranger_never_touches_the_database(app: Quart, client: TestClientProtocol) -> None:
-    await app.extensions["mailer"].stop()
-    statements = []
-    event.listen(app.extensions["db"].sync_engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
-
-    for path in ("/", "/about", "/login", "/register", "/api/", "/healthz", "/nowhere", "/static/css/main.css"):
-        await client.get(path)
-    assert statements == []
-
-    await client.get("/readyz")
-    assert statements != []
-
-
-async def test_a_page_for_somebody_logged_in_takes_one_query(app: Quart, client: TestClientProtocol) -> None:
-    await create_user(app)
-    await log_in(client)
-    await app.extensions["mailer"].stop()
-    statements = []
-    event.listen(app.extensions["db"].sync_engine, "before_cursor_execute", lambda *seen: statements.append(seen[2]))
-
-    await client.get("/")
-
-    assert len([one for one in statements if one.lower().startswith("select")]) == 1
-    assert not [one for one in statements if one.lower().startswith(("insert", "update", "delete"))]
-
-
 async def test_connections_to_mariadb_are_strict_and_speak_utf8mb4(mariadb: MariaDB, tmp_path: Path) -> None:
     uri = mariadb.create_database("strict")
     app = create_app({"SQLALCHEMY_DATABASE_URI": uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)})
