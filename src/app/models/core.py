@@ -64,7 +64,7 @@ class _Work:
 class Database:
     """Run verbs on the database of the running app: `user = await db.read(find_by_email, email=…)`.
 
-    Each request has one session, made when first asked for. Each call is one transaction, with a deadline, and gives
+    Each request has one session, made when first asked for. Each call is one unit of work, with a deadline, and gives
     the connection back; what it returns is loaded and detached. Raises DatabaseUnavailable when the database is away.
     """
 
@@ -82,7 +82,7 @@ class Database:
         return engine
 
     async def read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a verb that changes nothing."""
+        """Run a verb that changes nothing, without a transaction: each of its queries sees the latest."""
         return await self._run(lambda session: verb(session, *args, **kwargs), tries=1, writes=False)
 
     async def write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -25,7 +25,8 @@ def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
 
     What begins with the execution option `writes=False` only reads: no transaction is begun, and none ended.
     """
-    keeps = {"pool_size": 15, "max_overflow": 0, "pool_recycle": 1800, "pool_timeout": 2, "pool_pre_ping": True}
+    # How long a unit waits for a connection is up to its deadline, DATABASE_TIMEOUT.
+    keeps = {"pool_size": 15, "max_overflow": 0, "pool_recycle": 1800, "pool_pre_ping": True}
     options = keeps | {"hide_parameters": True} | options
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, **options | {"pool_pre_ping": False})
