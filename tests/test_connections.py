@@ -97,3 +97,13 @@ async def test_a_connection_that_the_server_ended_is_replaced_and_nobody_notices
 
     assert await is_logged_in(client)
     assert (await client.post("/account", form={"name": "Countess"})).status_code == 303
+
+
+async def test_a_verb_that_writes_starts_inside_its_transaction(app: Quart) -> None:
+    """On SQLite it has waited by then for those who write, and what it sees of the clock is not from before."""
+
+    async def has_begun(session: AsyncSession) -> bool:
+        return session.in_transaction()
+
+    async with app.app_context():
+        assert await db.write(has_begun)

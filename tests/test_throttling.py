@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 from collections import Counter
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -12,11 +12,15 @@ import pytest
 from quart import Quart, Response
 from quart.typing import TestClientProtocol
 from sqlalchemy import func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import sweeper
 from app.app_factory import create_app
 from app.config import DEFAULTS, ConfigError
 from app.models import Throttle, UserSession, clock, db
+from app.rate import Rate
+from app.services import throttling
+from app.services.throttling import Limit
 from conftest import SECRET_KEY, UNTHROTTLED, serving
 from people import EMAIL, PASSWORD, change_password, create_user, execute, is_logged_in, log_in, register
 from test_sessions import MovedClock
@@ -97,6 +101,38 @@ async def test_two_workers_count_together(settings: dict[str, Any]) -> None:
 
 
 @on_sqlite
+async def used(session: AsyncSession) -> int | None:
+    return await session.scalar(select(Throttle.used))
+
+
+async def test_who_waited_for_their_turn_counts_on_from_there(app: Quart, moved_clock: MovedClock) -> None:
+    """What they saw of the clock before they waited would make the count of those in front look set too late."""
+    limit, taken, go_on = Limit("try", "somebody", Rate.parse("5 per 10 seconds")), asyncio.Event(), asyncio.Event()
+
+    async def take_and_hold(session: AsyncSession) -> None:
+        await throttling.take(session, [limit])
+        taken.set()
+        await go_on.wait()
+
+    async def in_a_request(verb: Callable[[AsyncSession], Awaitable[object]]) -> None:
+        async with app.app_context():
+            await db.write(verb)
+
+    await in_a_request(lambda session: throttling.take(session, [limit]))
+    moved_clock.forward(timedelta(seconds=10))
+    first = asyncio.create_task(in_a_request(take_and_hold))
+    await taken.wait()
+    moved_clock.forward(timedelta(seconds=-1))
+    second = asyncio.create_task(in_a_request(lambda session: throttling.take(session, [limit])))
+    await asyncio.sleep(0.2)
+    moved_clock.forward(timedelta(seconds=1))
+    go_on.set()
+    await asyncio.gather(first, second)
+
+    async with app.app_context():
+        assert await db.read(used) == 2
+
+
 async def test_every_way_to_write_an_address_is_counted_as_one(app: Quart, client: TestClientProtocol) -> None:
     await create_user(app)
 

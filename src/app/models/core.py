@@ -121,6 +121,8 @@ class Database:
     ) -> T:
         session.sync_session.bind = current_app.extensions["db_writing" if writes else "db_reading"]
         try:
+            if writes:
+                await session.connection()  # begins: on SQLite the verb starts once it is the only one that writes
             result = await unit(session)
             if writes:
                 await session.commit()

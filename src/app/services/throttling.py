@@ -83,8 +83,8 @@ async def give_back(session: AsyncSession, tries: Iterable[Taken]) -> None:
 
 
 async def _take_one(session: AsyncSession, limit: Limit) -> Taken:
-    now = clock.now()
     row = await session.get(Throttle, limit.key, with_for_update=True)
+    now = clock.now()  # not that of before the wait for the lock: a row of those in front would look as if set too late
     if row is None:
         row = await _first(session, Throttle(key=limit.key, used=0, resets_on=now + limit.rate.period))
     elif not now < row.resets_on <= now + limit.rate.period:  # over, or of a clock or a setting that was changed
