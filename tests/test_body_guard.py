@@ -55,6 +55,19 @@ async def test_a_body_in_many_pieces_is_read_whole(app: Quart, client: TestClien
     assert answer.status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("version", "says"), [("1.1", {"Transfer-Encoding": "chunked"}), ("1.1", {"Content-Length": "1"}), ("2", {})]
+)
+async def test_the_body_of_what_only_asks_is_counted_as_well(
+    client: TestClientProtocol, version: str, says: dict[str, str]
+) -> None:
+    async with client.request("/", http_version=version, headers=says) as connection:
+        await connection.send(b"x" * (ORDINARY.bytes + 1))
+        await connection.send_complete()
+
+    assert (await connection.as_response()).status_code == 413
+
+
 @pytest.mark.parametrize("chunks", [[b"x" * (ORDINARY.bytes + 1)], [b"x" * 1000] * 66])
 async def test_a_longer_one_is_too_much(client: TestClientProtocol, chunks: list[bytes]) -> None:
     answer = await send(client, *chunks)

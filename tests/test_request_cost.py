@@ -14,6 +14,7 @@ from wire import Wire
 FILE = "/static/css/main.css"
 WHO = "SELECT user_session"
 BEFORE = [
+    "app.middleware.static_files.CookieSession.open_session",
     "app.middleware.languages.see_who_reads",
     "app.middleware.asgi.answer_refusals",
     "app.middleware.authentication.require_log_in",
@@ -26,7 +27,7 @@ AFTER = [
     "app.middleware.devices.set_device_cookie",
     "app.middleware.request_log.note_who_and_what",
     "app.mailer.wake_after_requests",
-    "app.middleware.static_files.NoSessionForFiles.save_session",
+    "app.middleware.static_files.CookieSession.save_session",
     "app.models.core.Database._close_session",
 ]
 

@@ -1,10 +1,11 @@
 """The links to static files while the files change: a link may be a second old, what it leads to never is."""
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from quart import Quart, url_for
+from quart import Quart, render_template_string, url_for
 
 from app.middleware import static_files
 
@@ -57,6 +58,21 @@ async def test_a_link_names_the_new_version_a_second_after_the_file_has_changed(
     new = await link(small)
     assert new != old
     assert await fetch(small, new) == ("newer", True)
+
+
+async def test_a_page_links_to_what_a_view_would_link_to(small: Quart, seconds: Seconds, tmp_path: Path) -> None:
+    for content, root_path in itertools.product(["old", "newer"], ["", "/below"]):
+        (tmp_path / "main.css").write_text(content)
+        seconds.now += 1
+        async with small.test_request_context(f"{root_path}/", root_path=root_path):
+            for values in ({}, {"v": "1"}, {"_anchor": "top"}, {"_external": True}):
+                page = await render_template_string(
+                    "{{ url_for('static', filename='main.css', **values)|safe }}", values=values
+                )
+                assert page == url_for("static", filename="main.css", **values)
+            assert (
+                await render_template_string("{{ url_for('static', filename='none') }}") == f"{root_path}/static/none"
+            )
 
 
 async def test_a_file_that_has_changed_may_not_be_kept_under_its_old_name(small: Quart, tmp_path: Path) -> None:

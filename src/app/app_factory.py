@@ -16,6 +16,7 @@ from app.middleware import (
     devices,
     errors,
     headers,
+    http_connection,
     json_bodies,
     kept_forms,
     languages,
@@ -92,6 +93,7 @@ def add_middleware(app: Quart) -> None:
         wall = ProxyFixMiddleware(wall, trusted_hops=hops)
     app.asgi_app = wall  # type: ignore[method-assign] # the documented place for ASGI middleware
 
+    http_connection.init_app(app)
     body_guard.init_app(app)
     json_bodies.init_app(app)
     targets.init_app(app)

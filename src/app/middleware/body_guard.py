@@ -49,7 +49,7 @@ class BodyGuard(Guard):
         self.site = site
 
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
+        if scope["type"] == "websocket" or _has_no_body(scope):
             await self.app(scope, receive, send)
             return
         limit = self.limit_of(scope)
@@ -81,6 +81,13 @@ class BodyGuard(Guard):
             await self.refuse(scope, receive, send, 413, why=f"its form has more than {MAX_FIELDS} fields")
         else:
             await self.app(scope, replay(body, receive), send)
+
+
+def _has_no_body(scope: Scope) -> bool:
+    """Say whether nothing comes after the head, as with most that only ask. HTTP/2 may send a body without a word."""
+    if scope["method"] not in ("GET", "HEAD") or scope["http_version"] not in ("1.0", "1.1"):
+        return False
+    return not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
 
 
 def _is_declared_small(scope: Scope, limit: BodyLimit) -> bool:

@@ -6,8 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from quart import Quart, Response, has_request_context, request
-from quart.sessions import SecureCookieSessionInterface, SessionMixin
+from quart import Quart, Response, has_request_context, request, url_for
+from quart.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 LATELY = 1  # seconds
@@ -19,6 +20,7 @@ class Versions:
     def __init__(self, folder: str | None) -> None:
         self.folder = Path(folder or "")
         self.lately: dict[str, tuple[float, str]] = {}  # when we looked, by time.monotonic(), and what we saw
+        self.urls: dict[tuple[str, str], tuple[str, str]] = {}  # below which root, and of which version
 
     def version(self, filename: str) -> str | None:
         """Return the version of a file, or None if it cannot be read: the link will lead to our 404."""
@@ -42,6 +44,19 @@ class Versions:
         if endpoint == "static":
             values.setdefault("v", self.version_lately(values["filename"]))
 
+    def url_for(self, endpoint: str, **values: Any) -> str:
+        """Return an address, for templates: that of a static file is put together once, as every page has many."""
+        if endpoint != "static" or [*values] != ["filename"] or not has_request_context():
+            return url_for(endpoint, **values)
+        filename = values["filename"]
+        if (version := self.version_lately(filename)) is None:
+            return url_for("static", filename=filename)
+        known, url = self.urls.get(of := (request.root_path, filename), ("", ""))
+        if known != version:
+            url = url_for("static", filename=filename, v=version)
+            self.urls[of] = version, url
+        return url
+
     async def set_caching(self, response: Response) -> Response:
         if request.endpoint == "static" and response.status_code in (200, 206, 304):
             filename = (request.view_args or {})["filename"]
@@ -56,8 +71,16 @@ def _digest(path: Path, _changed_at: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-class NoSessionForFiles(SecureCookieSessionInterface):
-    """Files have none. Quart 0.23 takes it for read at every request, and they would be fetched anew after a log-in."""
+class CookieSession(SecureCookieSessionInterface):
+    """Quart's session, which costs nothing where there is none.
+
+    Files have none. Quart 0.23 takes it for read at every request, and they would be fetched anew after a log-in.
+    """
+
+    async def open_session(self, app: Quart, request: BaseRequestWebsocket) -> SecureCookieSession | None:
+        if self.get_cookie_name(app) not in request.cookies:
+            return SecureCookieSession()
+        return await super().open_session(app, request)
 
     async def save_session(
         self, app: Quart, session: SessionMixin, response: Response | WerkzeugResponse | None
@@ -68,7 +91,8 @@ class NoSessionForFiles(SecureCookieSessionInterface):
 
 
 def init_app(app: Quart) -> None:
-    app.session_interface = NoSessionForFiles()
+    app.session_interface = CookieSession()
     versions = Versions(app.static_folder)
     app.url_defaults(versions.name_in_url)
+    app.add_template_global(versions.url_for)
     app.after_request(versions.set_caching)
