@@ -1,16 +1,23 @@
 """Connections to the database: in which state a unit leaves one behind, and what happens to one that was lost."""
 
 import asyncio
+import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
+import aiomysql  # type: ignore[import-untyped]
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
-from sqlalchemy import insert, text
+from sqlalchemy import event, insert, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from app.models import User, db
+from app.models.core import DatabaseUnavailable
+from app.models.engine import make_engine, places, writing
 from app.services import accounts
 from conftest import serving
 from mariadb_server import MariaDB
@@ -27,8 +34,8 @@ async def is_in_transaction(connection: AsyncConnection) -> bool:
 
 async def look(app: Quart) -> tuple[object, bool]:
     """Return the driver's connection that comes next from the pool, and whether a transaction is open on it."""
+    writing.set(False)
     async with app.extensions["db"].connect() as connection:
-        await connection.execution_options(writes=False)
         raw = await connection.get_raw_connection()
         return raw.driver_connection, await is_in_transaction(connection)
 
@@ -107,3 +114,98 @@ async def test_a_verb_that_writes_starts_inside_its_transaction(app: Quart) -> N
 
     async with app.app_context():
         assert await db.write(has_begun)
+
+
+@pytest.fixture
+async def narrow(settings: dict[str, Any]) -> AsyncIterator[Quart]:
+    """A site with one connection, which gives up a unit after a second."""
+    settings["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_size": 1}
+    async with serving(settings) as app:
+        await app.extensions["mailer"].stop()
+        app.extensions["db_timeout"] = 1
+        yield app
+
+
+async def test_in_a_rush_nobody_is_cut_off_in_the_middle(narrow: Quart) -> None:
+    """Who is cut off takes their connection along, and to make another one takes time that others need."""
+    opened: list[object] = []
+    began: list[int] = []
+    event.listen(narrow.extensions["db"].sync_engine, "connect", lambda *_: opened.append(_))
+
+    async def dawdle(session: AsyncSession, number: int) -> int:
+        began.append(number)
+        await session.execute(text("SELECT 1"))
+        await asyncio.sleep(0.1)
+        return number
+
+    async def ask(number: int) -> int:
+        async with narrow.app_context():
+            return await db.read(dawdle, number)
+
+    said = await asyncio.gather(*(ask(number) for number in range(30)), return_exceptions=True)
+
+    served = [answer for answer in said if isinstance(answer, int)]
+    assert 4 <= len(served) <= 8
+    assert began == served
+    assert {type(answer) for answer in said if answer not in served} == {DatabaseUnavailable}
+    assert len(opened) <= 1
+
+
+async def test_a_unit_that_ends_badly_gives_its_place_back(narrow: Quart) -> None:
+    async def fail(_session: AsyncSession) -> None:
+        raise LookupError
+
+    async def dawdle(_session: AsyncSession) -> None:
+        await asyncio.sleep(60)
+
+    async with narrow.app_context():
+        for verb, error in ((fail, LookupError), (dawdle, DatabaseUnavailable)):
+            with pytest.raises(error):
+                await db.read(verb)
+        assert await db.read(accounts.find, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "most"), [({}, 15), ({"pool_size": 2}, 2), ({"pool_size": 2, "max_overflow": 3}, 5)]
+)
+async def test_as_many_may_work_as_there_are_connections(
+    settings: dict[str, Any], options: dict[str, int], most: int
+) -> None:
+    settings["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    working = set[int]()
+
+    async def work(_session: AsyncSession, number: int) -> None:
+        working.add(number)
+        await asyncio.sleep(0.2)
+
+    async def ask(number: int) -> None:
+        async with app.app_context():
+            await db.read(work, number)
+
+    async with serving(settings) as app:
+        await app.extensions["mailer"].stop()
+        asking = asyncio.gather(*(ask(number) for number in range(20)))
+        await asyncio.sleep(0.1)
+        assert len(working) == most
+        await asking
+
+
+def test_a_pool_without_an_end_lets_everybody_work() -> None:
+    url = make_url("sqlite+aiosqlite:///app.db")
+
+    assert places(make_engine(url, {"max_overflow": -1})) == sys.maxsize
+    assert places(create_async_engine(url, poolclass=NullPool)) == sys.maxsize
+
+
+@pytest.mark.parametrize("database_uri", ["mariadb"], indirect=True)
+async def test_what_a_column_is_called_is_read_once(app: Quart) -> None:
+    await create_user(app)
+    make_engine(app.extensions["db"].url, {})  # another one, as each command has
+    packet: Any = aiomysql.connection.FieldDescriptorPacket
+
+    for _ in range(2):
+        before = packet.cache_info().misses
+        await count(app, User)
+
+    assert packet.cache_info().misses == before
+    assert isinstance(packet.__wrapped__, type)

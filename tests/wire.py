@@ -32,11 +32,9 @@ class Wire:
         ):
             monkeypatch.setattr(connection, name, self.heard(getattr(connection, name), command_of))
 
-    def heard(self, ask: Callable[..., Any], command_of: Callable[..., str | None]) -> Callable[..., Any]:
-
+    def heard(self, ask: Callable[..., Any], command_of: Callable[..., str]) -> Callable[..., Any]:
         async def note_and_ask(connection: Any, *command: Any, **more: Any) -> Any:
-            if (words := command_of(*command)) is not None:
-                self.asked.append(words)
+            self.asked.append(command_of(*command))
             return await ask(connection, *command, **more)
 
         return note_and_ask
@@ -46,11 +44,9 @@ def on_mysql(command: int, sql: str | bytes) -> str:
     return PINGS.get(command) or (sql if isinstance(sql, str) else sql.decode())
 
 
-def on_sqlite(work: Callable[..., Any], *arguments: Any) -> str | None:
-    """Return what the driver's thread is to do; None for a cursor that it makes, reads or closes."""
-    if work.__name__ in ("execute", "executemany"):
-        return str(arguments[0])
-    return None if work.__name__ in ("cursor", "fetchone", "fetchmany", "fetchall", "close") else work.__name__.upper()
+def on_sqlite(work: Callable[..., Any], *arguments: Any) -> str:
+    """Return what the driver's thread is to do: run a statement, or something else, under its name."""
+    return str(arguments[0]) if work.__name__ in ("_run", "executemany") else work.__name__.upper()
 
 
 def kind(command: str) -> str:

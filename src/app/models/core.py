@@ -3,7 +3,8 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -14,13 +15,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
-from app.models.engine import make_engine
+from app.models.engine import make_engine, places, writing
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Verb = Callable[Concatenate[AsyncSession, P], Awaitable[T]]
 
 TRIES = 3
+LATEST = 0.75  # of DATABASE_TIMEOUT: who has waited longer for a connection would not be done in time
 MYSQL_LOST_RACES = {1020, 1205, 1213}  # record changed, lock wait timeout, deadlock
 SQLITE_LOST_RACES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 # What we do wrong ourselves. Whatever else comes from a database is one that is away, full, read-only or overloaded.
@@ -69,9 +71,8 @@ class Database:
     """
 
     def init_app(self, app: Quart, *, url: URL, timeout: timedelta, options: dict[str, Any]) -> None:
-        app.extensions["db"] = engine = make_engine(url, options)
-        app.extensions["db_reading"] = engine.sync_engine.execution_options(writes=False)
-        app.extensions["db_writing"] = engine.sync_engine.execution_options(writes=True)
+        app.extensions["db"] = make_engine(url, options)
+        app.extensions["db_places"] = asyncio.Semaphore(places(app.extensions["db"]))
         app.extensions["db_timeout"] = timeout.total_seconds()
         app.teardown_appcontext(self._close_session)
         app.after_serving(app.extensions["db"].dispose)
@@ -102,7 +103,7 @@ class Database:
     async def _run_to_its_end(self, unit: Callable[[AsyncSession], Awaitable[T]], *, tries: int, writes: bool) -> T:
         work = self._work_of_this_request()
         try:
-            async with asyncio.timeout(current_app.extensions["db_timeout"]), work.turn:
+            async with asyncio.timeout(current_app.extensions["db_timeout"]), work.turn, self._place():
                 for attempt in range(1, tries):
                     try:
                         return await self._transact(work.session, unit, writes=writes)
@@ -116,10 +117,25 @@ class Database:
         except (*TROUBLE, LostRace) as error:
             raise DatabaseUnavailable(f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
 
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Wait for a connection; who would get one too late to use it takes none.
+
+        Else, once all have waited for long, each would be cut off in the middle, and its connection with it: new ones
+        take so long that the next are late as well, and nobody would ever be served.
+        """
+        places: asyncio.Semaphore = current_app.extensions["db_places"]
+        async with asyncio.timeout(LATEST * current_app.extensions["db_timeout"]):
+            await places.acquire()
+        try:
+            yield
+        finally:
+            places.release()
+
     async def _transact(
         self, session: AsyncSession, unit: Callable[[AsyncSession], Awaitable[T]], *, writes: bool
     ) -> T:
-        session.sync_session.bind = current_app.extensions["db_writing" if writes else "db_reading"]
+        writing.set(writes)  # in the task of this unit
         try:
             if writes:
                 await session.connection()  # begins: on SQLite the verb starts once it is the only one that writes
@@ -132,7 +148,7 @@ class Database:
 
     def _work_of_this_request(self) -> _Work:
         if "db_work" not in g:
-            g.db_work = _Work(AsyncSession(expire_on_commit=False))
+            g.db_work = _Work(AsyncSession(self.engine, expire_on_commit=False))
         work: _Work = g.db_work
         return work
 

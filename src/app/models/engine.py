@@ -1,21 +1,26 @@
 """How we speak to each kind of database."""
 
 import asyncio
-import sqlite3
+import sys
 from collections.abc import Callable
-from pathlib import Path
+from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import aiosqlite
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-LOCK_TIMEOUT = 1  # seconds: three tries fit into DATABASE_TIMEOUT
+from app.models import sqlite
+from app.models.sqlite import LOCK_TIMEOUT
+
 CONNECT_TIMEOUT = 3  # seconds
 PAUSE = 0.5  # seconds: no server restarts within them
 STRICT = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
+
+writing: ContextVar[bool | None] = ContextVar("writing", default=None)  # what this task's transactions do, if known
 
 Question = Callable[[Any], object]  # of a dialect, about a connection
 
@@ -23,15 +28,15 @@ Question = Callable[[Any], object]  # of a dialect, about a connection
 def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     """Make an engine whose connections are strict, give up on locks, and survive a restart of the database.
 
-    What begins with the execution option `writes=False` only reads: no transaction is begun, and none ended.
+    What begins while `writing` is False only reads: no transaction is begun, and none ended.
     """
     # How long a unit waits for a connection is up to its deadline, DATABASE_TIMEOUT.
     keeps = {"pool_size": 15, "max_overflow": 0, "pool_recycle": 1800, "pool_pre_ping": True}
     options = keeps | {"hide_parameters": True} | options
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, **options | {"pool_pre_ping": False})
-        event.listen(engine.sync_engine, "do_connect", _make_private_file)
-        event.listen(engine.sync_engine, "connect", _set_pragmas)
+        event.listen(engine.sync_engine, "do_connect", sqlite.connect)
+        event.listen(engine.sync_engine, "connect", sqlite.set_pragmas)
         event.listen(engine.sync_engine, "begin", _begin_on_sqlite)
     else:
         session = f"SET SESSION sql_mode='{STRICT}', innodb_lock_wait_timeout={LOCK_TIMEOUT}, autocommit=1"
@@ -43,9 +48,18 @@ def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
         event.listen(engine.sync_engine, "begin", _begin_on_mysql)
     if engine.dialect.driver == "aiomysql":
         _ask_less(engine.dialect, do_ping=_after_a_pause)
+        _parse_columns_once(engine.dialect.dbapi)
     if engine.dialect.driver in ("aiomysql", "aiosqlite"):
         _ask_less(engine.dialect, do_commit=_if_begun, do_rollback=_if_begun)
     return engine
+
+
+def places(engine: AsyncEngine) -> int:
+    """Return how many can work on the database at once: each has a connection to itself."""
+    pool = engine.pool
+    if not isinstance(pool, QueuePool) or pool._max_overflow < 0:  # noqa: SLF001 # it tells nobody
+        return sys.maxsize
+    return pool.size() + pool._max_overflow  # noqa: SLF001
 
 
 def _ask_less(dialect: Dialect, **wrappers: Callable[[Question], Question]) -> None:
@@ -76,33 +90,21 @@ def _after_a_pause(ping: Question) -> Question:
     return ping_after_a_pause
 
 
-def _make_private_file(_dialect: Any, _record: Any, arguments: list[Any], _parameters: Any) -> None:
-    """Make a new database that only its owner may read: it holds addresses and hashes."""
-    path = Path(arguments[0])
-    if str(path).startswith("file:"):
-        return
-    if not path.parent.is_dir():  # said here, as the driver's thread may say it when nobody listens any more
-        raise sqlite3.OperationalError("unable to open database file")
-    path.touch(mode=0o600)
-
-
-def _set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions by itself
-    cursor = connection.cursor()
-    for pragma in (f"busy_timeout={LOCK_TIMEOUT * 1000}", "foreign_keys=ON", "journal_mode=WAL", "synchronous=NORMAL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _parse_columns_once(dbapi: Any) -> None:
+    """Have the driver remember what a column is called: each answer says it anew, and mostly the same."""
+    of_driver = dbapi.aiomysql.connection
+    if not hasattr(of_driver.FieldDescriptorPacket, "cache_info"):
+        of_driver.FieldDescriptorPacket = lru_cache(maxsize=1024)(of_driver.FieldDescriptorPacket)
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
     # Two that begin plainly, read, and then write: one fails with "database is locked", busy_timeout or not.
-    writes = connection.get_execution_options().get("writes")
-    if writes is not False:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if writing.get() is not False:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing.get() else "BEGIN")
 
 
 def _begin_on_mysql(connection: Connection) -> None:
-    if connection.get_execution_options().get("writes") is not False:
+    if writing.get() is not False:
         connection.exec_driver_sql("BEGIN")
 
 
