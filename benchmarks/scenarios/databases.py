@@ -1,0 +1,96 @@
+"""The front page with other databases: in a file, and far away."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import sites
+from accounts import register, register_people
+from measuring import Bench, Row, against
+from sites import HERE, Site
+from sqlalchemy.engine import make_url
+from wrk import LOAD_CORE, Ask, BenchError, Load
+
+from mariadb_server import free_port
+
+
+def sqlite(bench: Bench) -> Iterator[Row]:
+    """The logged-in page with the database in a file."""
+    with on_sqlite(bench, "ours", "peer") as (us, them):
+        cookies = {site: register(site, "ada@example.com") for site in (us, them)}
+        loads = {site: Load(seconds=bench.seconds, cookie=cookie) for site, cookie in cookies.items()}
+        yield against(bench, "a logged-in page, SQLite", us, them, goal=1.2, loads=loads)
+
+
+def sqlite_mixed(bench: Bench) -> Iterator[Row]:
+    """Nine logged-in pages to one change of one's name, with the database in a file; no error is tolerated."""
+    with on_sqlite(bench, "mixed", "mixed-peer") as (us, them):
+        loads = {
+            site: Load(clients=50, seconds=bench.seconds, asks=pages_and_changes(register_people(site).values()))
+            for site in (us, them)
+        }
+        what = "90/10 logged-in pages and changes of the name, SQLite, 50 clients"
+        row = against(bench, what, us, them, goal=1.2, loads=loads)
+        for name in ("mixed", "mixed-peer"):
+            check_written(bench.folder / f"{name}.db")
+        yield row
+
+
+def pages_and_changes(cookies: Iterable[str]) -> tuple[Ask, ...]:
+    changed = {"name": "Ada #", "phone": ""}
+    return tuple(ask for cookie in cookies for ask in (*[Ask("/", cookie)] * 9, Ask("/account", cookie, changed)))
+
+
+def check_written(path: Path) -> None:
+    """Raise BenchError unless the last change of everybody's name is there."""
+    with closing(sqlite3.connect(path)) as database:
+        names = database.execute("SELECT name FROM user WHERE email LIKE 'person%'").fetchall()
+    if not names or not all(name and name.startswith("Ada ") for (name,) in names):
+        raise BenchError(f"{path.name} has the names {names}")
+
+
+@contextmanager
+def on_sqlite(bench: Bench, ours: str, peer: str) -> Iterator[tuple[Site, Site]]:
+    with ExitStack() as stack:
+        yield (
+            stack.enter_context(sites.ours(f"sqlite+aiosqlite:///{bench.folder}/{ours}.db", bench.folder / ours)),
+            stack.enter_context(sites.peer(f"sqlite:///{bench.folder}/{peer}.db", bench.folder / peer)),
+        )
+
+
+def far_database(bench: Bench) -> Iterator[Row]:
+    """The logged-in page with a database whose answers take 10 ms longer, for 500 clients."""
+    with ExitStack() as stack:
+        near, near_peer = bench.url("far"), bench.peer_url("far_peer")
+        with sites.ours(near, bench.folder / "far") as us:
+            cookie = register(us, "ada@example.com")
+        port = stack.enter_context(slow_proxy(bench.mariadb.port))
+        far, far_peer = (
+            make_url(url).set(port=port).render_as_string(hide_password=False) for url in (near, near_peer)
+        )
+        us = stack.enter_context(sites.ours(far, bench.folder / "far"))
+        for threads in (15, 40, 100):
+            with sites.peer(far_peer, bench.folder / "far-peer", threads=threads) as them:
+                cookies = {us: cookie, them: register(them, "ada@example.com")}
+                seconds = max(bench.seconds, 2)
+                loads = {site: Load(500, seconds, cookies[site]) for site in (us, them)}
+                what = f"a logged-in page, database 10 ms away, 500 clients, {threads} threads"
+                yield against(bench, what, us, them, goal=8, loads=loads)
+
+
+@contextmanager
+def slow_proxy(database_port: int) -> Iterator[int]:
+    """Run slow_proxy.py, and give the port on which the database is 10 ms away."""
+    port = free_port()
+    command = ["taskset", "-c", LOAD_CORE, sys.executable, str(HERE / "slow_proxy.py")]
+    process = subprocess.Popen([*command, str(port), str(database_port), "10"])
+    time.sleep(1)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
