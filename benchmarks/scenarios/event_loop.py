@@ -45,10 +45,12 @@ def event_loop(bench: Bench) -> Iterator[Row]:
             longest_holds(us, said)  # of before
             in_the_flood(us, flood, lambda: put_load_on(us.url, page))
             holds.append(longest_holds(us, said))
-    what = "longest hold of the event loop while log-ins saturate, in ms"
-    for clock, of, goal in (("cpu", "its CPU time", 20), ("wall", "the clock, hashing threads included", 0)):
-        longest = max(holds, key=lambda hold: hold[clock])
-        yield Row(f"{what} of {of}", CLOCK, goal, [longest[clock]], at_most=True)
+    for of, what, goal in (
+        ("cpu", "longest hold of the event loop while log-ins saturate, in ms of its CPU time", 20),
+        ("collection", "longest collection of garbage meanwhile, in ms of CPU time", 0),
+        ("wall", "longest hold of the event loop by the clock, hashing threads included, in ms", 0),
+    ):
+        yield Row(what, CLOCK, goal, [max(hold[of] for hold in holds)], at_most=True)
 
 
 def in_the_flood(us: Site, flood: Load, measure: Callable[[], T]) -> T:
