@@ -1,4 +1,4 @@
-"""Measure this site against the peer and the floors: `make bench`, or `python bench.py --brief pages log_ins`."""
+"""Measure this site against the peer and the floors: `make bench`, or `python bench.py --brief pages passwords`."""
 
 import argparse
 import os

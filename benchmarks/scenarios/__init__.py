@@ -1,11 +1,11 @@
 """What is measured: each scenario puts the same load on two things in turn, and gives the ratios."""
 
 from scenarios.crowd import crowd
-from scenarios.databases import far_database, sqlite, sqlite_mixed
+from scenarios.databases import far_database, sqlite
 from scenarios.event_loop import calm, event_loop
 from scenarios.memory import memory
 from scenarios.pages import pages
-from scenarios.passwords import log_ins, password_changes, registrations
+from scenarios.passwords import passwords
 from scenarios.processes import start, workers
 
 SCENARIOS = {
@@ -13,12 +13,9 @@ SCENARIOS = {
     for scenario in (
         pages,
         sqlite,
-        sqlite_mixed,
         far_database,
         crowd,
-        log_ins,
-        registrations,
-        password_changes,
+        passwords,
         calm,
         event_loop,
         workers,

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import count
 
 import sites
@@ -14,55 +14,35 @@ from sites import HERE, Site
 from wrk import SERVER_CORE, Ask, Load, put_load_on
 
 CLIENTS = 8
+SIGN_UP = Ask("/register", form={"email": "new-#@example.com", "password": PASSWORD, "password_confirm": PASSWORD})
 
 
-def log_ins(bench: Bench) -> Iterator[Row]:
-    """Log-ins: one password is verified."""
-    with us_and_them(bench, "log_ins") as (us, them):
+def passwords(bench: Bench) -> Iterator[Row]:
+    """Log-ins verify one password, registrations hash one, and changes of the password do both."""
+    with ExitStack() as stack:
+        us = stack.enter_context(sites.ours(bench.url("passwords"), bench.folder / "passwords"))
+        them = stack.enter_context(sites.peer(bench.peer_url("passwords_peer"), bench.folder / "passwords-peer"))
         loads = {site: log_in_load(site, seconds=bench.seconds) for site in (us, them)}
+        numbers = count()
 
         def log_in(site: Site) -> float:
             return put_load_on(site.url, loads[site]).per_second
 
+        def sign_up(site: Site) -> float:
+            return put_load_on(site.url, Load(CLIENTS, bench.seconds, asks=(SIGN_UP,))).per_second
+
+        def change(site: Site) -> float:
+            people = [register(site, f"changing{next(numbers)}@example.com") for _ in range(CLIENTS)]
+            return changes_per_second(site.url, people, PASSWORD, seconds=bench.seconds)
+
         yield from rows(bench, "log-ins", us, them, log_in, hashing=("verify",))
-
-
-def registrations(bench: Bench) -> Iterator[Row]:
-    """Registrations: one password is hashed."""
-    form = {"email": "new-#@example.com", "password": PASSWORD, "password_confirm": PASSWORD}
-    load = Load(CLIENTS, bench.seconds, asks=(Ask("/register", form=form),))
-
-    def sign_up(site: Site) -> float:
-        return put_load_on(site.url, load).per_second
-
-    with us_and_them(bench, "registrations") as (us, them):
         yield from rows(bench, "registrations", us, them, sign_up, hashing=("hash",))
-
-
-def password_changes(bench: Bench) -> Iterator[Row]:
-    """Changes of the password: one is verified, and another one hashed."""
-    numbers = count()
-
-    def change(site: Site) -> float:
-        people = [register(site, f"changing{next(numbers)}@example.com") for _ in range(CLIENTS)]
-        return changes_per_second(site.url, people, PASSWORD, seconds=bench.seconds)
-
-    with us_and_them(bench, "password_changes") as (us, them):
         yield from rows(bench, "changes of the password", us, them, change, hashing=("verify", "hash"))
 
 
 def log_in_load(site: Site, *, seconds: float) -> Load:
     """Return the load of people who log in again and again."""
     return Load(CLIENTS, seconds, asks=log_ins_of(site, register_people(site)))
-
-
-@contextmanager
-def us_and_them(bench: Bench, name: str) -> Iterator[tuple[Site, Site]]:
-    with ExitStack() as stack:
-        yield (
-            stack.enter_context(sites.ours(bench.url(name), bench.folder / name)),
-            stack.enter_context(sites.peer(bench.peer_url(f"{name}_peer"), bench.folder / f"{name}-peer")),
-        )
 
 
 def rows(
