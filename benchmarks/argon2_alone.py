@@ -1,32 +1,40 @@
-"""Verify one password in threads for some seconds, and say how often: python argon2_alone.py SECONDS THREADS."""
+"""Verify or hash in threads for some seconds, with nothing around it, and say how often a second.
+
+python argon2_alone.py SECONDS THREADS STEP…, where a step is verify or hash: all of them in turn are done once.
+"""
 
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from passlib.context import CryptContext
+from app.services import passwords
 
-OURS = CryptContext(
-    ["argon2"], argon2__type="ID", argon2__memory_cost=19 * 1024, argon2__time_cost=2, argon2__parallelism=1
-)
+OURS = passwords._ours
+PASSWORD = "correct-horse-battery"
 
 
-def main(seconds: float, threads: int) -> float:
-    stored = OURS.hash("correct horse")
-    until = time.monotonic() + seconds
+def main(seconds: float, threads: int, steps: list[str]) -> float:
+    stored = OURS.hash(PASSWORD)
+    verbs: dict[str, Callable[[], object]] = {
+        "verify": lambda: OURS.verify(PASSWORD, stored),
+        "hash": lambda: OURS.hash(PASSWORD),
+    }
+    wanted = [verbs[step] for step in steps]
+    since = time.monotonic()
 
-    def verify() -> int:
+    def repeat() -> int:
         done = 0
-        while time.monotonic() < until:
-            OURS.verify("correct horse", stored)
+        while time.monotonic() < since + seconds:
+            for verb in wanted:
+                verb()
             done += 1
         return done
 
-    since = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
-        done = sum(future.result() for future in [pool.submit(verify) for _ in range(threads)])
+        done = sum(future.result() for future in [pool.submit(repeat) for _ in range(threads)])
     return done / (time.monotonic() - since)
 
 
 if __name__ == "__main__":
-    print(main(float(sys.argv[1]), int(sys.argv[2])))  # noqa: T201 # its one answer
+    print(main(float(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))  # noqa: T201 # its one answer

@@ -1,13 +1,15 @@
-"""Measure this site against the peer and the floors: `make bench`, or `python bench.py --brief pages log_ins`."""
+"""Measure this site against the peer and the floors: `make bench`, or `python bench.py --brief pages passwords`."""
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
 
 import report
-from scenarios import SCENARIOS, Bench, Row
-from wrk import BenchError
+from measuring import Bench, Row
+from scenarios import SCENARIOS
+from wrk import LOAD_CORE, BenchError
 
 from mariadb_server import MariaDB
 
@@ -25,10 +27,11 @@ def main() -> int:
     mariadb = MariaDB.find()
     if mariadb is None:
         parser.error("mariadbd is missing: apt-get install mariadb-server")
+    os.sched_setaffinity(0, {int(LOAD_CORE)})  # and so does all that is started from here, but the servers
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with mariadb.running(folder / "mariadb"):
-            bench = Bench(mariadb, folder, *((1, 1) if options.brief else (5, 3)))
+            bench = Bench(mariadb, folder, brief=options.brief)
             rows = measure(bench, options.names or list(SCENARIOS))
     report.write(rows, options.output)
     return 0

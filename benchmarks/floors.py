@@ -51,7 +51,7 @@ def make_bare() -> Quart:
     for endpoint in ENDPOINTS:
         app.add_url_rule(f"/{endpoint}", endpoint)
     engine = create_async_engine(os.environ["FLOOR_DATABASE"])
-    sessions, users = table("user_session", *map(column, ("digest", "user_id", "expires_on"))), table("user")
+    sessions = table("user_session", *map(column, ("digest", "user_id", "expires_on")))
     users = table("user", column("id"), column("email"), column("active"))
     query = (
         select(users.c.email)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from scenarios import Row
+from measuring import Row
 
-BAR, WIDTH, LABEL = 26, 480, 420  # pixels
+BAR, WIDTH, LABEL = 26, 480, 460  # pixels
 
 
 def write(rows: Sequence[Row], folder: Path) -> None:

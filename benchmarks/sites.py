@@ -1,7 +1,6 @@
 """The sites that are measured, each a process of its own on the core of the servers."""
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -13,15 +12,13 @@ from typing import NamedTuple
 import httpx
 from wrk import SERVER_CORE, BenchError
 
+from conftest import UNTHROTTLED
 from mariadb_server import free_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 PEER = HERE / "peer_flask"
 PEER_VENV = ROOT / ".venv-peer"
-PASSWORD = "correct-horse-battery"
-MANY = "1000000 per minute"
-LIMITS = ("WRONG_PASSWORDS_PER_ACCOUNT", "WRONG_PASSWORDS_PER_ADDRESS", "LOG_INS_PER_ADDRESS", "SIGN_UPS_PER_ADDRESS")
 
 
 class Site(NamedTuple):
@@ -62,10 +59,19 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 @contextmanager
-def ours(database: str, folder: Path, *, workers: int = 1, core: str = SERVER_CORE) -> Iterator[Site]:
+def ours(
+    database: str,
+    folder: Path,
+    *,
+    name: str = "ours",
+    program: str = "run.py",
+    workers: int = 1,
+    core: str = SERVER_CORE,
+    **settings: str,
+) -> Iterator[Site]:
     """Run our own site as in production, but for the limits, which one machine that asks for all would use up."""
     folder.mkdir(exist_ok=True)
-    settings = {f"QUART_THROTTLE_{limit}": MANY for limit in LIMITS}
+    settings |= {f"QUART_{name}": limit for name, limit in UNTHROTTLED.items()}
     settings |= {
         "QUART_INSTANCE_PATH": str(folder),
         "QUART_SQLALCHEMY_DATABASE_URI": database,
@@ -73,18 +79,18 @@ def ours(database: str, folder: Path, *, workers: int = 1, core: str = SERVER_CO
     }
     upgrade = [sys.executable, "-m", "alembic", "upgrade", "head"]
     subprocess.run(upgrade, cwd=ROOT, env={**os.environ, **settings}, check=True, capture_output=True)
-    command = [sys.executable, "run.py", "--bind", "127.0.0.1:PORT", "--workers", str(workers)]
-    with running("ours", command, ROOT, folder / "log", core=core, **settings) as site:
+    command = [sys.executable, program, "--bind", "127.0.0.1:PORT", "--workers", str(workers)]
+    with running(name, command, ROOT, folder / "log", core=core, **settings) as site:
         yield site
 
 
 @contextmanager
-def peer(database: str, folder: Path, *, threads: int = 8, people: int = 20) -> Iterator[Site]:
-    """Run the peer, with so many people in its database."""
+def peer(database: str, folder: Path, *, threads: int = 8) -> Iterator[Site]:
+    """Run the peer, with an empty database but for one user."""
     folder.mkdir(exist_ok=True)
     settings = {"PEER_DATABASE": database, "PEER_THREADS": str(threads)}
     python = peer_python()
-    prepare = [python, "peer.py", "prepare", PASSWORD, str(people)]
+    prepare = [python, "peer.py", "prepare", "of the one user", "1"]
     subprocess.run(prepare, cwd=PEER, env={**os.environ, **settings}, check=True, capture_output=True)
     command = [python, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", str(threads)]
     command += [
@@ -119,26 +125,3 @@ def peer_python() -> str:
         subprocess.run([*install, "--no-deps", "--require-hashes", "-r", str(lock)], check=True)
         stamp.write_text(lock.read_text())
     return f"{PEER_VENV}/bin/python"
-
-
-def register(site: Site, email: str) -> str:
-    """Open an account and return the cookie of its log-in. Raises BenchError when the front page does not know it."""
-    with httpx.Client(base_url=site.url) as client:
-        client.post("/register", data={"email": email, "password": PASSWORD, "password_confirm": PASSWORD})
-        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-    check(site, cookie, email)
-    return cookie
-
-
-def known_browser(site: Site, email: str) -> str:
-    """Log in and return the cookies of a browser that has done so before, but is not logged in now."""
-    with httpx.Client(base_url=site.url) as client:
-        if client.post("/login", data={"email": email, "password": PASSWORD}).status_code not in (302, 303):
-            raise BenchError(f"nobody can log in to {site.name}")
-        return "; ".join(f"{name}={value}" for name, value in client.cookies.items() if name == "device")
-
-
-def check(site: Site, cookie: str, words: str) -> None:
-    page = httpx.get(site.url, headers={"Cookie": cookie} if cookie else {}).text
-    if not re.search(words, page):
-        raise BenchError(f"{site.name} does not show {words!r}: {page[:500]}")
