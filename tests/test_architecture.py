@@ -29,8 +29,9 @@ LAYERS = {
     "views": {"models", "services", "forms", "middleware", "events", "languages", "letters"},
     "listening": set[str](),
     "master": {"events", "listening"},
+    "sharing": set[str](),
     "hypercorn_mends": set[str](),
-    "server": {"events", "hypercorn_mends", "listening", "master"},
+    "server": {"events", "hypercorn_mends", "listening", "master", "sharing"},
     "preflight": {"models", "services", "database_url"},
     "deployment": {"models", "middleware", "config", "base_url", "database_url"},
     "cli": {"models", "services", "events", "database_url", "preflight", "deployment", "letters", "mailer", "sweeper"}

@@ -91,3 +91,21 @@ def test_a_client_that_reads_nothing_does_not_keep_it_from_ending(tmp_path: Path
 
         assert site.process.wait(PATIENCE) == 0
         assert time.monotonic() - began < 15
+
+
+def test_a_client_that_has_gone_is_let_go(tmp_path: Path) -> None:
+    """Hypercorn alone waits five seconds for the next request."""
+    with running_site(tmp_path) as site:
+        time.sleep(0.5)  # those who asked whether it runs have gone
+        before = sockets_of(site.process.pid)
+        with connected(site) as client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+            assert sockets_of(site.process.pid) == before + 1
+        time.sleep(0.5)
+
+        assert sockets_of(site.process.pid) == before
+
+
+def sockets_of(pid: int) -> int:
+    return sum(str(file.readlink()).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir())

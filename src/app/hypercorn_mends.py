@@ -25,6 +25,7 @@ def mend_hypercorn() -> None:
     handshake._send_error_response = _close_afterwards(handshake._send_error_response)  # noqa: SLF001
     server: Any = TCPServer
     server.run = _remembered(server.run)
+    server._read_data = _waiting_for_nobody(server._read_data)  # noqa: SLF001
     waiting: Any = asyncio.Server
     waiting.wait_closed = _do_not_wait
 
@@ -73,3 +74,13 @@ def _remembered(run: Method) -> Method:
         await run(server)
 
     return run_remembered
+
+
+def _waiting_for_nobody(read_data: Method) -> Method:
+    """Let go of a client who has gone, whose next request Hypercorn else awaits for its five seconds all the same."""
+
+    async def read_data_and_let_go(server: Any) -> None:
+        await read_data(server)
+        await server.idle_task.stop()
+
+    return read_data_and_let_go

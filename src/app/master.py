@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from logging import WARNING
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, NamedTuple
 
 from app import events
 from app.listening import let_nobody_in
@@ -19,14 +19,19 @@ TOO_SOON = 3  # seconds: a worker that ends earlier would do so again
 _fork: Any = multiprocessing.get_context("fork")
 
 
+class Started(NamedTuple):
+    at: float  # by time.monotonic()
+    place: int  # which of the workers it is
+
+
 class Master:
     """Keep so many workers running until a signal comes. They share the listening socket."""
 
-    def __init__(self, work: Callable[[], None], workers: int, listening: socket.socket) -> None:
+    def __init__(self, work: Callable[[int], None], workers: int, listening: socket.socket) -> None:
         self.work = work
         self.workers = workers
         self.listening = listening
-        self.started: dict[Any, float] = {}  # a process, and when it was started
+        self.started: dict[Any, Started] = {}
         self.stopping_since: float | None = None
         self.exit_code = 0
 
@@ -46,9 +51,10 @@ class Master:
         # A signal that comes now waits: for us until we know the worker, for the worker until it can end well.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         if self.stopping_since is None:
-            process = _fork.Process(target=self.work)
+            place = min(set(range(self.workers)) - {started.place for started in self.started.values()})
+            process = _fork.Process(target=self.work, args=[place])
             process.start()
-            self.started[process] = time.monotonic()
+            self.started[process] = Started(time.monotonic(), place)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if self.stopping_since is not None:  # a thread of the look at the database, about to end, may have taken it
             self.tell_all()
@@ -65,7 +71,7 @@ class Master:
             process.terminate()
 
     def replace(self, process: Any) -> None:
-        lifetime = time.monotonic() - self.started.pop(process)
+        lifetime = time.monotonic() - self.started.pop(process).at
         if self.stopping_since is not None:
             self.exit_code = self.exit_code or int(process.exitcode != 0)
             return

@@ -1,0 +1,107 @@
+"""What a process that serves does not load, and the revisions that it reads without Alembic."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import click
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from app.cli import COMMANDS, Commands
+from app.services import schema
+from conftest import ROOT, migrate
+from test_run import environment, refusal
+
+LOAD = """
+import gc, json, sys
+import run
+print(json.dumps({"modules": sorted(sys.modules), "frozen": gc.get_freeze_count(), "collecting": gc.isenabled()}))
+"""
+# What only commands need, or what they load.
+ONLY_FOR_COMMANDS = {
+    *("alembic", "mako", "pygments", "sqlalchemy.dialects.postgresql"),  # migrations
+    *("IPython", "babel.messages.extract", "babel.messages.pofile"),  # the shell, translations
+    *("app.deployment", *(f"app.cli.{name}" for name in COMMANDS), "app.cli.shell"),
+}
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str] | int | bool]:
+    """Import run.py in an interpreter of its own."""
+    env = environment(tmp_path_factory.mktemp("site"), {})
+    done = subprocess.run([sys.executable, "-c", LOAD], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    found: dict[str, list[str] | int | bool] = json.loads(done.stdout)
+    return found
+
+
+def test_a_process_that_serves_loads_nothing_that_only_commands_need(loaded: dict[str, list[str]]) -> None:
+    assert ONLY_FOR_COMMANDS & set(loaded["modules"]) == set()
+
+
+def test_what_only_commands_need_has_the_names_that_we_think(tmp_path: Path) -> None:
+    """Else nobody would notice when it is loaded under another name."""
+    everything = "\n".join(f"import {name}" for name in sorted(ONLY_FOR_COMMANDS))
+
+    subprocess.run([sys.executable, "-c", everything], cwd=ROOT, env=environment(tmp_path, {}), check=True)
+
+
+def test_what_was_imported_is_never_looked_through_for_garbage_and_all_else_is(loaded: dict[str, int]) -> None:
+    assert loaded["collecting"]
+    assert loaded["frozen"] > 100_000
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_found_by_its_name(name: str) -> None:
+    commands = Commands("app")
+    found = commands.get_command(click.Context(commands), name)
+
+    assert found is not None
+    assert found.name == name
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    quart = [str(Path(sys.executable).with_name("quart")), "--app", "run", "--help"]
+    done = subprocess.run(quart, cwd=ROOT, env=environment(tmp_path, {}), capture_output=True, text=True, check=True)
+
+    listed = {line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line.strip()}
+    assert listed >= {*COMMANDS, "shell", "routes"}
+
+
+def test_the_head_is_the_one_that_alembic_sees() -> None:
+    scripts = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
+
+    assert schema.head_revision() == scripts.get_current_head()
+    assert all(schema.is_known(script.revision) for script in scripts.walk_revisions())
+    assert not schema.is_known("from_the_future")
+
+
+def test_branches_are_refused_until_they_are_merged(tmp_path: Path) -> None:
+    """As Alembic's own template writes them, which is not ours."""
+    config = Config(tmp_path / "alembic.ini")
+    command.init(config, str(tmp_path / "alembic"))
+    config.set_main_option("script_location", str(tmp_path / "alembic"))
+    versions = tmp_path / "alembic/versions"
+    assert schema.head_of(schema.revisions_in(versions)) is None
+    for revision, follows in (("a", "base"), ("b", "a"), ("c", "a")):
+        command.revision(config, rev_id=revision, head=follows, splice=True)
+    with pytest.raises(ValueError, match="several heads, b and c"):
+        schema.head_of(schema.revisions_in(versions))
+
+    command.merge(config, ["b", "c"], rev_id="d")
+
+    assert schema.revisions_in(versions) == {"a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}}
+    assert schema.head_of(schema.revisions_in(versions)) == "d"
+
+
+def test_an_upgrade_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
+    migrate("", "upgrade", "3a542da63280", instance=tmp_path).check_returncode()
+    with closing(sqlite3.connect(tmp_path / "app.db")) as connection, connection:
+        connection.execute("INSERT INTO user (id, email) VALUES (1, 'Ada@example.com'), (2, 'ada@example.com')")
+
+    assert "Cannot start: users 1, 2 share the address ada@example.com" in refusal(tmp_path, "--upgrade")
