@@ -110,11 +110,14 @@ async def browser(app: Quart, ada: TestClientProtocol) -> TestClientProtocol:
     return ada
 
 
-async def test_a_log_in_is_counted_looked_up_and_written(browser: TestClientProtocol, wire: Wire) -> None:
+async def test_a_log_in_is_counted_looked_up_and_written(app: Quart, browser: TestClientProtocol, wire: Wire) -> None:
     wire.asked.clear()
     assert (await log_in(browser)).status_code == 303
 
     assert wire.kinds == [*COUNTED, "SELECT user", *LET_IN]
+    if app.extensions["db"].dialect.name != "sqlite":  # on which whoever writes is alone
+        locked = [asked for asked in wire.asked if asked.endswith("FOR UPDATE")]
+        assert locked == [wire.asked[1], wire.asked[6]]
 
 
 async def test_a_wrong_password_is_counted_and_looked_up(browser: TestClientProtocol, wire: Wire) -> None:
