@@ -18,7 +18,6 @@ from app.services import activity, outbox, sessions
 from app.services.activity import COMMAND_LINE, Origin
 from app.services.refusals import Refusal, check_line
 
-# Asked at every log-in, so they are made once.
 BY_EMAIL = select(User).where(User.email_key == bindparam("key"))
 LOCK = select(User).where(User.id == bindparam("user_id")).with_for_update().execution_options(populate_existing=True)
 
