@@ -1,6 +1,8 @@
 """The hashing of passwords: what verifies, what is replaced, what a refusal costs."""
 
 import json
+import subprocess
+import sys
 import time
 import unicodedata
 from collections.abc import Callable
@@ -129,3 +131,12 @@ async def test_without_the_salt_no_old_hash_is_tried(monkeypatch: pytest.MonkeyP
 async def test_a_long_password_costs_no_more_against_an_old_hash() -> None:
     assert max(map(len, passwords._former_secrets("\u00e9" * 4096, SALT))) <= 256
     assert len(list(passwords._former_secrets("e\u0301\u00e9\ufb01", SALT))) <= 4
+
+
+def test_a_process_on_one_core_hashes_one_password_at_a_time() -> None:
+    on_one_core = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+    look = "from app.services import hashing; print(hashing.THREADS)"
+
+    said = subprocess.run([sys.executable, "-c", f"{on_one_core}; {look}"], capture_output=True, text=True, check=True)
+
+    assert said.stdout == "1\n"

@@ -6,9 +6,23 @@ from typing import Any
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
+from sqlalchemy import update
 
+from app.models import User
+from app.services import passwords
 from conftest import serving
-from people import EMAIL, PASSWORD, change_password, create_user, is_logged_in, log_in, page, register
+from people import (
+    EMAIL,
+    PASSWORD,
+    change_password,
+    count,
+    create_user,
+    execute,
+    is_logged_in,
+    log_in,
+    page,
+    register,
+)
 
 
 async def test_a_changed_password_is_the_one_that_counts(app: Quart, client: TestClientProtocol) -> None:
@@ -92,3 +106,12 @@ async def test_a_password_manager_finds_the_page_at_its_well_known_address(clien
 async def test_where_passwords_are_not_changed_nothing_is_well_known(settings: dict[str, Any]) -> None:
     async with serving(settings | {"SECURITY_CHANGEABLE": False}) as app:
         assert (await app.test_client().get("/.well-known/change-password")).status_code == 404
+
+
+async def test_a_weaker_hash_is_replaced_as_its_owner_logs_in(app: Quart, client: TestClientProtocol) -> None:
+    await create_user(app)
+    weaker = passwords._ours.using(argon2__time_cost=1).hash(PASSWORD)
+    await execute(app, update(User).values(password=weaker))
+
+    assert (await log_in(client)).status_code == 303
+    assert await count(app, User, User.password.startswith("$argon2id$v=19$m=19456,t=2,p=1$")) == 1

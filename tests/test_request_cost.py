@@ -98,6 +98,46 @@ async def test_a_change_that_is_refused_begins_nothing(ada: TestClientProtocol, 
     assert wire.kinds == [WHO]
 
 
+COUNTED = ["BEGIN", "SELECT throttle", "UPDATE throttle", "COMMIT"]
+LET_IN = ["BEGIN", "SELECT user", "UPDATE throttle", "INSERT user_event", "INSERT user_session", "COMMIT"]
+
+
+@pytest.fixture
+async def browser(app: Quart, ada: TestClientProtocol) -> TestClientProtocol:
+    """Return a browser in which somebody has logged in before, and whose tries are counted already."""
+    await ada.post("/logout")
+    await log_in(ada)
+    await ada.post("/logout")
+    return ada
+
+
+async def test_a_log_in_is_counted_looked_up_and_written(app: Quart, browser: TestClientProtocol, wire: Wire) -> None:
+    wire.asked.clear()
+    assert (await log_in(browser)).status_code == 303
+
+    assert wire.kinds == [*COUNTED, "SELECT user", *LET_IN]
+    if app.extensions["db"].dialect.name != "sqlite":  # on which whoever writes is alone
+        locked = [asked for asked in wire.asked if asked.endswith("FOR UPDATE")]
+        assert locked == [wire.asked[1], wire.asked[6]]
+
+
+async def test_a_wrong_password_is_counted_and_looked_up(browser: TestClientProtocol, wire: Wire) -> None:
+    wire.asked.clear()
+    assert (await log_in(browser, password="wrong horse")).status_code == 422
+
+    assert wire.kinds == [*COUNTED, "SELECT user"]
+
+
+async def test_the_first_try_of_a_stranger_is_counted_in_new_rows(
+    app: Quart, client: TestClientProtocol, wire: Wire
+) -> None:
+    assert (await log_in(client)).status_code == 422
+
+    assert wire.kinds == ["BEGIN", "SELECT throttle", "INSERT throttle", "COMMIT", "SELECT user"]
+    on_a_server = app.extensions["db"].dialect.name != "sqlite"
+    assert wire.asked[2].count("(") - 1 == (3 if on_a_server else 1)  # SQLite is in no hurry: it is given each row
+
+
 async def test_after_a_pause_the_server_is_asked_whether_it_is_there(
     app: Quart, ada: TestClientProtocol, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:

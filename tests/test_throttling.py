@@ -24,6 +24,7 @@ from app.services.throttling import Limit
 from conftest import SECRET_KEY, UNTHROTTLED, serving
 from people import EMAIL, PASSWORD, change_password, create_user, execute, is_logged_in, log_in, register
 from test_sessions import MovedClock
+from wire import Wire
 
 HERE = "192.0.2.1"
 ELSEWHERE = (f"10.0.{number >> 8}.{number & 255}" for number in itertools.count())
@@ -100,9 +101,14 @@ async def test_two_workers_count_together(settings: dict[str, Any]) -> None:
         assert await at_once(tries) == {422: 5, 429: 15}
 
 
-@on_sqlite
 async def used(session: AsyncSession) -> int | None:
     return await session.scalar(select(Throttle.used))
+
+
+async def write(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """Run a verb as a request would."""
+    async with app.app_context():
+        return await db.write(verb, *arguments)
 
 
 async def test_who_waited_for_their_turn_counts_on_from_there(app: Quart, moved_clock: MovedClock) -> None:
@@ -114,16 +120,12 @@ async def test_who_waited_for_their_turn_counts_on_from_there(app: Quart, moved_
         taken.set()
         await go_on.wait()
 
-    async def in_a_request(verb: Callable[[AsyncSession], Awaitable[object]]) -> None:
-        async with app.app_context():
-            await db.write(verb)
-
-    await in_a_request(lambda session: throttling.take(session, [limit]))
+    await write(app, throttling.take, [limit])
     moved_clock.forward(timedelta(seconds=10))
-    first = asyncio.create_task(in_a_request(take_and_hold))
+    first = asyncio.create_task(write(app, take_and_hold))
     await taken.wait()
     moved_clock.forward(timedelta(seconds=-1))
-    second = asyncio.create_task(in_a_request(lambda session: throttling.take(session, [limit])))
+    second = asyncio.create_task(write(app, throttling.take, [limit]))
     await asyncio.sleep(0.2)
     moved_clock.forward(timedelta(seconds=1))
     go_on.set()
@@ -131,6 +133,21 @@ async def test_who_waited_for_their_turn_counts_on_from_there(app: Quart, moved_
 
     async with app.app_context():
         assert await db.read(used) == 2
+
+
+async def test_nobody_deadlocks_whose_limits_are_in_another_order(app: Quart, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (Limit("try", whose, Rate.parse("1000 per hour")) for whose in ("one", "other"))
+    await write(app, throttling.take, [one, other])
+    (wire := Wire()).listen(monkeypatch)
+
+    async def take_and_give_back(*limits: Limit) -> None:
+        await write(app, throttling.give_back, await write(app, throttling.take, limits))
+
+    await asyncio.gather(*(take_and_give_back(*order) for order in [(one, other), (other, one)] * 10))
+
+    assert wire.kinds.count("BEGIN") == 40  # nobody had to begin again
+    async with app.app_context():
+        assert await db.read(used) == 1
 
 
 async def test_every_way_to_write_an_address_is_counted_as_one(app: Quart, client: TestClientProtocol) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy import bindparam, select, update
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
@@ -17,6 +17,9 @@ from app.models.user_token import ASKED_FOR, Purpose
 from app.services import activity, outbox, sessions
 from app.services.activity import COMMAND_LINE, Origin
 from app.services.refusals import Refusal, check_line
+
+BY_EMAIL = select(User).where(User.email_key == bindparam("key"))
+LOCK = select(User).where(User.id == bindparam("user_id")).with_for_update().execution_options(populate_existing=True)
 
 
 class EmailTaken(Refusal):
@@ -90,8 +93,7 @@ async def find_for_log_in(session: AsyncSession, *, email: str, confirmed_only: 
 
 async def find_by_email(session: AsyncSession, *, email: str, lock: bool = False) -> User | None:
     """Return the user; to write what points at them, locked until the unit ends."""
-    wanted = select(User).where(User.email_key == email_key(email))
-    return await session.scalar(wanted.with_for_update() if lock else wanted)
+    return await session.scalar(BY_EMAIL.with_for_update() if lock else BY_EMAIL, {"key": email_key(email)})
 
 
 async def get_by_email(session: AsyncSession, *, email: str, lock: bool = False) -> User:
@@ -105,7 +107,7 @@ async def get_by_email(session: AsyncSession, *, email: str, lock: bool = False)
 
 async def lock(session: AsyncSession, user_id: int) -> User | None:
     """Return the user as they are now; nobody else changes the row before the unit ends."""
-    return await session.get(User, user_id, with_for_update=True, populate_existing=True)
+    return await session.scalar(LOCK, {"user_id": user_id})
 
 
 async def list_all(session: AsyncSession) -> Sequence[User]:

@@ -53,7 +53,8 @@ async def sign_in(
 
     async def start(session: AsyncSession, proof: Proof) -> tuple[User, str]:
         user = proof.user
-        user.language = user.language or known_language()
+        if not user.language:
+            user.language = known_language()
         await activity.note(session, user.id, "logged_in", log_in.origin)
         if not log_in.known_browser:
             await notices.alarm(session, user, "new_log_in", log_in.origin)

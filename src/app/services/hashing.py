@@ -1,4 +1,4 @@
-"""The threads that hash, one for each core: the event loop answers others meanwhile.
+"""The threads that hash, one for each core that we may use: the event loop answers others meanwhile.
 
 Who wants something hashed takes a place first. When those in front would take too long, there is none.
 """
@@ -16,7 +16,8 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-THREADS = os.cpu_count() or 1
+# Not for each core of the machine: two hashes at once on one core take longer than one after the other.
+THREADS = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 NICE = 10
 LONGEST_WAIT = 2  # seconds, as far as can be foreseen
 GIVEN_UP = 3  # seconds, when it turns out to be longer

@@ -111,5 +111,6 @@ async def _keep(session: AsyncSession, proof: Proof) -> User:
     user = await accounts.lock(session, proof.user.id)
     if user is None or not user.active or user.password != proof.user.password:
         raise Superseded
-    user.password = proof.hashed
+    if user.password != proof.hashed:  # what is set is looked at by every later statement, also when it is the same
+        user.password = proof.hashed
     return user

@@ -6,11 +6,11 @@ that arrive at once, no more are looked at than of a hundred that arrive one by 
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Container, Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import update
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -61,9 +61,30 @@ class Taken(NamedTuple):
     resets_on: datetime
 
 
+# Every log-in asks these. Rows are locked in the order of their keys: no two wait for each other.
+TABLE = Throttle.__table__
+THESE = TABLE.c.key.in_(bindparam("keys", expanding=True))
+LOCK = select(TABLE).where(THESE).order_by(TABLE.c.key).with_for_update()
+COUNT = update(TABLE).where(THESE).values(used=TABLE.c.used + 1)
+BEGIN_AGAIN = update(TABLE).where(TABLE.c.key == bindparam("over")).values(used=1, resets_on=bindparam("until"))
+STILL = (TABLE.c.key == bindparam("taken")) & (TABLE.c.resets_on == bindparam("until")) & (TABLE.c.used > 0)
+UNCOUNT = update(TABLE).where(STILL).values(used=TABLE.c.used - 1)
+
+
 async def take(session: AsyncSession, limits: Iterable[Limit]) -> list[Taken]:
     """Count one try against each limit; or against none, and raise TooManyTries."""
-    return [await _take_one(session, limit) for limit in limits]
+    limits = list(limits)
+    if not limits:
+        return []
+    rows = {row.key: row for row in await session.execute(LOCK, {"keys": [limit.key for limit in limits]})}
+    now = clock.now()  # not that of before the wait for locks: a row of those in front would look as if set too late
+    running = [limit.key for limit in limits if _has_tries_left(limit, rows.get(limit.key), now)]
+    ends = {limit.key: now + limit.rate.period for limit in limits} | {key: rows[key].resets_on for key in running}
+    taken = [Taken(limit.key, ends[limit.key]) for limit in limits]
+    if running:
+        await session.execute(COUNT, {"keys": running})
+    await _begin(session, [first for first in taken if first.key not in running], former=rows)
+    return taken
 
 
 async def is_allowed(session: AsyncSession, limit: Limit | None) -> bool:
@@ -77,28 +98,27 @@ async def is_allowed(session: AsyncSession, limit: Limit | None) -> bool:
 
 async def give_back(session: AsyncSession, tries: Iterable[Taken]) -> None:
     """Take back what was counted, unless a new period has begun since."""
-    for key, resets_on in tries:
-        row = (Throttle.key == key) & (Throttle.resets_on == resets_on) & (Throttle.used > 0)
-        await session.execute(update(Throttle).where(row).values(used=Throttle.used - 1))
+    if same := [{"taken": key, "until": resets_on} for key, resets_on in sorted(tries)]:
+        await session.execute(UNCOUNT, same)
 
 
-async def _take_one(session: AsyncSession, limit: Limit) -> Taken:
-    row = await session.get(Throttle, limit.key, with_for_update=True)
-    now = clock.now()  # not that of before the wait for the lock: a row of those in front would look as if set too late
-    if row is None:
-        row = await _first(session, Throttle(key=limit.key, used=0, resets_on=now + limit.rate.period))
-    elif not now < row.resets_on <= now + limit.rate.period:  # over, or of a clock or a setting that was changed
-        row.used, row.resets_on = 0, now + limit.rate.period
+def _has_tries_left(limit: Limit, row: Row[Any] | None, now: datetime) -> bool:
+    """Say whether the period of a row goes on. Raises TooManyTries when it is used up."""
+    if row is None or not now < row.resets_on <= now + limit.rate.period:  # over, or of another clock or setting
+        return False
     if row.used >= limit.rate.times:
         raise TooManyTries(limit, math.ceil((row.resets_on - now).total_seconds()))
-    row.used += 1
-    return Taken(row.key, row.resets_on)
+    return True
 
 
-async def _first(session: AsyncSession, row: Throttle) -> Throttle:
-    session.add(row)
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        raise LostRace from error  # somebody else was first: look again
-    return row
+async def _begin(session: AsyncSession, tries: Collection[Taken], *, former: Container[str]) -> None:
+    """Begin a period with each of these tries, in its former row or in a new one."""
+    again = [{"over": key, "until": resets_on} for key, resets_on in tries if key in former]
+    new = [{"key": key, "used": 1, "resets_on": resets_on} for key, resets_on in sorted(tries) if key not in former]
+    if again:
+        await session.execute(BEGIN_AGAIN, again)
+    if new:
+        try:
+            await session.execute(insert(TABLE), new)
+        except IntegrityError as error:
+            raise LostRace from error  # somebody else was first: look again
