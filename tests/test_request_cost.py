@@ -1,5 +1,6 @@
 """What a request costs: each way to the database and back, and each function that runs for it, is counted."""
 
+import asyncio
 import inspect
 from typing import Any
 
@@ -146,6 +147,22 @@ async def test_after_a_pause_the_server_is_asked_whether_it_is_there(
 
     on_a_server = app.extensions["db"].dialect.name != "sqlite"
     assert wire.kinds == (["PING", WHO] if on_a_server else [WHO])
+
+
+async def test_the_outbox_is_looked_at_after_what_posted_a_mail_and_nothing_else(
+    app: Quart, client: TestClientProtocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create_user(app)
+    (wire := Wire()).listen(monkeypatch)
+
+    looked = []
+    for _ in range(2):  # only the first one, from an unknown browser, is told to the owner
+        wire.asked.clear()
+        await log_in(client)
+        await asyncio.sleep(0.3)
+        looked.append("SELECT mail" in wire.kinds)
+
+    assert looked == [True, False]
 
 
 @pytest.fixture

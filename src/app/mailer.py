@@ -7,7 +7,7 @@ from logging import ERROR, WARNING
 from typing import Any
 
 import aiosmtplib
-from quart import Quart, Response, current_app, request
+from quart import Quart, Response, current_app
 
 from app import events, letters
 from app.letters import Letter
@@ -117,8 +117,8 @@ def is_for_good(error: Exception) -> bool:
 
 
 async def wake_after_requests(response: Response) -> Response:
-    """Wake the mailer after what may have written a mail."""
+    """Wake the mailer after a request that has posted a mail."""
     mailer: Mailer | None = current_app.extensions.get("mailer")
-    if mailer is not None and request.method == "POST" and response.status_code == 303:
+    if mailer is not None and outbox.POSTED in db.info:
         mailer.woken.set()
     return response

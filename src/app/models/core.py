@@ -83,6 +83,11 @@ class Database:
         engine: AsyncEngine = current_app.extensions["db"]
         return engine
 
+    @property
+    def info(self) -> dict[Any, Any]:
+        """What the verbs of this request have put into their `session.info`, for what comes after the answer."""
+        return g.db_work.session.info if "db_work" in g else {}
+
     async def read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a verb that changes nothing, without a transaction: each of its queries sees the latest."""
         return await self._run(lambda session: verb(session, *args, **kwargs), tries=1, writes=False)

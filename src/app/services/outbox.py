@@ -16,6 +16,7 @@ from app.models import Mail, User, UserToken, clock
 from app.models.mail import ERROR_LENGTH
 from app.models.user_token import Purpose
 
+POSTED = "mail_posted"  # in the info of a session that has put mails into the outbox
 CLAIMED = timedelta(minutes=2)  # longer than a delivery may take
 WORTH_SENDING = timedelta(days=5)  # RFC 5321, 4.5.4.1
 KEPT = timedelta(days=7)  # after it was sent, for those who are asked where it is
@@ -44,6 +45,7 @@ async def post(
     if link:
         mail.purpose, mail.secret = link.purpose, link.secret
     session.add(mail)
+    session.info[POSTED] = True
 
 
 async def post_farewell(session: AsyncSession, user: User) -> None:
@@ -56,6 +58,7 @@ async def post_farewell(session: AsyncSession, user: User) -> None:
     addresses = (await session.scalars(select(UserToken.email).where(former, UserToken.expires_on > clock.now()))).all()
     everywhere = dict.fromkeys([user.email, *addresses])
     session.add_all(_new("account_deleted", address, user.language) for address in everywhere)
+    session.info[POSTED] = True
 
 
 async def withdraw(session: AsyncSession, user_id: int, purposes: Collection[Purpose]) -> None:
