@@ -14,6 +14,7 @@ def register(site: Site, email: str) -> str:
     """Open an account and return the cookie of its log-in. Raises BenchError when the front page does not know it."""
     with httpx.Client(base_url=site.url) as client:
         client.post("/register", data={"email": email, "password": PASSWORD, "password_confirm": PASSWORD})
+        client.get("/")  # which shows what the site has to say to them once
         cookie = as_header(client.cookies)
     check(site, cookie, email)
     return cookie

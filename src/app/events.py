@@ -25,7 +25,10 @@ logger = logging.getLogger("app")
 
 def record(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **facts: Any) -> None:
     """Write an event down; `error` adds its traceback."""
-    logger.log(level, event, extra={"facts": facts}, exc_info=error)
+    if logger.isEnabledFor(level):  # logger.log would walk up to whoever calls, which no line says
+        exc_info = (type(error), error, error.__traceback__) if error else None
+        extra = {"facts": facts}
+        logger.handle(logger.makeRecord(logger.name, level, "", 0, event, (), exc_info, extra=extra))
 
 
 def set_up(log_format: str) -> None:
