@@ -66,6 +66,7 @@ def prepare(*, salt: str) -> None:
     hashing.queue.seconds_each = _decoy_seconds()
     if salt:
         hashing.queue.seconds_each += 2 * _former_decoy_seconds()
+    hashing.give_memory_back()  # this thread hashes no more
 
 
 def _hash(password: str) -> str:
