@@ -535,3 +535,28 @@ def test_no_header_breaks_a_real_server(site: Site, value: str) -> None:
 
     assert " 200" in head.splitlines()[0]
     assert "content-encoding" not in head
+
+
+@pytest.mark.parametrize(
+    ("varies", "then"),
+    [
+        ({}, b"Accept-Encoding"),
+        ({"vary": "Cookie"}, b"Cookie, Accept-Encoding"),
+        ({"vary": "Cookie", "Vary": "Accept"}, b"Cookie, Accept, Accept-Encoding"),
+        ({"vary": "Cookie, accept-encoding"}, b"Cookie, accept-encoding"),
+        ({"vary": "*"}, b"*"),
+    ],
+)
+async def test_caches_hear_once_that_others_get_it_plain(varies: dict[str, Any], then: bytes) -> None:
+    start, *_ = await sent_by(app_that_sends(b"x" * 1000, **varies))
+
+    assert [value for name, value in start["headers"] if name.lower() == b"vary"] == [then]
+
+
+@pytest.mark.parametrize(("etag", "then"), [('"a"', b'W/"a"'), ('W/"a"', b'W/"a"')])
+async def test_what_named_the_plain_bytes_does_not_name_the_compressed_ones(etag: str, then: bytes) -> None:
+    start, *_ = await sent_by(app_that_sends(b"x" * 1000, etag=etag, accept_ranges="bytes"))
+
+    headers = dict(start["headers"])
+    assert headers[b"etag"] == then
+    assert b"accept-ranges" not in headers

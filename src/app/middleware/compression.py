@@ -8,15 +8,15 @@ import asyncio
 import gzip
 import re
 import zlib
+from collections.abc import Mapping
 from functools import lru_cache
-
-from werkzeug.datastructures import Headers
-from werkzeug.sansio.response import Response as Head
 
 from app.middleware.asgi import App, Message, Receive, Scope, Send, headers_named
 from app.middleware.codings import takes_gzip, without_unsafe_range
 
-TEXT = re.compile(r"text/.+|application/(?:javascript|json|xml)|.+\+(?:json|xml)")
+Header = tuple[bytes, bytes]
+
+TEXT = re.compile(rb"text/.+|application/(?:javascript|json|xml)|.+\+(?:json|xml)")
 SMALLEST = 500  # bytes; what is shorter fits into the same packet as it is
 LARGEST = 256 * 1024  # bytes of a body that is held, and compressed in one go
 PIECE = 64 * 1024  # bytes of a longer one, after which others have their turn
@@ -49,8 +49,7 @@ class Answer:
 
     async def take(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ())]
-            self.start, self.head = message, Head(message["status"], Headers(pairs))
+            self.start, self.headers = message, list(message.get("headers", ()))
         elif message["type"] == "http.response.body":
             await self.go_on(message)
         else:
@@ -58,12 +57,11 @@ class Answer:
 
     async def begin(self, message: Message) -> None:
         """Choose how the body is sent: as it is, compressed in one go, or as it comes."""
-        self.length = self.head.content_length
-        if self.length is None and not message.get("more_body", False):
-            self.length = len(message.get("body", b""))
         self.go_on = self.send
-        if is_text(self.head, self.length):
-            self.head.vary.add("Accept-Encoding")
+        named = {name.lower(): value for name, value in self.headers}
+        self.length = length_of(named, message)
+        if is_text(self.start["status"], named, self.length):
+            self.headers = with_vary(self.headers)
             if self.may_be_compressed():
                 self.go_on = self.choose()
         if self.go_on != self.collect:
@@ -71,19 +69,17 @@ class Answer:
         await self.go_on(message)
 
     def is_file(self) -> bool:
-        return self.below_static and self.head.status_code in (200, 304)  # else it is an error page
+        return self.below_static and self.start["status"] in (200, 304)  # else it is an error page
 
     def may_be_compressed(self) -> bool:
         return takes_gzip(self.scope) and (self.is_file() or is_safe_from_guessing(self.scope))
 
     def choose(self) -> Send:
         """Return what sends the body, with the headers to fit it."""
-        if self.head.status_code == 206:
+        if self.start["status"] == 206:
             return self.send
-        tag, _ = self.head.get_etag()
-        if tag is not None:
-            self.head.set_etag(tag, weak=True)  # these bytes are not those of the file
-        if self.head.status_code == 304:
+        self.headers = [weakened(*pair) for pair in self.headers]  # these bytes are not those of the file
+        if self.start["status"] == 304:
             return self.send
         if self.length is not None and self.length <= LARGEST:
             self.body = bytearray()
@@ -101,7 +97,7 @@ class Answer:
         if len(body) == self.length:  # else it is broken, or that of a HEAD: the server knows what to do
             body = compressed_file(body) if self.is_file() else gzip.compress(body, FOR_PAGES, mtime=0)
             self.mark_compressed()
-            self.head.content_length = len(body)
+            self.headers.append((b"content-length", str(len(body)).encode()))
         self.go_on = self.send
         await self.send_head()
         await self.send({**message, "body": body})
@@ -117,13 +113,12 @@ class Answer:
         await self.send({**message, "body": self.packer.flush(keep if more else zlib.Z_FINISH)})
 
     def mark_compressed(self) -> None:
-        self.head.headers["Content-Encoding"] = "gzip"
-        for name in ("Accept-Ranges", "Content-Length"):
-            self.head.headers.pop(name, None)
+        of_the_plain = (b"accept-ranges", b"content-length", b"content-encoding")
+        self.headers = [pair for pair in self.headers if pair[0].lower() not in of_the_plain]
+        self.headers.append((b"content-encoding", b"gzip"))
 
     async def send_head(self) -> None:
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.head.headers]
-        await self.send({**self.start, "headers": headers})
+        await self.send({**self.start, "headers": self.headers})
 
 
 @lru_cache(maxsize=64)
@@ -131,14 +126,36 @@ def compressed_file(body: bytes) -> bytes:
     return gzip.compress(body, FOR_FILES, mtime=0)
 
 
-def is_text(head: Head, length: int | None) -> bool:
+def length_of(named: Mapping[bytes, bytes], first: Message) -> int | None:
+    """Return how long the body is to be, if that is known."""
+    if (said := named.get(b"content-length", b"")).isdigit():
+        return int(said)
+    return None if first.get("more_body", False) else len(first.get("body", b""))
+
+
+def is_text(status: int, named: Mapping[bytes, bytes], length: int | None) -> bool:
     """Say whether another client, or the whole of what this is a part of, may get the answer compressed."""
-    if not TEXT.fullmatch((head.mimetype or "").lower()) or head.headers.get("Content-Encoding"):
+    kind = named.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if not TEXT.fullmatch(kind) or named.get(b"content-encoding"):
         return False
-    if head.status_code in (206, 304):
+    if status in (206, 304):
         return True
     long_enough = length is None or length >= SMALLEST
-    return long_enough and head.status_code != 204 and "Content-Range" not in head.headers
+    return long_enough and status != 204 and b"content-range" not in named
+
+
+def with_vary(headers: list[Header]) -> list[Header]:
+    """Say that others may get the answer compressed."""
+    varies = b", ".join(value for name, value in headers if name.lower() == b"vary")
+    if {b"*", b"accept-encoding"} & {each.strip() for each in varies.lower().split(b",")}:
+        return headers
+    others = [pair for pair in headers if pair[0].lower() != b"vary"]
+    return [*others, (b"vary", b", ".join(filter(None, [varies, b"Accept-Encoding"])))]
+
+
+def weakened(name: bytes, value: bytes) -> Header:
+    """Return a header, a strong tag in it as a weak one."""
+    return name, b"W/" + value if name.lower() == b"etag" and not value.startswith(b"W/") else value
 
 
 def is_safe_from_guessing(scope: Scope) -> bool:
