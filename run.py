@@ -69,7 +69,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Serve the site.")
     parser.add_argument("--bind", default=app.config["BIND"], help="address and port (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=app.config["WORKERS"], help="processes (default: %(default)s)")
-    parser.add_argument("--reload", action="store_true", help="start again when a file changes, for development")
+    parser.add_argument("--reload", action="store_true", help="start again when a Python file changes, for development")
     parser.add_argument("--upgrade", action="store_true", help="bring an embedded database (SQLite) to head first")
     options = parser.parse_args()
     if options.workers < 1:

@@ -20,7 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="scenario", help=f"of {', '.join(SCENARIOS)} (default: all)")
     parser.add_argument("--brief", action="store_true", help="one short round each: to see that it works, not how fast")
-    parser.add_argument("--output", type=Path, default=HERE, help="folder of results.md and results.svg")
+    parser.add_argument("--output", type=Path, help="folder of results.md and results.svg (default: here, if all ran)")
     options = parser.parse_args()
     if unknown := set(options.names) - set(SCENARIOS):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
@@ -33,7 +33,9 @@ def main() -> int:
         with mariadb.running(folder / "mariadb"):
             bench = Bench(mariadb, folder, brief=options.brief)
             rows = measure(bench, options.names or list(SCENARIOS))
-    report.write(rows, options.output)
+    output: Path | None = options.output or (None if options.names or options.brief else HERE)
+    if output:
+        report.write(rows, output)
     return 0
 
 

@@ -25,6 +25,7 @@ MEASURED = (
     "99th percentile of a logged-in page while log-ins saturate",
     "longest hold of the event loop",
     "a stranger's page, two workers",
+    "requests for a second of processor time",
     "start to first answer",
     "import of run.py",
     "memory of one worker after 1,000 requests",

@@ -1,22 +1,41 @@
 """The processes that serve: two of them, and how quickly one is there."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import sites
 from measuring import CLOCK, Bench, Row, against
-from sites import ROOT
+from sites import ROOT, Site
+from wrk import Load, put_load_on
 
 
 def workers(bench: Bench) -> Iterator[Row]:
-    """Two workers on two cores, which the load generator shares, against one."""
+    """Two workers on two cores against one. wrk takes a twentieth of a core of it."""
     with ExitStack() as stack:
         one = stack.enter_context(sites.ours(bench.url("one"), bench.folder / "one", core="0,1"))
         two = stack.enter_context(sites.ours(bench.url("two"), bench.folder / "two", workers=2, core="0,1"))
         yield against(bench, "a stranger's page, two workers", two, one, goal=1.7)
+        load = Load(seconds=bench.seconds)
+        ratios = bench.in_turn(lambda: per_cpu_second(two, load), lambda: per_cpu_second(one, load))
+        yield Row("requests for a second of processor time, two workers", one.name, 0.95, ratios)
+
+
+def per_cpu_second(site: Site, load: Load) -> float:
+    before = cpu_seconds(site.pid)
+    served = put_load_on(site.url, load).requests
+    return served / (cpu_seconds(site.pid) - before)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a server and of its workers."""
+    pids = [pid, *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    fields = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in pids]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def start(bench: Bench) -> Iterator[Row]:
