@@ -55,6 +55,7 @@ def prepare_database(*, upgrade: bool) -> None:
         if not upgrade or database_url(app.config).get_backend_name() != "sqlite":
             raise
         schema.upgrade()
+        asyncio.run(look_at_database())
 
 
 async def look_at_database() -> None:

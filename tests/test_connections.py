@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import aiomysql  # type: ignore[import-untyped]
@@ -17,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from app.models import User, db
 from app.models.core import DatabaseUnavailable
-from app.models.engine import make_engine, places, writing
+from app.models.engine import make_engine, places
 from app.services import accounts
 from conftest import serving
 from mariadb_server import MariaDB
@@ -34,8 +35,8 @@ async def is_in_transaction(connection: AsyncConnection) -> bool:
 
 async def look(app: Quart) -> tuple[object, bool]:
     """Return the driver's connection that comes next from the pool, and whether a transaction is open on it."""
-    writing.set(False)
     async with app.extensions["db"].connect() as connection:
+        await connection.execution_options(writes=False)
         raw = await connection.get_raw_connection()
         return raw.driver_connection, await is_in_transaction(connection)
 
@@ -81,6 +82,18 @@ async def test_what_begins_without_saying_how_is_a_transaction(app: Quart) -> No
 
     await insert_ada(times=1)
     assert await count(app, User, User.email == EMAIL) == 1
+
+
+async def test_what_a_developer_begins_inside_a_verb_is_a_transaction_of_its_own(app: Quart) -> None:
+    async def insert_and_change_ones_mind(_session: AsyncSession) -> None:
+        with suppress(LookupError):
+            async with app.extensions["db"].begin() as connection:
+                await connection.execute(insert(User).values(email=EMAIL, email_key=EMAIL))
+                raise LookupError
+
+    async with app.app_context():
+        await db.read(insert_and_change_ones_mind)
+    assert await count(app, User) == 0
 
 
 def kill_connections(server: MariaDB, database: str) -> int:

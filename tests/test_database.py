@@ -16,7 +16,6 @@ from sqlalchemy.pool import QueuePool
 from app.app_factory import create_app
 from app.models import User, db
 from app.models.core import DatabaseUnavailable
-from app.models.engine import writing
 from app.services import accounts, passwords
 from conftest import SECRET_KEY, UNTHROTTLED, migrate, serving
 from mariadb_server import MariaDB
@@ -125,8 +124,8 @@ async def test_a_deadlock_is_run_again_and_both_sides_win(app: Quart) -> None:
 async def test_a_lock_that_nobody_gives_up_is_answered_with_503_in_time(app: Quart, client: TestClientProtocol) -> None:
     await create_user(app)
 
-    writing.set(True)
     async with app.extensions["db"].connect() as stranger:
+        await stranger.execution_options(writes=True)
         await stranger.execute(select(User).with_for_update())
         started = time.monotonic()
         answer = await log_in(client)

@@ -62,14 +62,20 @@ def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
 
 @contextmanager
 def running(
-    instance: Path, *options: str, command: tuple[str, ...] = RUN, address: str = "", workers: int = 1, **settings: str
+    instance: Path,
+    *options: str,
+    command: tuple[str, ...] = RUN,
+    address: str = "",
+    workers: int = 1,
+    folder: Path = ROOT,
+    **settings: str,
 ) -> Iterator[Server]:
     """Start a server, wait until each of its workers listens, and leave nothing of it behind."""
     log, address = instance / "log", address or f"127.0.0.1:{free_port()}"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, *options],
-            cwd=ROOT,
+            cwd=folder,
             env=environment(instance, {"BIND": address} | settings),
             stdout=output,
             stderr=output,

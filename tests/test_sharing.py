@@ -1,5 +1,7 @@
 """How several workers share the clients who come, in real processes: each answers with its number."""
 
+import asyncio
+import errno
 import os
 import signal
 import socket
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from app.sharing import SharedSocket
+from app.sharing import ALONE, CROWDED, IN_VAIN, SharedSocket
 from load import children
 from mariadb_server import free_port
 from test_run import PATIENCE, Server, running
@@ -144,3 +146,68 @@ async def test_clients_are_left_only_to_workers_that_listen(other: str) -> None:
         stack.enter_context(listening.accept()[0])
         with pytest.raises(BlockingIOError) if other == "listens" else nullcontext():
             stack.enter_context(listening.accept()[0])
+
+
+def test_while_a_worker_is_stuck_others_take_who_comes(crowd: Crowd) -> None:
+    (stuck, _), (other, _) = crowd.come(20).most_common()
+    crowd.leave(stuck)  # it has the fewest now
+    os.kill(stuck, signal.SIGSTOP)
+    try:
+        assert crowd.come(100) == {other: 100}
+    finally:
+        os.kill(stuck, signal.SIGCONT)
+
+    crowd.leave(other)
+    time.sleep(ALONE)
+    assert len(crowd.come(8)) == 2
+
+
+async def tries_until_taken(listening: SharedSocket, stack: ExitStack) -> int:
+    """Come, stay, and return how often the worker was asked until it took the client."""
+    stack.enter_context(socket.create_connection(listening.getsockname()))
+    tries = 1
+    while True:
+        try:
+            stack.enter_context(listening.accept()[0])
+        except BlockingIOError:
+            tries += 1
+            await asyncio.sleep(0.001)
+        else:
+            return tries
+
+
+async def test_who_comes_is_left_to_a_stuck_worker_only_a_few_times() -> None:
+    with SharedSocket(socket.create_server(("127.0.0.1", 0)), workers=2) as listening, ExitStack() as stack:
+        listening.settimeout(0)
+        for place in (1, 0):  # the first of them takes nobody
+            listening.take_place(place)
+            listening.listen(8)
+        tries = [await tries_until_taken(listening, stack) for _ in range(IN_VAIN + 5)]
+        assert [each > 1 for each in tries] == [False] + [True] * IN_VAIN + [False] * 4
+
+        listening.clients[1] = 1  # it stirs
+        assert await tries_until_taken(listening, stack) > 1
+
+
+async def test_where_no_room_is_left_one_try_is_made_and_not_one_for_each_in_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = []
+
+    def accept(_listening: socket.socket) -> None:
+        tried.append(1)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    with SharedSocket(socket.create_server(("127.0.0.1", 0)), workers=1) as listening:
+        listening.listen(8)
+        with pytest.raises(OSError, match="Too many"):
+            listening.accept()
+        for _ in range(3):
+            with pytest.raises(BlockingIOError):
+                listening.accept()
+        await asyncio.sleep(CROWDED)
+        with pytest.raises(OSError, match="Too many"):
+            listening.accept()
+
+    assert len(tried) == 2

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from app.cli import COMMANDS, Commands
 from app.services import schema
 from conftest import ROOT, migrate
-from test_run import environment, refusal
+from test_run import environment, refusal, running
 
 LOAD = """
 import gc, json, sys
@@ -125,3 +125,34 @@ def test_what_the_first_hash_took_is_given_back_before_serving(tmp_path: Path) -
     done = subprocess.run(command, cwd=ROOT, env=environment(tmp_path, {}), capture_output=True, text=True, check=True)
 
     assert int(done.stdout) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("migration", "why"),
+    [
+        ("down_revision = None", "'revision'"),
+        ("revision = 'a' + 'b'\ndown_revision = None", "malformed"),
+        ("revision = = 'a'", "invalid syntax"),
+    ],
+)
+def test_a_migration_that_cannot_be_read_is_named(tmp_path: Path, migration: str, why: str) -> None:
+    (tmp_path / "ab.py").write_text(migration)
+
+    with pytest.raises(ValueError, match=rf"^ab\.py .*{why}"):
+        schema.revisions_in(tmp_path)
+
+
+def test_files_that_alembic_leaves_alone_are_no_migrations(tmp_path: Path) -> None:
+    for name in ("__init__.py", ".#ab.py"):
+        (tmp_path / name).write_text("")
+
+    assert schema.revisions_in(tmp_path) == {}
+
+
+def test_an_upgrade_is_of_the_database_that_is_served_wherever_one_stands(tmp_path: Path) -> None:
+    (tmp_path / "instance").mkdir()
+    command = (sys.executable, str(ROOT / "run.py"))
+
+    with running(tmp_path, "--upgrade", command=command, folder=tmp_path, INSTANCE_PATH="instance") as server:
+        assert server.get("/readyz").status_code == 200
+    assert (tmp_path / "instance/app.db").exists()

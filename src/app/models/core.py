@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
-from app.models.engine import make_engine, places, writing
+from app.models.engine import make_engine, places
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,8 +72,10 @@ class Database:
     """
 
     def init_app(self, app: Quart, *, url: URL, timeout: timedelta, options: dict[str, Any]) -> None:
-        app.extensions["db"] = make_engine(url, options)
-        app.extensions["db_places"] = asyncio.Semaphore(places(app.extensions["db"]))
+        app.extensions["db"] = engine = make_engine(url, options)
+        app.extensions["db_reading"] = engine.sync_engine.execution_options(writes=False)
+        app.extensions["db_writing"] = engine.sync_engine.execution_options(writes=True)
+        app.extensions["db_places"] = asyncio.Semaphore(places(engine))
         app.extensions["db_timeout"] = timeout.total_seconds()
         app.teardown_appcontext(self._close_session)
         app.after_serving(app.extensions["db"].dispose)
@@ -141,7 +143,7 @@ class Database:
     async def _transact(
         self, session: AsyncSession, unit: Callable[[AsyncSession], Awaitable[T]], *, writes: bool
     ) -> T:
-        writing.set(writes)  # in the task of this unit
+        session.sync_session.bind = current_app.extensions["db_writing" if writes else "db_reading"]
         try:
             if writes:
                 await session.connection()  # begins: on SQLite the verb starts once it is the only one that writes
@@ -154,7 +156,7 @@ class Database:
 
     def _work_of_this_request(self) -> _Work:
         if "db_work" not in g:
-            g.db_work = _Work(AsyncSession(self.engine, expire_on_commit=False))
+            g.db_work = _Work(AsyncSession(expire_on_commit=False))
         work: _Work = g.db_work
         return work
 

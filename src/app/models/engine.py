@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -20,15 +19,13 @@ CONNECT_TIMEOUT = 3  # seconds
 PAUSE = 0.5  # seconds: no server restarts within them
 STRICT = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
 
-writing: ContextVar[bool | None] = ContextVar("writing", default=None)  # what this task's transactions do, if known
-
 Question = Callable[[Any], object]  # of a dialect, about a connection
 
 
 def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     """Make an engine whose connections are strict, give up on locks, and survive a restart of the database.
 
-    What begins while `writing` is False only reads: no transaction is begun, and none ended.
+    What begins with the execution option `writes=False` only reads: no transaction is begun, and none ended.
     """
     # How long a unit waits for a connection is up to its deadline, DATABASE_TIMEOUT.
     keeps = {"pool_size": 15, "max_overflow": 0, "pool_recycle": 1800, "pool_pre_ping": True}
@@ -99,12 +96,13 @@ def _parse_columns_once(dbapi: Any) -> None:
 
 def _begin_on_sqlite(connection: Connection) -> None:
     # Two that begin plainly, read, and then write: one fails with "database is locked", busy_timeout or not.
-    if writing.get() is not False:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing.get() else "BEGIN")
+    writes = connection.get_execution_options().get("writes")
+    if writes is not False:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _begin_on_mysql(connection: Connection) -> None:
-    if writing.get() is not False:
+    if connection.get_execution_options().get("writes") is not False:
         connection.exec_driver_sql("BEGIN")
 
 

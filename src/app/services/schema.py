@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 ROOT = Path(__file__).resolve().parents[3]
 VERSIONS = ROOT / "alembic/versions"
+NOT_OF_ALEMBIC = ("__init__", ".#")  # files that it leaves alone
 VERSION = table("alembic_version", column("version_num"))
 
 
@@ -24,7 +25,7 @@ class UpgradeFailed(Exception):
 
 
 def head_revision() -> str | None:
-    """Return the newest revision in alembic/versions. Raises ValueError where two follow the same one."""
+    """Return the newest revision in alembic/versions. Raises ValueError unless there is one."""
     return head_of(_revisions())
 
 
@@ -41,8 +42,8 @@ async def current_revision(session: AsyncSession) -> str | None:
 
 def upgrade() -> None:
     """Bring the database that the settings name to head: `alembic upgrade head`. Raises UpgradeFailed."""
-    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 # nobody's words
+    command = [sys.executable, "-m", "alembic", "--config", str(ROOT / "alembic.ini"), "upgrade", "head"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 # nobody's words
     if done.returncode:
         raise UpgradeFailed((done.stderr.splitlines() or ["alembic has failed"])[-1])
 
@@ -56,7 +57,7 @@ def head_of(revisions: dict[str, set[str]]) -> str | None:
 
 def revisions_in(folder: Path) -> dict[str, set[str]]:
     """Return each revision with those that it follows: several where it merges."""
-    return dict(map(_revision_in, folder.glob("*.py")))
+    return dict(_revision_in(path) for path in folder.glob("*.py") if not path.name.startswith(NOT_OF_ALEMBIC))
 
 
 @cache
@@ -65,10 +66,13 @@ def _revisions() -> dict[str, set[str]]:
 
 
 def _revision_in(migration: Path) -> tuple[str, set[str]]:
-    """Read what a migration says of itself, and run nothing of it."""
-    facts = dict(_assigned(ast.parse(migration.read_text(encoding="utf-8")), "revision", "down_revision"))
-    follows = facts["down_revision"] or ()
-    return facts["revision"], {follows} if isinstance(follows, str) else set(follows)
+    """Read what a migration says of itself, and run nothing of it. Raises ValueError if it does not say it plainly."""
+    try:
+        facts = dict(_assigned(ast.parse(migration.read_text(encoding="utf-8")), "revision", "down_revision"))
+        follows = facts["down_revision"] or ()
+        return str(facts["revision"]), {follows} if isinstance(follows, str) else set(follows)
+    except (KeyError, SyntaxError, ValueError, TypeError) as error:
+        raise ValueError(f"{migration.name} does not say its revision, or which one it follows: {error}") from error
 
 
 def _assigned(module: ast.Module, *names: str) -> Iterator[tuple[str, Any]]:
