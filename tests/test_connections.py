@@ -164,6 +164,26 @@ async def test_in_a_rush_nobody_is_cut_off_in_the_middle(narrow: Quart) -> None:
     assert len(opened) <= 1
 
 
+async def test_who_goes_away_in_line_asks_nothing_and_holds_up_nobody(narrow: Quart) -> None:
+    ran: list[str] = []
+
+    async def work(_session: AsyncSession, who: str) -> None:
+        ran.append(who)
+        await asyncio.sleep(0.2)
+
+    async def ask(who: str) -> None:
+        async with narrow.app_context():
+            await db.write(work, who)
+
+    first, gone, last = (asyncio.create_task(ask(who)) for who in ("first", "gone", "last"))
+    await asyncio.sleep(0.1)
+    gone.cancel()
+    await asyncio.gather(first, last)
+
+    assert ran == ["first", "last"]
+    assert gone.cancelled()
+
+
 async def test_a_unit_that_ends_badly_gives_its_place_back(narrow: Quart) -> None:
     async def fail(_session: AsyncSession) -> None:
         raise LookupError

@@ -39,7 +39,6 @@ def set_up(log_format: str) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     logger.handlers.clear()  # Quart's own, if somebody has asked for app.logger before
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # which tells of every look at the schema
 
 
 def speaks_for_itself(library: logging.Logger) -> bool:

@@ -3,8 +3,7 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
@@ -103,15 +102,31 @@ class Database:
         await self.engine.dispose()
 
     async def _run(self, unit: Callable[[AsyncSession], Awaitable[T]], *, tries: int, writes: bool) -> T:
-        # A client that goes away cancels us in the middle. The unit goes on to its end, and leaves a clean connection.
-        task = asyncio.create_task(self._run_to_its_end(unit, tries=tries, writes=writes))
+        until = asyncio.get_running_loop().time() + current_app.extensions["db_timeout"]
+        await self._take_place()  # who goes away meanwhile has asked for nothing
+        # Now one that goes away cancels us in the middle. The unit goes on to its end, and leaves a clean connection.
+        task = asyncio.create_task(self._run_to_its_end(unit, until=until, tries=tries, writes=writes))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # maybe nobody is left to hear it
         return await asyncio.shield(task)
 
-    async def _run_to_its_end(self, unit: Callable[[AsyncSession], Awaitable[T]], *, tries: int, writes: bool) -> T:
+    async def _take_place(self) -> None:
+        """Wait for a connection; who would get one too late to use it takes none. Raises DatabaseUnavailable.
+
+        Else, once all have waited for long, each would be cut off in the middle, and its connection with it: new ones
+        take so long that the next are late as well, and nobody would ever be served.
+        """
+        try:
+            async with asyncio.timeout(LATEST * current_app.extensions["db_timeout"]):
+                await current_app.extensions["db_places"].acquire()
+        except TimeoutError as error:
+            raise DatabaseUnavailable("TimeoutError: all connections are in use") from error
+
+    async def _run_to_its_end(
+        self, unit: Callable[[AsyncSession], Awaitable[T]], *, until: float, tries: int, writes: bool
+    ) -> T:
         work = self._work_of_this_request()
         try:
-            async with asyncio.timeout(current_app.extensions["db_timeout"]), work.turn, self._place():
+            async with asyncio.timeout_at(until), work.turn:
                 for attempt in range(1, tries):
                     try:
                         return await self._transact(work.session, unit, writes=writes)
@@ -124,21 +139,8 @@ class Database:
             raise
         except (*TROUBLE, LostRace) as error:
             raise DatabaseUnavailable(f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
-
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        """Wait for a connection; who would get one too late to use it takes none.
-
-        Else, once all have waited for long, each would be cut off in the middle, and its connection with it: new ones
-        take so long that the next are late as well, and nobody would ever be served.
-        """
-        places: asyncio.Semaphore = current_app.extensions["db_places"]
-        async with asyncio.timeout(LATEST * current_app.extensions["db_timeout"]):
-            await places.acquire()
-        try:
-            yield
         finally:
-            places.release()
+            current_app.extensions["db_places"].release()
 
     async def _transact(
         self, session: AsyncSession, unit: Callable[[AsyncSession], Awaitable[T]], *, writes: bool
