@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accounts import check
-from sites import Site
+from sites import Site, wait_until_idle
 from sqlalchemy.engine import make_url
 from wrk import Load, put_load_on
 
@@ -73,7 +73,9 @@ def against(
     loads = loads or dict.fromkeys((us, them), Load(seconds=bench.seconds))
 
     def bear(site: Site) -> float:
-        return put_load_on(site.url, loads[site]).per_second
+        borne = put_load_on(site.url, loads[site]).per_second
+        wait_until_idle(site)
+        return borne
 
     ratios = bench.in_turn(lambda: bear(us), lambda: bear(them))
     for site, load in loads.items():

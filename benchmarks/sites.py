@@ -125,3 +125,20 @@ def peer_python() -> str:
         subprocess.run([*install, "--no-deps", "--require-hashes", "-r", str(lock)], check=True)
         stamp.write_text(lock.read_text())
     return f"{PEER_VENV}/bin/python"
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a server and of its workers."""
+    pids = [pid, *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    fields = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in pids]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_idle(site: Site) -> None:
+    """Wait until a site has done what those had asked for who are gone: whoever is measured next would pay for it."""
+    for _ in range(100):
+        before = cpu_seconds(site.pid)
+        time.sleep(0.1)
+        if cpu_seconds(site.pid) - before < 0.02:
+            return
+    raise BenchError(f"{site.name} does not come to rest")

@@ -1,16 +1,14 @@
 """The processes that serve: two of them, and how quickly one is there."""
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import sites
 from measuring import CLOCK, Bench, Row, against
-from sites import ROOT, Site
+from sites import ROOT, Site, cpu_seconds
 from wrk import Load, put_load_on
 
 
@@ -29,13 +27,6 @@ def per_cpu_second(site: Site, load: Load) -> float:
     before = cpu_seconds(site.pid)
     served = put_load_on(site.url, load).requests
     return served / (cpu_seconds(site.pid) - before)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time of a server and of its workers."""
-    pids = [pid, *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    fields = [Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in pids]
-    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def start(bench: Bench) -> Iterator[Row]:
