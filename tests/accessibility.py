@@ -29,7 +29,7 @@ MEDIA = {
     "less motion": ORDINARY | {"reduced_motion": "reduce"},
     "own colours": ORDINARY | {"forced_colors": "active"},
 }
-LOOKS = [Look(1280, "light"), Look(1280, "dark"), Look(320, "dark"), Look(320, "light")]
+LOOKS = [Look(1280, "light"), Look(320, "dark")]  # what is wrong with a colour is wrong in every width
 
 
 async def arm(page: Page, *, axe: bool = True) -> None:

@@ -25,8 +25,7 @@ class HTTPConnection(ASGIHTTPConnection):
         message = await receive()
         if message["type"] == "http.disconnect":
             return
-        request.body.append(message.get("body", b""))
-        request.body.set_complete()
+        request.body.set_result(message.get("body", b""))
         async with WhileClientIsThere(receive):
             await self.handle_request(request, send)
 
