@@ -1,5 +1,6 @@
 """What people do with the site, in a word each."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from quart import Quart, Response
@@ -53,6 +54,17 @@ async def create_user(
         if not active:
             await db.write(accounts.deactivate, email=email)
         return user
+
+
+async def read(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """Run a verb as a request would."""
+    async with app.app_context():
+        return await db.read(verb, *arguments)
+
+
+async def write(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    async with app.app_context():
+        return await db.write(verb, *arguments)
 
 
 async def count(app: Quart, what: type[User | UserSession], *conditions: ColumnElement[bool]) -> int:

@@ -22,7 +22,7 @@ from app.models.engine import make_engine, places
 from app.services import accounts
 from conftest import serving
 from mariadb_server import MariaDB
-from people import EMAIL, count, create_user, is_logged_in, log_in
+from people import EMAIL, count, create_user, is_logged_in, log_in, read, write
 
 
 async def is_in_transaction(connection: AsyncConnection) -> bool:
@@ -58,13 +58,13 @@ async def test_a_unit_that_fails_leaves_its_connection_clean(settings: dict[str,
 
 
 async def test_a_read_opens_no_transaction_and_leaves_none(app: Quart) -> None:
-    async def read(session: AsyncSession) -> bool:
+    async def look_inside(session: AsyncSession) -> bool:
         await session.execute(text("SELECT 1"))
         return await is_in_transaction(await session.connection())
 
     async with app.app_context():
-        assert not await db.read(read)
-        assert await db.write(read)
+        assert not await db.read(look_inside)
+        assert await db.write(look_inside)
     assert (await look(app))[1] is False
 
 
@@ -151,11 +151,7 @@ async def test_in_a_rush_nobody_is_cut_off_in_the_middle(narrow: Quart) -> None:
         await asyncio.sleep(0.1)
         return number
 
-    async def ask(number: int) -> int:
-        async with narrow.app_context():
-            return await db.read(dawdle, number)
-
-    said = await asyncio.gather(*(ask(number) for number in range(30)), return_exceptions=True)
+    said = await asyncio.gather(*(read(narrow, dawdle, number) for number in range(30)), return_exceptions=True)
 
     served = [answer for answer in said if isinstance(answer, int)]
     assert 4 <= len(served) <= 8
@@ -171,11 +167,7 @@ async def test_who_goes_away_in_line_asks_nothing_and_holds_up_nobody(narrow: Qu
         ran.append(who)
         await asyncio.sleep(0.2)
 
-    async def ask(who: str) -> None:
-        async with narrow.app_context():
-            await db.write(work, who)
-
-    first, gone, last = (asyncio.create_task(ask(who)) for who in ("first", "gone", "last"))
+    first, gone, last = (asyncio.create_task(write(narrow, work, who)) for who in ("first", "gone", "last"))
     await asyncio.sleep(0.1)
     gone.cancel()
     await asyncio.gather(first, last)
@@ -211,13 +203,9 @@ async def test_as_many_may_work_as_there_are_connections(
         working.add(number)
         await asyncio.sleep(0.2)
 
-    async def ask(number: int) -> None:
-        async with app.app_context():
-            await db.read(work, number)
-
     async with serving(settings) as app:
         await app.extensions["mailer"].stop()
-        asking = asyncio.gather(*(ask(number) for number in range(20)))
+        asking = asyncio.gather(*(read(app, work, number) for number in range(20)))
         await asyncio.sleep(0.1)
         assert len(working) == most
         await asking

@@ -8,6 +8,7 @@ import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
 
+from app import events
 from app.models import engine
 from people import create_user, log_in
 from wire import Wire
@@ -167,11 +168,15 @@ async def test_the_outbox_is_looked_at_after_what_posted_a_mail_and_nothing_else
 
 @pytest.fixture
 def called(app: Quart, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What Quart calls for a request: it would run in a thread what is not a coroutine function."""
+    """What Quart calls for a request: it would run in a thread what is not a coroutine function.
+
+    What is done beside the requests, as to sweep when the site starts, has no request's number.
+    """
     called, ensure_async = [], app.ensure_async
 
     def note(function: Any) -> Any:
-        called.append(function)
+        if events.request_id.get():
+            called.append(function)
         return ensure_async(function)
 
     monkeypatch.setattr(app, "ensure_async", note)

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from app.rate import Rate
 from app.services import throttling
 from app.services.throttling import Limit
 from conftest import SECRET_KEY, UNTHROTTLED, serving
-from people import EMAIL, PASSWORD, change_password, create_user, execute, is_logged_in, log_in, register
+from people import EMAIL, PASSWORD, change_password, create_user, execute, is_logged_in, log_in, read, register, write
 from test_sessions import MovedClock
 from wire import Wire
 
@@ -105,12 +105,6 @@ async def used(session: AsyncSession) -> int | None:
     return await session.scalar(select(Throttle.used))
 
 
-async def write(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    """Run a verb as a request would."""
-    async with app.app_context():
-        return await db.write(verb, *arguments)
-
-
 async def test_who_waited_for_their_turn_counts_on_from_there(app: Quart, moved_clock: MovedClock) -> None:
     """What they saw of the clock before they waited would make the count of those in front look set too late."""
     limit, taken, go_on = Limit("try", "somebody", Rate.parse("5 per 10 seconds")), asyncio.Event(), asyncio.Event()
@@ -131,8 +125,7 @@ async def test_who_waited_for_their_turn_counts_on_from_there(app: Quart, moved_
     go_on.set()
     await asyncio.gather(first, second)
 
-    async with app.app_context():
-        assert await db.read(used) == 2
+    assert await read(app, used) == 2
 
 
 async def test_nobody_deadlocks_whose_limits_are_in_another_order(app: Quart, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +139,29 @@ async def test_nobody_deadlocks_whose_limits_are_in_another_order(app: Quart, mo
     await asyncio.gather(*(take_and_give_back(*order) for order in [(one, other), (other, one)] * 10))
 
     assert wire.kinds.count("BEGIN") == 40  # nobody had to begin again
-    async with app.app_context():
-        assert await db.read(used) == 1
+    assert await read(app, used) == 1
+
+
+@pytest.mark.parametrize("database_uri", ["mariadb"], indirect=True)  # on SQLite one writes at a time
+async def test_whose_first_try_was_overtaken_counts_on_from_there(app: Quart) -> None:
+    limit, overtaken = Limit("try", "somebody", Rate.parse("5 per hour")), list[Any]()
+
+    async def take_slowly(session: AsyncSession) -> None:
+        look = session.execute
+
+        async def look_and_be_overtaken(*asked: Any) -> Any:
+            found = await look(*asked)
+            if not overtaken:
+                overtaken.append(await write(app, throttling.take, [limit]))
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(session, "execute", look_and_be_overtaken)
+            await throttling.take(session, [limit])
+
+    await write(app, take_slowly)
+
+    assert await read(app, used) == 2
 
 
 async def test_every_way_to_write_an_address_is_counted_as_one(app: Quart, client: TestClientProtocol) -> None:
