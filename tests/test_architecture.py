@@ -17,7 +17,7 @@ SETTINGS = {"base_url", "config", "database_url", "default_config", "mail_settin
 LAYERS = {
     "models": set[str](),
     "languages": set[str](),
-    "templating": set[str](),
+    "templating": {"languages"},
     "words": {"languages", "models", "services"},
     "forms": {"languages", "models"},
     "letters": {"models", "middleware", "services", "base_url", "languages", "words"},

@@ -12,7 +12,7 @@ from quart import Quart, Response, abort
 from quart.typing import TestClientProtocol
 from sqlalchemy import update
 
-from app import languages, letters
+from app import languages, letters, templating
 from app.middleware import authentication
 from app.middleware import languages as hook
 from app.middleware.error_words import WORDS
@@ -91,7 +91,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(autouse=True)
 def pseudo(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (languages, hook):
+    for module in (languages, hook, templating):
         monkeypatch.setattr(module, "catalogue", lambda _language: Pseudo())
 
 

@@ -8,6 +8,7 @@ import pytest
 from quart import Quart, render_template_string, url_for
 
 from app.middleware import static_files
+from app.middleware.addresses import Addresses
 
 
 class Seconds(SimpleNamespace):
@@ -91,7 +92,10 @@ async def test_a_file_that_was_missing_is_named_as_soon_as_it_is_there(small: Qu
     assert "?v=" in await link(small, "late.css")
 
 
-def test_names_of_files_that_are_not_there_fill_no_memory(tmp_path: Path) -> None:
+async def test_names_of_files_that_are_not_there_fill_no_memory(small: Quart, tmp_path: Path) -> None:
     versions = static_files.Versions(str(tmp_path))
-    assert [versions.version_lately(f"{n}.css") for n in range(3)] == [None] * 3
+    addresses = Addresses(versions.version_lately)
+    async with small.test_request_context("/"):
+        assert addresses.url_for("static", filename="none.css") == "/static/none.css"
     assert versions.lately == {}
+    assert addresses.known == {}

@@ -1,11 +1,21 @@
-"""Templates are rendered in one go: nothing in them has to be awaited, and nothing of them runs in a thread."""
+"""Templates are rendered in one go, nothing of them in threads, and what a language calls things is looked up once."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
-from quart import Quart, render_template_string, stream_template_string
+from jinja2 import FileSystemBytecodeCache, FileSystemLoader
+from quart import Quart, render_template, render_template_string, stream_template_string
 
+from app.languages import speaking
 from app.middleware.authentication import CurrentUser
+from app.templating import Templates, take_focus
+
+PAGE = """{{ _("Log in") }} {{ gettext("Log in") | upper }} {{ _("<b>100%%</b>") }} {{ dict(word=_("Log in")).word }}
+{% trans %}Log in{% endtrans %}, {% trans who="<Ada>" %}Logged in as <strong>{{ who }}</strong>{% endtrans %}"""
+IN_ENGLISH = "Log in LOG IN <b>100%</b> Log in\nLog in, Logged in as <strong>{}</strong>"
+IN_GERMAN = "Anmelden ANMELDEN <b>100%</b> Anmelden\nAnmelden, Angemeldet als <strong>{}</strong>"
+ADA = {"page.html": "&lt;Ada&gt;", "page.txt": "<Ada>"}
 
 
 async def test_what_a_template_is_given_needs_no_thread(app: Quart) -> None:
@@ -30,3 +40,45 @@ async def test_a_template_can_be_streamed(app: Quart) -> None:
     async with app.test_request_context("/"):
         pieces = [piece async for piece in await stream_template_string("{{ 1 + 1 }}!")]
     assert "".join(pieces) == "2!"
+
+
+@pytest.fixture
+def templates(app: Quart, tmp_path: Path) -> Templates:
+    """Return the site's templates, of which there are two now."""
+    assert isinstance(app.jinja_env, Templates)
+    app.jinja_env.loader = FileSystemLoader(tmp_path)
+    for name in ADA:
+        (tmp_path / name).write_text(PAGE)
+    return app.jinja_env
+
+
+@pytest.mark.parametrize("name", ADA)
+async def test_a_template_speaks_to_everybody_in_their_language(
+    app: Quart, templates: Templates, tmp_path: Path, name: str
+) -> None:
+    templates.bytecode_cache = FileSystemBytecodeCache(str(tmp_path))  # which is not to keep one language for all
+    async with app.test_request_context("/"):
+        for language, words in [("en", IN_ENGLISH), ("de", IN_GERMAN)] * 2:
+            with speaking(language):
+                assert await render_template(name) == words.format(ADA[name])
+                assert await render_template(["none.html", name]) == words.format(ADA[name])
+                assert await render_template_string(PAGE) == words.format(ADA["page.html"])
+
+
+def test_what_depends_on_the_language_alone_is_text_in_what_is_compiled(templates: Templates) -> None:
+    compiled = templates.in_language("de").compile(PAGE, "page.html", raw=True)
+
+    assert "ANMELDEN" in compiled
+    assert compiled.count("context.call") == 2  # for the dictionary, and for what has a value in it
+
+
+async def test_what_depends_on_the_language_alone_is_not_looked_up_for_a_page(app: Quart, templates: Templates) -> None:
+    templates.globals["_"] = None
+    async with app.test_request_context("/"):
+        assert await render_template("page.txt") == await render_template(["page.txt"])
+
+
+async def test_one_place_of_a_page_takes_the_focus(app: Quart) -> None:
+    for _ in range(2):
+        async with app.test_request_context("/"):
+            assert [take_focus() for _ in range(3)] == [True, False, False]

@@ -6,10 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from quart import Quart, Response, has_request_context, request, url_for
+from quart import Quart, Response, has_request_context, request
 from quart.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.wrappers import Response as WerkzeugResponse
+
+from app.middleware.addresses import Addresses
 
 LATELY = 1  # seconds
 
@@ -20,7 +22,6 @@ class Versions:
     def __init__(self, folder: str | None) -> None:
         self.folder = Path(folder or "")
         self.lately: dict[str, tuple[float, str]] = {}  # when we looked, by time.monotonic(), and what we saw
-        self.urls: dict[tuple[str, str], tuple[str, str]] = {}  # below which root, and of which version
 
     def version(self, filename: str) -> str | None:
         """Return the version of a file, or None if it cannot be read: the link will lead to our 404."""
@@ -43,19 +44,6 @@ class Versions:
     def name_in_url(self, endpoint: str, values: dict[str, Any]) -> None:
         if endpoint == "static":
             values.setdefault("v", self.version_lately(values["filename"]))
-
-    def url_for(self, endpoint: str, **values: Any) -> str:
-        """Return an address, for templates: that of a static file is put together once, as every page has many."""
-        if endpoint != "static" or [*values] != ["filename"] or not has_request_context():
-            return url_for(endpoint, **values)
-        filename = values["filename"]
-        if (version := self.version_lately(filename)) is None:
-            return url_for("static", filename=filename)
-        known, url = self.urls.get(of := (request.root_path, filename), ("", ""))
-        if known != version:
-            url = url_for("static", filename=filename, v=version)
-            self.urls[of] = version, url
-        return url
 
     async def set_caching(self, response: Response) -> Response:
         if request.endpoint == "static" and response.status_code in (200, 206, 304):
@@ -94,5 +82,5 @@ def init_app(app: Quart) -> None:
     app.session_interface = CookieSession()
     versions = Versions(app.static_folder)
     app.url_defaults(versions.name_in_url)
-    app.add_template_global(versions.url_for)
+    app.add_template_global(Addresses(versions.version_lately).url_for)
     app.after_request(versions.set_caching)
