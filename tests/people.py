@@ -56,15 +56,15 @@ async def create_user(
         return user
 
 
-async def read(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+async def read(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any, **named: Any) -> Any:
     """Run a verb as a request would."""
     async with app.app_context():
-        return await db.read(verb, *arguments)
+        return await db.read(verb, *arguments, **named)
 
 
-async def write(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+async def write(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any, **named: Any) -> Any:
     async with app.app_context():
-        return await db.write(verb, *arguments)
+        return await db.write(verb, *arguments, **named)
 
 
 async def count(app: Quart, what: type[User | UserSession], *conditions: ColumnElement[bool]) -> int:

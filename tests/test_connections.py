@@ -139,6 +139,22 @@ async def narrow(settings: dict[str, Any]) -> AsyncIterator[Quart]:
         yield app
 
 
+async def test_a_request_ends_when_the_work_is_done_that_goes_on_without_its_caller(app: Quart) -> None:
+    done = []
+
+    async def work(_session: AsyncSession) -> None:
+        await asyncio.sleep(0.2)
+        done.append("the work")
+
+    request = asyncio.create_task(write(app, work))
+    await asyncio.sleep(0.1)
+    request.cancel()
+    with suppress(asyncio.CancelledError):
+        await request
+
+    assert done == ["the work"]
+
+
 async def test_in_a_rush_nobody_is_cut_off_in_the_middle(narrow: Quart) -> None:
     """Who is cut off takes their connection along, and to make another one takes time that others need."""
     opened: list[object] = []

@@ -30,7 +30,7 @@ AFTER = [
     "app.middleware.request_log.note_who_and_what",
     "app.mailer.wake_after_requests",
     "app.middleware.static_files.CookieSession.save_session",
-    "app.models.core.Database._close_session",
+    "app.models.core.Database._wait_for_the_last",
 ]
 
 

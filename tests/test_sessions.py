@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, inspect, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.exc import DetachedInstanceError
 
 from app.models import User, UserSession, clock, db
-from app.services import accounts, passwords, sessions
+from app.services import accounts, passwords, roles, sessions
 from people import (
     EMAIL,
     PASSWORD,
@@ -23,8 +24,10 @@ from people import (
     is_logged_in,
     log_in,
     page,
+    read,
     register,
     thief_with,
+    write,
 )
 
 
@@ -122,17 +125,46 @@ async def test_logging_in_goes_where_the_person_was_going(app: Quart, client: Te
     assert (await client.get("/login?next=/about")).location == "/about"
 
 
+def secret_in(app: Quart, client: TestClientProtocol) -> str:
+    """Return what the cookie of a browser says."""
+    return str(app.extensions["QUART_AUTH"][0].load_token(cookie_of(client), app))
+
+
 async def test_only_the_digest_of_the_secret_is_stored(app: Quart, client: TestClientProtocol) -> None:
-    await create_user(app)
+    ada = await create_user(app)
     await log_in(client)
 
-    secret = app.extensions["QUART_AUTH"][0].load_token(cookie_of(client), app)
+    secret = secret_in(app, client)
 
-    async with app.app_context():
-        row = await db.read(sessions.find, secret=secret)
-    assert row is not None
+    (row,) = await read(app, sessions.list_of, user_id=ada.id)
     assert row.digest == hashlib.sha256(secret.encode()).hexdigest()
     assert (row.ip, row.remember) == ("", False)
+
+
+async def test_who_is_logged_in_is_an_object_as_the_orm_loads_it_but_for_the_password(
+    app: Quart, client: TestClientProtocol
+) -> None:
+    ada = await create_user(app, name="Ada")
+    await log_in(client)
+    assert (await read(app, sessions.find, secret=secret_in(app, client))).user.roles == []
+    for name in ("auditor", "editor"):
+        await write(app, roles.create, name=name)
+        await write(app, roles.add_to_user, email=EMAIL, role_name=name)
+
+    log_in_row = await read(app, sessions.find, secret=secret_in(app, client))
+
+    (stored,) = await read(app, sessions.list_of, user_id=ada.id)
+    ada = await read(app, accounts.get_by_email, email=EMAIL)
+    for name in sessions.LOG_IN_SAYS:
+        assert getattr(log_in_row, name) == getattr(stored, name), name
+    columns = {column.key for column in inspect(User).column_attrs} - {"password"}
+    assert {name: getattr(log_in_row.user, name) for name in columns} == {name: getattr(ada, name) for name in columns}
+    assert sorted(map(str, log_in_row.user.roles)) == ["auditor", "editor"]
+    for row in (log_in_row, log_in_row.user, *log_in_row.user.roles):
+        assert inspect(row).detached
+        assert not inspect(row).modified
+    with pytest.raises(DetachedInstanceError):
+        assert log_in_row.user.password
 
 
 async def test_logging_in_again_makes_a_new_secret_and_ends_the_old_log_in(

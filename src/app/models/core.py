@@ -76,7 +76,7 @@ class Database:
         app.extensions["db_writing"] = engine.sync_engine.execution_options(writes=True)
         app.extensions["db_places"] = asyncio.Semaphore(places(engine))
         app.extensions["db_timeout"] = timeout.total_seconds()
-        app.teardown_appcontext(self._close_session)
+        app.teardown_appcontext(self._wait_for_the_last)
         app.after_serving(app.extensions["db"].dispose)
 
     @property
@@ -162,11 +162,11 @@ class Database:
         work: _Work = g.db_work
         return work
 
-    async def _close_session(self, _error: BaseException | None) -> None:
+    async def _wait_for_the_last(self, _error: BaseException | None) -> None:
+        """Wait for a unit whose caller has gone: each closes the session when it is done."""
         if "db_work" in g:
-            work: _Work = g.db_work
-            async with work.turn:  # a unit whose caller has gone may still run
-                await work.session.close()
+            async with g.db_work.turn:
+                pass
 
 
 def _lost_a_race(error: LostRace | exc.DBAPIError) -> bool:
