@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from measuring import CLOCK, Bench, Row
 from sites import Site
 from wrk import Ask, Load, put_load_on
 
+from app.services.hashing import IDLE
+
 
 def memory(bench: Bench) -> Iterator[Row]:
     """The resident memory of one worker after an hour's worth of mixed requests, and how much it has grown."""
@@ -18,9 +21,9 @@ def memory(bench: Bench) -> Iterator[Row]:
     with sites.ours(bench.url("memory"), bench.folder / "memory") as us:
         load = Load(seconds=bench.number(10, brief=1), asks=everything(us))
         asked = ask_until(us, load, asked=0, number=warm)
-        before = resident_megabytes(us.pid)
+        before = resident_megabytes(us.pid, bench)
         ask_until(us, load, asked=asked, number=many)
-        after = resident_megabytes(us.pid)
+        after = resident_megabytes(us.pid, bench)
     yield Row(f"memory of one worker after {many:,} requests, in MB", CLOCK, 100, [after], at_most=True)
     yield Row(f"memory after {many:,} requests", f"after {warm:,}", 1.03, [after / before], at_most=True)
 
@@ -44,7 +47,9 @@ def everything(us: Site) -> tuple[Ask, ...]:
     return tuple(asks)
 
 
-def resident_megabytes(pid: int) -> float:
+def resident_megabytes(pid: int, bench: Bench) -> float:
+    """Return what a process has once it has come to rest: some seconds later it gives back what hashes have taken."""
+    time.sleep(bench.number(IDLE + 2, brief=0))
     kilobytes = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     assert kilobytes
     return int(kilobytes[1]) * 1024 / 1_000_000

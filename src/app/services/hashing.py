@@ -22,6 +22,8 @@ THREADS = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_co
 NICE = 10
 LONGEST_WAIT = 2  # seconds, as far as can be foreseen
 GIVEN_UP = 3  # seconds, when it turns out to be longer
+IDLE = 10  # seconds without a password, until the memory is given back
+M_ARENA_MAX = -8
 
 
 class Overloaded(Exception):
@@ -39,9 +41,15 @@ def _let_others_go_first() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
 
 
+def share_memory() -> None:
+    """Have threads take memory from where the process does, see mallopt(3): what lies elsewhere is never given back."""
+    with suppress(OSError, AttributeError):  # another C library than that of GNU
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+
+
 def give_memory_back() -> None:
     """Give back what hashes have taken, 19 MiB for each thread: the C library keeps it for the next."""
-    with suppress(OSError, AttributeError):  # another C library than that of GNU
+    with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
@@ -50,6 +58,7 @@ class HashingQueue:
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hashing", initializer=_let_others_go_first)
         self.waiting = 0
         self.seconds_each = 0.02  # a running mean of what was measured
+        self.until_idle: asyncio.TimerHandle | None = None
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -78,7 +87,16 @@ class HashingQueue:
             self.seconds_each += (time.monotonic() - began - self.seconds_each) / 8
             return result, began
 
-        return await asyncio.get_running_loop().run_in_executor(self.threads, timed)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.threads, timed)
+        finally:
+            self._wait_until_idle()
+
+    def _wait_until_idle(self) -> None:
+        if self.until_idle is not None:
+            self.until_idle.cancel()
+        loop = asyncio.get_running_loop()
+        self.until_idle = loop.call_later(IDLE, self.threads.submit, give_memory_back)
 
 
 queue = HashingQueue()
