@@ -10,13 +10,13 @@ import aiomysql  # type: ignore[import-untyped]
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
-from sqlalchemy import event, insert, text
+from sqlalchemy import event, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.models import User, db
+from app.models import User, core, db
 from app.models.core import DatabaseUnavailable
 from app.models.engine import make_engine, places
 from app.services import accounts
@@ -153,6 +153,25 @@ async def test_a_request_ends_when_the_work_is_done_that_goes_on_without_its_cal
         await request
 
     assert done == ["the work"]
+
+
+async def test_who_wants_to_write_waits_in_line_and_loses_no_race(
+    app: Quart, database_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself has no line: who asks in vain sleeps, and who comes later is served before."""
+    monkeypatch.setattr(core, "TRIES", 1)
+    wrote: list[int] = []
+
+    async def work(session: AsyncSession, number: int) -> None:
+        await session.execute(select(User.id).limit(1))
+        await asyncio.sleep(0.1)
+        wrote.append(number)
+
+    await asyncio.gather(*(write(app, work, number) for number in range(14)))
+
+    assert len(wrote) == 14
+    if database_uri.startswith("sqlite"):
+        assert wrote == sorted(wrote)
 
 
 async def test_in_a_rush_nobody_is_cut_off_in_the_middle(narrow: Quart) -> None:

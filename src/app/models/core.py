@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from app.models.engine import make_engine, places
+from app.models.races import LostRace, lost_a_race
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,8 +23,6 @@ Verb = Callable[Concatenate[AsyncSession, P], Awaitable[T]]
 
 TRIES = 3
 LATEST = 0.75  # of DATABASE_TIMEOUT: who has waited longer for a connection would not be done in time
-MYSQL_LOST_RACES = {1020, 1205, 1213}  # record changed, lock wait timeout, deadlock
-SQLITE_LOST_RACES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 # What we do wrong ourselves. Whatever else comes from a database is one that is away, full, read-only or overloaded.
 OUR_FAULT = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
 TROUBLE = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, OSError)
@@ -51,10 +50,6 @@ class DatabaseUnavailable(Exception):
         self.retry_after = 5  # seconds
 
 
-class LostRace(Exception):
-    """A verb found that another one was quicker. `db.write` runs it again, and it finds what the other one wrote."""
-
-
 @dataclass
 class _Work:
     """The one session of a request, and the lock that keeps its units in line."""
@@ -75,6 +70,8 @@ class Database:
         app.extensions["db_reading"] = engine.sync_engine.execution_options(writes=False)
         app.extensions["db_writing"] = engine.sync_engine.execution_options(writes=True)
         app.extensions["db_places"] = asyncio.Semaphore(places(engine))
+        # SQLite has one at a time write; who asks it in vain sleeps before the next try, however soon it is free.
+        app.extensions["db_writers"] = asyncio.Lock() if url.get_backend_name() == "sqlite" else nullcontext()
         app.extensions["db_timeout"] = timeout.total_seconds()
         app.teardown_appcontext(self._wait_for_the_last)
         app.after_serving(app.extensions["db"].dispose)
@@ -131,7 +128,7 @@ class Database:
                     try:
                         return await self._transact(work.session, unit, writes=writes)
                     except (LostRace, exc.DBAPIError) as error:
-                        if not _lost_a_race(error):
+                        if not lost_a_race(error):
                             raise
                         await asyncio.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 # no secret
                 return await self._transact(work.session, unit, writes=writes)
@@ -146,14 +143,15 @@ class Database:
         self, session: AsyncSession, unit: Callable[[AsyncSession], Awaitable[T]], *, writes: bool
     ) -> T:
         session.sync_session.bind = current_app.extensions["db_writing" if writes else "db_reading"]
-        try:
-            if writes:
-                await session.connection()  # begins: on SQLite the verb starts once it is the only one that writes
-            result = await unit(session)
-            if writes:
-                await session.commit()
-        finally:
-            await session.close()  # rolls back what was not committed, and detaches what was loaded
+        async with current_app.extensions["db_writers"] if writes else nullcontext():
+            try:
+                if writes:
+                    await session.connection()  # begins: on SQLite the verb starts once it is the only one that writes
+                result = await unit(session)
+                if writes:
+                    await session.commit()
+            finally:
+                await session.close()  # rolls back what was not committed, and detaches what was loaded
         return result
 
     def _work_of_this_request(self) -> _Work:
@@ -167,14 +165,6 @@ class Database:
         if "db_work" in g:
             async with g.db_work.turn:
                 pass
-
-
-def _lost_a_race(error: LostRace | exc.DBAPIError) -> bool:
-    if isinstance(error, LostRace):
-        return True
-    if isinstance(error.orig, Exception) and error.orig.args and error.orig.args[0] in MYSQL_LOST_RACES:
-        return True
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_LOST_RACES
 
 
 db = Database()

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import events
 from app.models import User, clock, db
-from app.models.core import LostRace
+from app.models.races import LostRace
 from app.models.user_token import Purpose
 from app.services import accounts, activity, credentials, links, outbox, throttling
 from app.services.activity import Origin

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Throttle, clock
-from app.models.core import LostRace
+from app.models.races import LostRace
 from app.rate import Rate
 from app.services.refusals import Refusal
 
