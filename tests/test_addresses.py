@@ -98,3 +98,11 @@ async def test_a_site_with_several_names_is_linked_to_by_the_one_that_is_needed(
                 site, template="{{ url_for('api') }}", headers={"Host": f"{name}.example.com"}
             )
             assert found == [expected]
+
+
+async def test_a_full_address_names_the_host_of_each_request(site: Quart) -> None:
+    site.add_websocket("/chat", "chat")
+    for _ in range(2):
+        for host in ("www.example.net", "example.com"):
+            found = await addresses_on_a_page(site, template="{{ url_for('chat') }}", headers={"Host": host})
+            assert found == [f"ws://{host}/chat"]

@@ -23,7 +23,7 @@ LAYERS = {
     "letters": {"models", "middleware", "services", "base_url", "languages", "words"},
     "mailer": {"letters", "middleware", "models", "services", "events"},
     "services": {"models", "events", "languages", "rate"},
-    "middleware": {"models", "services", "base_url", "events", "languages", "rate", "words"},
+    "middleware": {"models", "services", "base_url", "events", "languages", "rate", "templating", "words"},
     "sweeper": {"models", "services", "events"},
     "lifespan": {"models", "services", "events", "sweeper", "mailer"},
     "views": {"models", "services", "forms", "middleware", "events", "languages", "letters"},

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from app.app_factory import create_app
 from app.models import User, core, db
 from app.models.core import DatabaseUnavailable
 from app.models.engine import make_engine, places
@@ -172,6 +174,49 @@ async def test_who_wants_to_write_waits_in_line_and_loses_no_race(
     assert len(wrote) == 14
     if database_uri.startswith("sqlite"):
         assert wrote == sorted(wrote)
+
+
+async def test_who_waits_to_write_is_in_the_way_of_nobody_who_reads(app: Quart) -> None:
+    async def work(_session: AsyncSession) -> None:
+        await asyncio.sleep(0.1)
+
+    writing = [asyncio.create_task(write(app, work)) for _ in range(20)]
+    await asyncio.sleep(0.05)
+    writing[-1].cancel()  # who goes away in line leaves no place taken
+    since = time.monotonic()
+    await read(app, work)
+    if app.extensions["db"].dialect.name == "sqlite":
+        assert time.monotonic() - since < 0.5
+
+    await asyncio.gather(*writing, return_exceptions=True)
+
+
+async def test_who_goes_away_before_there_is_a_connection_lets_others_write(app: Quart) -> None:
+    async def work(_session: AsyncSession) -> None:
+        await asyncio.sleep(0.1)
+
+    most = places(app.extensions["db"])
+    reading = [asyncio.create_task(read(app, work)) for _ in range(most)]
+    await asyncio.sleep(0.05)
+    gone = asyncio.create_task(write(app, work))
+    await asyncio.sleep(0.01)
+    gone.cancel()
+
+    await asyncio.gather(*reading, write(app, work))
+
+
+def test_a_site_may_be_asked_in_one_loop_after_the_other(settings: dict[str, Any]) -> None:
+    async def rush(site: Quart) -> None:
+        await asyncio.gather(*(write(site, work, number) for number in range(20)))
+        async with site.app_context():
+            await db.dispose()
+
+    async def work(session: AsyncSession, _number: int) -> None:
+        await session.execute(select(User.id).limit(1))
+
+    site = create_app(settings)
+    for _ in range(2):
+        asyncio.run(rush(site))
 
 
 async def test_in_a_rush_nobody_is_cut_off_in_the_middle(narrow: Quart) -> None:

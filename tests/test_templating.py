@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from jinja2 import FileSystemBytecodeCache, FileSystemLoader
-from quart import Quart, render_template, render_template_string, stream_template_string
+from jinja2 import FileSystemBytecodeCache, FileSystemLoader, nodes
+from quart import Quart, render_template, render_template_string, request, stream_template_string
 
 from app.languages import speaking
 from app.middleware.authentication import CurrentUser
@@ -66,16 +66,57 @@ async def test_a_template_speaks_to_everybody_in_their_language(
 
 
 def test_what_depends_on_the_language_alone_is_text_in_what_is_compiled(templates: Templates) -> None:
-    compiled = templates.in_language("de").compile(PAGE, "page.html", raw=True)
+    shown = '{{ _("Log in") }}{% trans %}Log in{% endtrans %}{{ macro(_("Log in"), hint=_("Log in")) }}'
 
-    assert "ANMELDEN" in compiled
-    assert compiled.count("context.call") == 2  # for the dictionary, and for what has a value in it
+    compiled = templates.in_language("de").compile(shown, "page.html", raw=True)
+
+    assert compiled.count("Anmelden") == 4
+    assert compiled.count("context.call") == 1
 
 
-async def test_what_depends_on_the_language_alone_is_not_looked_up_for_a_page(app: Quart, templates: Templates) -> None:
-    templates.globals["_"] = None
+async def test_what_depends_on_more_is_worked_out_for_each_page(
+    app: Quart, templates: Templates, tmp_path: Path
+) -> None:
+    """Jinja works out what is done with a constant, once and for everybody."""
+    app.add_template_filter(lambda text: f"{text}, {request.args['who']}", "for_reader")
+    app.add_template_test(lambda _text: request.args["who"] == "ada", "shown")
+    (tmp_path / "page.html").write_text(
+        '{{ _("Log in") | for_reader }}{% if _("Log in") is shown %}!{% endif %} {{ _("<b>") ~ _("<i>") }}'
+        '{% if false %}{{ _("%(name)s") }}{% endif %} {{ _("%(name)s", **{"name": "<Ada>"}) }}'
+    )
+    for who, mark in [("ada", "!"), ("eve", "")] * 2:
+        async with app.test_request_context(f"/?who={who}"):
+            assert await render_template("page.html") == f"Log in, {who}{mark} <b><i> &lt;Ada&gt;"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '{% for _ in [own] %}{{ _("Log in") }}{% endfor %}',
+        '{% set gettext = own %}{{ gettext("Log in") }}',
+        '{% macro say(_) %}{{ _("Log in") }}{% endmacro %}{{ say(own) }}',
+    ],
+)
+async def test_a_template_may_call_something_else_so(
+    app: Quart, templates: Templates, tmp_path: Path, page: str
+) -> None:
+    (tmp_path / "page.html").write_text(page)
     async with app.test_request_context("/"):
-        assert await render_template("page.txt") == await render_template(["page.txt"])
+        assert await render_template("page.html", own=str.upper) == "LOG IN"
+
+
+@pytest.mark.parametrize("name", ["_", "gettext"])
+async def test_a_site_may_translate_in_another_way(app: Quart, templates: Templates, name: str) -> None:
+    templates.globals[name] = lambda message, **_: message.upper()
+    async with app.test_request_context("/"):
+        assert "LOG IN" in await render_template("page.html")
+        assert "LOG IN" in await render_template(["page.html"])
+
+
+def test_macros_set_nothing_that_one_page_would_leave_to_the_next(app: Quart) -> None:
+    source = Path(app.root_path, "templates/macros.html").read_text()
+
+    assert {type(node) for node in app.jinja_env.parse(source).body} <= {nodes.Macro, nodes.Output}
 
 
 async def test_one_place_of_a_page_takes_the_focus(app: Quart) -> None:

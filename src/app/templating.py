@@ -7,11 +7,13 @@ the view, or in a context processor, and handed over.
 compiled for the language.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 
-from jinja2 import Template, nodes
+from jinja2 import Template, nodes, pass_eval_context
+from jinja2.nodes import EvalContext
 from jinja2.visitor import NodeTransformer
+from markupsafe import Markup
 from quart import Quart, g
 from quart.templating import Environment
 
@@ -27,18 +29,45 @@ class PlainTemplate(Template):
             yield piece
 
 
+@pass_eval_context
+def say(how: EvalContext, message: str, /, **values: Any) -> str:
+    """Say it in a template: in the reader's language, the values escaped."""
+    text = catalogue(language()).gettext(message)
+    if not how.autoescape:
+        return text % values
+    return Markup(text) % values if values else Markup(text % values)  # noqa: S704 # the message is ours
+
+
 class Translator(NodeTransformer):
-    """Say in a language what is to be said: `_("Log in")`, and `{% trans %}` without values."""
+    """Say in a language what is to be said: `_("Log in")`, and `{% trans %}` without values.
 
-    def __init__(self, say: Callable[[str], str]) -> None:
-        self.say = say
+    Only where it is shown, or given to what is called for each page: Jinja would work out more, once and for everybody.
+    """
 
-    def visit_Call(self, call: nodes.Call) -> nodes.Node:  # noqa: N802 # Jinja's name for it
+    def __init__(self, language: str) -> None:
+        self.catalogue = catalogue(language)
+
+    def visit_Output(self, output: nodes.Output) -> nodes.Node:  # noqa: N802 # Jinja's name for it
+        self.generic_visit(output)
+        output.nodes = [self.said(each) for each in output.nodes]
+        return output
+
+    def visit_Call(self, call: nodes.Call) -> nodes.Node:  # noqa: N802
         self.generic_visit(call)
-        match call:
-            case nodes.Call(node=nodes.Name(name="_" | "gettext"), args=[nodes.Const(value=str(message))], kwargs=[]):
-                return nodes.MarkSafeIfAutoescape(nodes.Const(self.say(message) % {}), lineno=call.lineno)
+        call.args = [self.said(each) for each in call.args]
+        for each in call.kwargs:
+            each.value = self.said(each.value)
         return call
+
+    def said(self, node: nodes.Expr) -> nodes.Expr:
+        match node:
+            case nodes.Call(
+                node=nodes.Name(name="_" | "gettext"),
+                args=[nodes.Const(value=str(message))],
+                kwargs=[],
+            ) if "%" not in (text := self.catalogue.gettext(message)).replace("%%", ""):
+                return nodes.MarkSafeIfAutoescape(nodes.Const(text.replace("%%", "%")), lineno=node.lineno)
+        return node
 
 
 class Templates(Environment):
@@ -67,9 +96,14 @@ class Templates(Environment):
         return self.of_languages[language]
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
-        if self.language is not None:
-            Translator(catalogue(self.language).gettext).visit(source)
+        if self.language is not None and self._says_what_we_say(source):
+            Translator(self.language).visit(source)
         return super()._generate(source, *args, **kwargs)
+
+    def _says_what_we_say(self, source: nodes.Template) -> bool:
+        """Say whether `_` means in a template what it means in ours."""
+        own = {name.name for name in source.find_all(nodes.Name) if name.ctx != "load"}
+        return not own & {"_", "gettext"} and all(self.globals.get(name) is say for name in ("_", "gettext"))
 
 
 def take_focus() -> bool:

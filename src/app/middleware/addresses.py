@@ -25,7 +25,7 @@ class Addresses:
         known, url = self.known.get(which, (None, ""))
         if not url or known != version:
             url = url_for(endpoint, **values)
-            if is_always_the_same(current_app, endpoint):
+            if url[:1] == "/" != url[1:2] and is_always_the_same(current_app, endpoint):  # a full one names the host
                 self.known[which] = version, url
         return url
 

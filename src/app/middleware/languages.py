@@ -3,13 +3,9 @@
 import re
 from datetime import UTC, tzinfo
 from functools import lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from jinja2 import pass_eval_context
-from jinja2.nodes import EvalContext
-from markupsafe import Markup
 from quart import Quart, current_app, request
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
@@ -17,6 +13,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import words
 from app.languages import Reader, catalogue, language, reader, speak_to
+from app.templating import say
 
 COOKIE = "language"
 ZONE_COOKIE = "timezone"
@@ -79,15 +76,6 @@ def _name_of(code: str) -> str:
     """Return what a language calls itself."""
     name = Locale.parse(code, sep="-").get_display_name() or code
     return name[0].upper() + name[1:]
-
-
-@pass_eval_context
-def say(how: EvalContext, message: str, /, **values: Any) -> str:
-    """Say it in a template: in the reader's language, the values escaped."""
-    text = catalogue(language()).gettext(message)
-    if not how.autoescape:
-        return text % values
-    return Markup(text) % values if values else Markup(text % values)  # noqa: S704 # the message is ours
 
 
 def tell_templates(app: Quart) -> None:

@@ -3,10 +3,10 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from quart import Quart, current_app, g
 from sqlalchemy import MetaData, Table, exc
@@ -14,7 +14,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
-from app.models.engine import make_engine, places
+from app.models.engine import make_engine, places, writers
+from app.models.line import Line
 from app.models.races import LostRace, lost_a_race
 
 P = ParamSpec("P")
@@ -69,9 +70,7 @@ class Database:
         app.extensions["db"] = engine = make_engine(url, options)
         app.extensions["db_reading"] = engine.sync_engine.execution_options(writes=False)
         app.extensions["db_writing"] = engine.sync_engine.execution_options(writes=True)
-        app.extensions["db_places"] = asyncio.Semaphore(places(engine))
-        # SQLite has one at a time write; who asks it in vain sleeps before the next try, however soon it is free.
-        app.extensions["db_writers"] = asyncio.Lock() if url.get_backend_name() == "sqlite" else nullcontext()
+        app.extensions["db_lines"] = WeakKeyDictionary[asyncio.AbstractEventLoop, Line]()  # a lock belongs to its loop
         app.extensions["db_timeout"] = timeout.total_seconds()
         app.teardown_appcontext(self._wait_for_the_last)
         app.after_serving(app.extensions["db"].dispose)
@@ -100,13 +99,13 @@ class Database:
 
     async def _run(self, unit: Callable[[AsyncSession], Awaitable[T]], *, tries: int, writes: bool) -> T:
         until = asyncio.get_running_loop().time() + current_app.extensions["db_timeout"]
-        await self._take_place()  # who goes away meanwhile has asked for nothing
+        await self._take_place(writes=writes)  # who goes away meanwhile has asked for nothing
         # Now one that goes away cancels us in the middle. The unit goes on to its end, and leaves a clean connection.
         task = asyncio.create_task(self._run_to_its_end(unit, until=until, tries=tries, writes=writes))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # maybe nobody is left to hear it
         return await asyncio.shield(task)
 
-    async def _take_place(self) -> None:
+    async def _take_place(self, *, writes: bool) -> None:
         """Wait for a connection; who would get one too late to use it takes none. Raises DatabaseUnavailable.
 
         Else, once all have waited for long, each would be cut off in the middle, and its connection with it: new ones
@@ -114,9 +113,16 @@ class Database:
         """
         try:
             async with asyncio.timeout(LATEST * current_app.extensions["db_timeout"]):
-                await current_app.extensions["db_places"].acquire()
+                await self._line().take_place(writes=writes)
         except TimeoutError as error:
             raise DatabaseUnavailable("TimeoutError: all connections are in use") from error
+
+    def _line(self) -> Line:
+        lines, loop = current_app.extensions["db_lines"], asyncio.get_running_loop()
+        if loop not in lines:
+            lines[loop] = Line(places=places(self.engine), writers=writers(self.engine))
+        line: Line = lines[loop]
+        return line
 
     async def _run_to_its_end(
         self, unit: Callable[[AsyncSession], Awaitable[T]], *, until: float, tries: int, writes: bool
@@ -137,21 +143,20 @@ class Database:
         except (*TROUBLE, LostRace) as error:
             raise DatabaseUnavailable(f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
         finally:
-            current_app.extensions["db_places"].release()
+            self._line().leave(writes=writes)
 
     async def _transact(
         self, session: AsyncSession, unit: Callable[[AsyncSession], Awaitable[T]], *, writes: bool
     ) -> T:
         session.sync_session.bind = current_app.extensions["db_writing" if writes else "db_reading"]
-        async with current_app.extensions["db_writers"] if writes else nullcontext():
-            try:
-                if writes:
-                    await session.connection()  # begins: on SQLite the verb starts once it is the only one that writes
-                result = await unit(session)
-                if writes:
-                    await session.commit()
-            finally:
-                await session.close()  # rolls back what was not committed, and detaches what was loaded
+        try:
+            if writes:
+                await session.connection()  # begins: on SQLite the verb starts once it is the only one that writes
+            result = await unit(session)
+            if writes:
+                await session.commit()
+        finally:
+            await session.close()  # rolls back what was not committed, and detaches what was loaded
         return result
 
     def _work_of_this_request(self) -> _Work:

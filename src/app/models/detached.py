@@ -1,4 +1,7 @@
-"""Rows that were read without the ORM, as the objects that it would have made of them."""
+"""Rows that were read without the ORM, as the objects that it would have made of them.
+
+Its events and criteria (`with_loader_criteria`) do not reach such a query: who is not to be found stands in its WHERE.
+"""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

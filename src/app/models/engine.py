@@ -59,6 +59,11 @@ def places(engine: AsyncEngine) -> int:
     return pool.size() + pool._max_overflow  # noqa: SLF001
 
 
+def writers(engine: AsyncEngine) -> int:
+    """Return how many can write at once."""
+    return 1 if engine.dialect.name == "sqlite" else sys.maxsize
+
+
 def _ask_less(dialect: Dialect, **wrappers: Callable[[Question], Question]) -> None:
     """Spare the database what is known without it. Each question takes as long as the way there and back."""
     for name, wrapper in wrappers.items():

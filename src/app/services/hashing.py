@@ -77,7 +77,7 @@ class HashingQueue:
 
         Raises Overloaded when its turn comes too late: those in front took longer than we thought.
         """
-        since = _arrived.get() or time.monotonic()
+        since, loop = _arrived.get() or time.monotonic(), asyncio.get_running_loop()
 
         def timed() -> tuple[T, float]:
             began = time.monotonic()
@@ -88,14 +88,13 @@ class HashingQueue:
             return result, began
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.threads, timed)
+            return await loop.run_in_executor(self.threads, timed)
         finally:
-            self._wait_until_idle()
+            self._wait_until_idle(loop)
 
-    def _wait_until_idle(self) -> None:
+    def _wait_until_idle(self, loop: asyncio.AbstractEventLoop) -> None:
         if self.until_idle is not None:
             self.until_idle.cancel()
-        loop = asyncio.get_running_loop()
         self.until_idle = loop.call_later(IDLE, self.threads.submit, give_memory_back)
 
 
