@@ -249,3 +249,15 @@ async def test_pages_hold_no_token_that_could_expire(client: TestClientProtocol)
     page = await (await client.get("/login")).get_data(as_text=True)
 
     assert "csrf" not in page.lower()
+
+
+@pytest.mark.parametrize(("http_version", "connection"), [("1.1", "close"), ("1.0", "close"), ("2", None)])
+async def test_a_refused_form_ends_its_connection_as_its_body_is_not_read(
+    client: TestClientProtocol, http_version: str, connection: str | None
+) -> None:
+    form = {"headers": {"Origin": "https://evil.example", "Content-Length": "3"}, "data": b"a=b"}
+    answer = await client.post("/login", **form, http_version=http_version)
+    asked = await client.get("/", headers={"Host": "evil.example"}, http_version=http_version)
+
+    assert (answer.status_code, answer.headers.get("Connection")) == (403, connection)
+    assert (asked.status_code, asked.headers.get("Connection")) == (400, None)

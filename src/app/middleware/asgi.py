@@ -51,7 +51,25 @@ class Guard:
         refused = {**scope, "query_string": b"", "headers": headers, REFUSAL: (status, why)}
         refused["path"] = "/api/" if scope["path"].startswith("/api/") else "/"
         refused["method"] = "HEAD" if scope["method"] == "HEAD" else "GET"
+        if announces_body(scope) and scope["http_version"] in ("1.0", "1.1"):
+            send = saying_good_bye(send)  # the server does not wait for it
         await self.app(refused, replay(b"", receive), send)
+
+
+def announces_body(scope: Scope) -> bool:
+    """Say whether a body is to come after the head. HTTP/2 may send one without a word."""
+    return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+
+
+def saying_good_bye(send: Send) -> Send:
+    """Say that the connection is closed (RFC 9112, 9.6). A proxy that is not told sends the next request into it."""
+
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return send_and_close
 
 
 def harmless(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:

@@ -16,7 +16,7 @@ from quart import Quart
 from werkzeug.exceptions import HTTPException
 
 from app.base_url import BaseUrl
-from app.middleware.asgi import App, Guard, Receive, Scope, Send, headers_named, replay
+from app.middleware.asgi import App, Guard, Receive, Scope, Send, announces_body, headers_named, replay
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -84,10 +84,9 @@ class BodyGuard(Guard):
 
 
 def _has_no_body(scope: Scope) -> bool:
-    """Say whether nothing comes after the head, as with most that only ask. HTTP/2 may send a body without a word."""
-    if scope["method"] not in ("GET", "HEAD") or scope["http_version"] not in ("1.0", "1.1"):
-        return False
-    return not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+    """Say whether nothing comes after the head, as with most that only ask."""
+    asks = scope["method"] in ("GET", "HEAD") and scope["http_version"] in ("1.0", "1.1")
+    return asks and not announces_body(scope)
 
 
 def _is_declared_small(scope: Scope, limit: BodyLimit) -> bool:
