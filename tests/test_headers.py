@@ -218,6 +218,17 @@ def test_a_websocket_that_is_refused_gets_the_headers_too(site: Server, host: st
         check(httpx.Headers(parse_headers(answer).items()))
 
 
+def test_a_server_that_does_not_read_what_is_refused_says_that_it_hangs_up(site: Server) -> None:
+    """A proxy that is not told keeps the connection, sends the next request into it, and loses that."""
+    name, _, port = site.address.partition(":")
+    form = f"POST /login HTTP/1.1\r\nHost: {site.address}\r\nOrigin: https://evil.example\r\nContent-Length: 9\r\n\r\n"
+    with socket.create_connection((name, int(port)), timeout=10) as connection, connection.makefile("rb") as answer:
+        connection.sendall(form.encode())  # of which the body never comes
+        assert answer.readline().startswith(b"HTTP/1.1 403 ")
+        assert parse_headers(answer)["Connection"] == "close"
+        assert answer.read()  # until it does
+
+
 class Inline(HTMLParser):
     """Find what the policy forbids: scripts and styles inside a page, and what comes from elsewhere."""
 

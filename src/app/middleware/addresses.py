@@ -13,12 +13,11 @@ class Addresses:
 
     def url_for(self, endpoint: str, **values: Any) -> str:
         """Return what Quart's url_for returns."""
-        if not has_request_context() or endpoint.startswith("."):
+        is_file = endpoint == "static" and [*values] == ["filename"]
+        version = self.version_of(values["filename"]) if is_file else None
+        if not has_request_context() or endpoint.startswith(".") or (values and version is None):
             return url_for(endpoint, **values)
-        if endpoint == "static" and [*values] == ["filename"]:
-            version = self.version_of(values["filename"])
-            return self._address(endpoint, values, version) if version else url_for(endpoint, **values)
-        return url_for(endpoint, **values) if values else self._address(endpoint, values, None)
+        return self._address(endpoint, values, version)
 
     def _address(self, endpoint: str, values: dict[str, Any], version: str | None) -> str:
         which = (request.root_path, endpoint, values.get("filename", ""))
