@@ -18,9 +18,9 @@ from app.services.refusals import NotALine
 from conftest import ROOT
 from mariadb_server import MariaDB, free_port
 from people import EMAIL, PASSWORD, count, create_user, is_logged_in, log_in
+from terminals import PATIENCE, terminal_with
 
 QUART = str(Path(sys.executable).with_name("quart"))
-PATIENCE = 30  # seconds
 ADA = "Ada@Example.com"  # the same address to us, not the same text
 OTHER_PASSWORD = "another horse battery staple"
 
@@ -89,15 +89,7 @@ async def count_roles(app: Quart) -> int:
 @pytest.fixture
 def terminal(environment: dict[str, str]) -> Iterator["pexpect.spawn[str]"]:
     """Return a terminal at which an account is being created."""
-    child = pexpect.spawn(
-        QUART,
-        ["--app", "run", "users", "create", EMAIL],
-        cwd=str(ROOT),
-        env=environment | {"TERM": "dumb"},
-        encoding="utf-8",
-        timeout=PATIENCE,
-        dimensions=(24, 200),
-    )
+    child = terminal_with([QUART, "--app", "run", "users", "create", EMAIL], environment)
     yield child
     child.close(force=True)
 

@@ -12,11 +12,10 @@ import pexpect
 import pytest
 from quart import Quart
 
-from conftest import ROOT
 from people import EMAIL, create_user
+from terminals import PATIENCE, terminal_with
 
 QUART = str(Path(sys.executable).with_name("quart"))
-PATIENCE = 30  # seconds
 COUNT = "await session.scalar(select(func.count(User.id)))"
 
 # pexpect forks, which Python 3.12 warns of where there are threads. Its child starts another program at once.
@@ -30,15 +29,9 @@ class Shell:
     def __init__(self, settings: dict[str, Any], folder: Path) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("QUART_")}
         environment |= {f"QUART_{key}": value for key, value in settings.items()}
-        self.terminal = pexpect.spawn(
-            sys.executable,
-            ["-W", "default", QUART, "--app", "run", "shell"],
-            cwd=str(ROOT),
-            env=environment | {"TERM": "dumb", "NO_COLOR": "1", "IPYTHONDIR": str(folder / "ipython")},
-            encoding="utf-8",
-            timeout=PATIENCE,
-            dimensions=(50, 200),
-        )
+        environment |= {"NO_COLOR": "1", "IPYTHONDIR": str(folder / "ipython")}
+        command = [sys.executable, "-W", "default", QUART, "--app", "run", "shell"]
+        self.terminal = terminal_with(command, environment, lines=50)
         self.line = 1
         self.banner = self.printed_until_the_prompt()
 
