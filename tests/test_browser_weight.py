@@ -1,6 +1,7 @@
 """What a visit costs in a real browser: bytes, requests, a page that holds still, and one that waits for no script."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Literal
 
 import pytest
@@ -8,6 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from browsers import PASSWORD, fill
+from dripping import dripping
 from site_process import Site
 from weights import OF_A_PERSON, OF_A_STRANGER, WIDTHS, Visitor, is_painted, loads, scripts_held, shifted
 
@@ -22,6 +24,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def visitors(browser: Browser, site: Site) -> dict[str, Visitor]:
     stranger = Visitor(browser, site.url)
     return {"stranger": stranger, "person": await stranger.registered("ada@example.com")}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def far_visitors(visitors: dict[str, Visitor], site: Site) -> AsyncIterator[dict[str, Visitor]]:
+    """The same over a slow line: a browser paints what has arrived, wherever that ends."""
+    async with dripping(site.url) as url:
+        yield {who: Visitor(visitor.browser, url, visitor.state) for who, visitor in visitors.items()}
 
 
 @pytest.mark.parametrize(("who", "path"), PAGES)
@@ -46,8 +55,10 @@ async def test_a_later_page_costs_its_html_and_nothing_else(
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize(("who", "path"), PAGES)
-async def test_nothing_moves_while_a_page_loads(visitors: dict[str, Visitor], who: Who, path: str, width: int) -> None:
-    assert await visitors[who].shift(path, width) == 0
+async def test_nothing_moves_while_a_page_loads(
+    far_visitors: dict[str, Visitor], who: Who, path: str, width: int
+) -> None:
+    assert await far_visitors[who].shift(path, width) == 0
 
 
 async def test_it_would_be_seen_if_something_moved(visitors: dict[str, Visitor]) -> None:
