@@ -1,9 +1,11 @@
-"""The memory that hashes take: kept while there are some, given back when there have been none for a while."""
+"""The threads that hash: the memory that they take and give back, and how long the queue thinks that a hash takes."""
 
 import json
 import subprocess
 import sys
+import time
 
+from app.services.hashing import HashingQueue
 from conftest import ROOT
 
 HASH_AND_REST = r"""
@@ -37,3 +39,16 @@ def test_what_a_hash_takes_is_given_back_when_no_more_come() -> None:
     for busy, rested in zip(seen[::2], seen[1::2], strict=True):
         assert busy > start + 15
         assert rested < start + 5
+
+
+async def test_one_pause_makes_no_hash_look_slow_but_what_lasts_does() -> None:
+    queue = HashingQueue()
+    queue.seconds_each = 0.02
+
+    await queue.run(time.sleep, 1)
+    assert queue.seconds_each < 0.03
+
+    for _ in range(30):
+        await queue.run(time.sleep, 0.05)
+    assert 0.04 < queue.seconds_each < 0.08
+    queue.threads.shutdown()

@@ -84,13 +84,17 @@ class HashingQueue:
             if began - since > GIVEN_UP:
                 raise Overloaded("a password has waited too long to be hashed")
             result = function(*args, **kwargs)
-            self.seconds_each += (time.monotonic() - began - self.seconds_each) / 8
+            self._learn(time.monotonic() - began)
             return result, began
 
         try:
             return await loop.run_in_executor(self.threads, timed)
         finally:
             self._wait_until_idle(loop)
+
+    def _learn(self, seconds: float) -> None:
+        """Take what a hash took into account; a pause of the whole machine says little about the next one."""
+        self.seconds_each += (min(seconds, 2 * self.seconds_each) - self.seconds_each) / 8
 
     def _wait_until_idle(self, loop: asyncio.AbstractEventLoop) -> None:
         if self.until_idle is not None:
