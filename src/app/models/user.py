@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import quote
 
 from email_validator import EmailNotValidError, EmailSyntaxError, ValidatedEmail, validate_email
@@ -62,6 +63,7 @@ def valid_phone(typed: str) -> str:
     return number
 
 
+@lru_cache(maxsize=64)  # a log-in asks for the same one five times
 def _validated(typed: str) -> ValidatedEmail:
     # Few mail servers take letters outside ASCII before the @, and many of them look alike: mike and mıke.
     validated = validate_email(typed, check_deliverability=False, allow_smtputf8=False)
