@@ -8,7 +8,8 @@ from quart.typing import TestClientProtocol
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import User, UserSession, db
+from app.models import User, db
+from app.models.core import Base
 from app.services import accounts
 from app.services.passwords import hash_password
 
@@ -67,7 +68,7 @@ async def write(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any
         return await db.write(verb, *arguments, **named)
 
 
-async def count(app: Quart, what: type[User | UserSession], *conditions: ColumnElement[bool]) -> int:
+async def count(app: Quart, what: type[Base], *conditions: ColumnElement[bool]) -> int:
     async def query(session: AsyncSession) -> int:
         return await session.scalar(select(func.count()).select_from(what).where(*conditions)) or 0
 

@@ -138,7 +138,7 @@ async def test_nobody_deadlocks_whose_limits_are_in_another_order(app: Quart, mo
 
     await asyncio.gather(*(take_and_give_back(*order) for order in [(one, other), (other, one)] * 10))
 
-    assert wire.kinds.count("BEGIN") == 40  # nobody had to begin again
+    assert sum(asked.startswith("BEGIN") for asked in wire.asked) == 40  # nobody had to begin again
     assert await read(app, used) == 1
 
 

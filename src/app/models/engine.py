@@ -1,25 +1,18 @@
 """How we speak to each kind of database."""
 
-import asyncio
 import sys
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-import aiosqlite
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL, Dialect
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from app.models import sqlite
+from app.models import mysql, sqlite
 from app.models.sqlite import LOCK_TIMEOUT
 
 CONNECT_TIMEOUT = 3  # seconds
-PAUSE = 0.5  # seconds: no server restarts within them
 STRICT = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
-
-Question = Callable[[Any], object]  # of a dialect, about a connection
 
 
 def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
@@ -33,7 +26,7 @@ def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(url, **options | {"pool_pre_ping": False})
         event.listen(engine.sync_engine, "do_connect", sqlite.connect)
-        event.listen(engine.sync_engine, "connect", sqlite.set_pragmas)
+        event.listen(engine.sync_engine, "connect", sqlite.prepare)
         event.listen(engine.sync_engine, "begin", _begin_on_sqlite)
     else:
         session = f"SET SESSION sql_mode='{STRICT}', innodb_lock_wait_timeout={LOCK_TIMEOUT}, autocommit=1"
@@ -43,11 +36,8 @@ def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
         engine = create_async_engine(url, **options)
         event.listen(engine.sync_engine, "connect", _lock_no_gaps)
         event.listen(engine.sync_engine, "begin", _begin_on_mysql)
-    if engine.dialect.driver == "aiomysql":
-        _ask_less(engine.dialect, do_ping=_after_a_pause)
-        _parse_columns_once(engine.dialect.dbapi)
-    if engine.dialect.driver in ("aiomysql", "aiosqlite"):
-        _ask_less(engine.dialect, do_commit=_if_begun, do_rollback=_if_begun)
+        if engine.dialect.driver == "aiomysql":
+            event.listen(engine.sync_engine, "do_connect", mysql.connect)
     return engine
 
 
@@ -64,41 +54,6 @@ def writers(engine: AsyncEngine) -> int:
     return 1 if engine.dialect.name == "sqlite" else sys.maxsize
 
 
-def _ask_less(dialect: Dialect, **wrappers: Callable[[Question], Question]) -> None:
-    """Spare the database what is known without it. Each question takes as long as the way there and back."""
-    for name, wrapper in wrappers.items():
-        setattr(dialect, name, wrapper(getattr(dialect, name)))
-
-
-def _if_begun(end: Question) -> Question:
-    """Have a transaction ended only where one was begun: the connection knows it from the last answer."""
-
-    def end_if_begun(connection: Any) -> None:
-        driver = connection.driver_connection
-        begun = driver.in_transaction if isinstance(driver, aiosqlite.Connection) else driver.get_transaction_status()
-        if begun:
-            end(connection)
-
-    return end_if_begun
-
-
-def _after_a_pause(ping: Question) -> Question:
-    """Have it asked whether the server still knows a connection only if that was not used a moment ago."""
-
-    def ping_after_a_pause(connection: Any) -> object:
-        idle = asyncio.get_running_loop().time() - connection.driver_connection.last_usage
-        return True if idle < PAUSE else ping(connection)
-
-    return ping_after_a_pause
-
-
-def _parse_columns_once(dbapi: Any) -> None:
-    """Have the driver remember what a column is called: each answer says it anew, and mostly the same."""
-    of_driver = dbapi.aiomysql.connection
-    if not hasattr(of_driver.FieldDescriptorPacket, "cache_info"):
-        of_driver.FieldDescriptorPacket = lru_cache(maxsize=1024)(of_driver.FieldDescriptorPacket)
-
-
 def _begin_on_sqlite(connection: Connection) -> None:
     # Two that begin plainly, read, and then write: one fails with "database is locked", busy_timeout or not.
     writes = connection.get_execution_options().get("writes")
@@ -107,7 +62,12 @@ def _begin_on_sqlite(connection: Connection) -> None:
 
 
 def _begin_on_mysql(connection: Connection) -> None:
-    if connection.get_execution_options().get("writes") is not False:
+    if connection.get_execution_options().get("writes") is False:
+        return
+    dbapi_connection = connection.connection.dbapi_connection
+    if isinstance(dbapi_connection, mysql.Connection):
+        dbapi_connection.begins = True
+    else:
         connection.exec_driver_sql("BEGIN")
 
 

@@ -1,7 +1,10 @@
-"""How a database in a file is opened, and asked in one go."""
+"""How a database in a file is opened, and asked: what is quick at once, the rest in the thread of its connection."""
 
+import asyncio
 import sqlite3
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,19 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
 
 LOCK_TIMEOUT = 1  # seconds: three tries fit into DATABASE_TIMEOUT
+# Most queries take less time than the way to a thread and back. They can be given up without a trace, as they change
+# nothing: after so many instructions of SQLite's machine, which is mostly less than a millisecond (one instruction may
+# count a whole table, which is as quick as reading its pages), or when another process has what they want.
+QUICK = ("SELECT", "BEGIN")
+INSTRUCTIONS = 2_000
+GIVEN_UP = {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY}
 
 
-class OneTripCursor(AsyncAdapt_aiosqlite_cursor):
-    """Ask the thread of the connection once for each query. Theirs asks four times, which takes longer."""
+class Cursor(AsyncAdapt_aiosqlite_cursor):
+    """Ask at once, or the thread of the connection once for each query. Theirs asks it four times."""
 
     _awaitable_cursor_close = False
+    _adapt_connection: "Connection"
     _cursor: Any  # of sqlite3 itself
 
     def _make_new_cursor(self, connection: Any) -> Any:
@@ -26,7 +36,8 @@ class OneTripCursor(AsyncAdapt_aiosqlite_cursor):
 
     async def _execute_async(self, operation: Any, parameters: Any) -> Any:
         async with self._adapt_connection._execute_mutex:  # noqa: SLF001
-            self._rows = await self._in_its_thread(self._run, operation, parameters or ())
+            if not operation.startswith(QUICK) or not self._ran_at_once(operation, parameters or ()):
+                await self._in_its_thread(self._run, operation, parameters or ())
 
     async def _executemany_async(self, operation: Any, seq_of_parameters: Any) -> Any:
         async with self._adapt_connection._execute_mutex:  # noqa: SLF001
@@ -34,30 +45,77 @@ class OneTripCursor(AsyncAdapt_aiosqlite_cursor):
 
     async def _in_its_thread(self, *call: Any) -> Any:
         driver: Any = self._connection
-        return await driver._execute(*call)  # noqa: SLF001
+        try:
+            return await driver._execute(*call)  # noqa: SLF001
+        except asyncio.CancelledError:  # past the deadline: nobody waits any more, and the connection is thrown away
+            driver._conn.interrupt()  # noqa: SLF001
+            raise
 
-    def _run(self, operation: str, parameters: Any) -> deque[Any]:
+    def _ran_at_once(self, operation: str, parameters: Any) -> bool:
+        """Run what holds the event loop for a moment at most; say whether that was enough."""
+        try:
+            with self._adapt_connection.in_a_hurry():
+                self._run(operation, parameters)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in GIVEN_UP:  # the module's own errors have none
+                raise
+            return False
+        return True
+
+    def _run(self, operation: str, parameters: Any) -> None:
         self._cursor.execute(operation, parameters)
-        return deque(self._cursor.fetchall() if self._cursor.description else ())
+        self._rows = deque(self._cursor.fetchall() if self._cursor.description else ())
 
 
-class OneTripConnection(AsyncAdapt_aiosqlite_connection):
-    _cursor_cls = OneTripCursor
+class Connection(AsyncAdapt_aiosqlite_connection):
+    """Nothing is ended that was not begun: that would be another way to the thread."""
+
+    _cursor_cls = Cursor
+
+    def commit(self) -> None:
+        if self._is_begun():
+            try:
+                super().commit()
+            except self.dbapi.Error:
+                with suppress(self.dbapi.Error):
+                    super().rollback()  # SQLAlchemy takes it for ended, and the next one could not begin
+                raise
+
+    def rollback(self) -> None:
+        if self._is_begun():
+            super().rollback()
+
+    @contextmanager
+    def in_a_hurry(self) -> Iterator[None]:
+        """Wait for no lock, and not long for anything else."""
+        theirs: sqlite3.Connection = self._connection._conn  # noqa: SLF001
+        theirs.execute("PRAGMA busy_timeout=0")
+        theirs.set_progress_handler(lambda: True, INSTRUCTIONS)
+        try:
+            yield
+        finally:
+            theirs.set_progress_handler(None, 0)
+            theirs.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT * 1000}")
+
+    def _is_begun(self) -> bool:
+        driver: Any = self._connection
+        return bool(driver.in_transaction)
 
 
-def connect(dialect: Dialect, _record: Any, arguments: list[Any], parameters: dict[str, Any]) -> OneTripConnection:
+def connect(dialect: Dialect, _record: Any, arguments: list[Any], parameters: dict[str, Any]) -> Connection:
     """Open a database, and make a new one so that only its owner may read it: it holds addresses and hashes."""
     path = Path(arguments[0])
     if not str(path).startswith("file:"):
         if not path.parent.is_dir():  # said here, as the driver's thread may say it when nobody listens any more
             raise sqlite3.OperationalError("unable to open database file")
         path.touch(mode=0o600)
-    theirs: Any = dialect.connect(*arguments, **parameters)
-    return OneTripConnection(dialect.dbapi, theirs.driver_connection)
+    theirs: Any = dialect.connect(*arguments, **parameters | {"check_same_thread": False})
+    return Connection(dialect.dbapi, theirs.driver_connection)
 
 
-def set_pragmas(connection: Any, _record: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions by itself
+def prepare(connection: Connection, _record: ConnectionPoolEntry) -> None:
+    """Set what SQLite asks each connection for. The driver must not begin transactions by itself."""
+    connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={LOCK_TIMEOUT * 1000}", "foreign_keys=ON", "journal_mode=WAL", "synchronous=NORMAL"):
         cursor.execute(f"PRAGMA {pragma}")
