@@ -10,7 +10,8 @@ HERE = Path(__file__).parent
 AXE = (HERE / "vendor/axe-core/axe.min.js").read_text()
 CHECKS = (HERE / "page_checks.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-RUN_AXE = "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})"
+OF_A_LOOK = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable", "region"]
+RUN_AXE = "only => axe.run(document, {runOnly: only, resultTypes: ['violations']})"
 HEIGHT = 800
 
 
@@ -63,9 +64,10 @@ async def enlarge(page: Page) -> None:
     await devtools.send("Page.setFontSizes", {"fontSizes": {"standard": 32, "fixed": 26}})
 
 
-async def violations(page: Page) -> list[str]:
-    """Return what axe finds, a line for each element."""
-    found: dict[str, Any] = await page.evaluate(RUN_AXE, RULES)
+async def violations(page: Page, *, once_more: bool = False) -> list[str]:
+    """Return what axe finds, a line for each element; `once_more`: only what may differ from one look to another."""
+    only = {"type": "rule", "values": OF_A_LOOK} if once_more else {"type": "tag", "values": RULES}
+    found: dict[str, Any] = await page.evaluate(RUN_AXE, only)
     return [told(rule, node) for rule in found["violations"] for node in rule["nodes"]]
 
 

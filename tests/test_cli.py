@@ -72,7 +72,10 @@ class Commands:
 
 
 @pytest.fixture
-def commands(environment: dict[str, str]) -> Commands:
+async def commands(request: pytest.FixtureRequest, environment: dict[str, str]) -> Commands:
+    """While a command runs, this process stands still: its mailer must not be in the middle of something."""
+    if "app" in request.fixturenames:
+        await request.getfixturevalue("app").extensions["mailer"].stop()
     return Commands(environment)
 
 

@@ -166,6 +166,7 @@ def test_a_generated_table_comes_and_goes(empty_uri: str, tmp_path: Path) -> Non
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.real_hashes
 async def test_everyone_of_the_original_logs_in_with_the_password_they_had(
     mariadb: MariaDB, original: str, tmp_path: Path
 ) -> None:

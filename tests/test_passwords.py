@@ -108,6 +108,7 @@ async def test_where_passwords_are_not_changed_nothing_is_well_known(settings: d
         assert (await app.test_client().get("/.well-known/change-password")).status_code == 404
 
 
+@pytest.mark.real_hashes
 async def test_a_weaker_hash_is_replaced_as_its_owner_logs_in(app: Quart, client: TestClientProtocol) -> None:
     await create_user(app)
     weaker = passwords._ours.using(argon2__time_cost=1).hash(PASSWORD)
