@@ -25,11 +25,11 @@ class Bench:
 
     @property
     def rounds(self) -> int:
-        return 1 if self.brief else 5
+        return 1 if self.brief else 9
 
     @property
     def seconds(self) -> float:
-        return 1 if self.brief else 3
+        return 1 if self.brief else 2
 
     def number(self, full: int, *, brief: int) -> int:
         return brief if self.brief else full
