@@ -4,14 +4,16 @@ import json
 import subprocess
 import sys
 import time
-
-from app.services.hashing import HashingQueue
-from conftest import ROOT
-
-HASH_AND_REST = r"""
-import asyncio, json, re
 from pathlib import Path
 
+from app.services.hashing import HashingQueue
+from conftest import ROOT, SECRET_KEY
+
+HASH_AND_REST = r"""
+import asyncio, json, re, sys
+from pathlib import Path
+
+from app.app_factory import create_app
 from app.services import hashing, passwords
 
 def megabytes():
@@ -28,12 +30,15 @@ async def main():
         seen.append(megabytes())
     print(json.dumps(seen))
 
+create_app({"INSTANCE_PATH": sys.argv[1], "SECRET_KEY": sys.argv[2]})
+asyncio.run(asyncio.to_thread(lambda: [bytes(1000) for _ in range(1000)]))  # as run.py looks at the database first
 asyncio.run(main())
 """.replace("\\\\\\\\", "\\\\")
 
 
-def test_what_a_hash_takes_is_given_back_when_no_more_come() -> None:
-    done = subprocess.run([sys.executable, "-c", HASH_AND_REST], cwd=ROOT, capture_output=True, text=True, check=True)
+def test_what_a_hash_takes_is_given_back_when_no_more_come(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HASH_AND_REST, str(tmp_path), SECRET_KEY]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
     start, *seen = json.loads(done.stdout)
     for busy, rested in zip(seen[::2], seen[1::2], strict=True):

@@ -42,7 +42,10 @@ def _let_others_go_first() -> None:
 
 
 def share_memory() -> None:
-    """Have threads take memory from where the process does, see mallopt(3): what lies elsewhere is never given back."""
+    """Have threads take memory from where the process does, see mallopt(3): what lies elsewhere is never given back.
+
+    Before the first thread: what that has taken for itself is handed on to later ones.
+    """
     with suppress(OSError, AttributeError):  # another C library than that of GNU
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 

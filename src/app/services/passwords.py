@@ -63,7 +63,6 @@ def refusal_seconds(password: str, *, salt: str) -> float:
 
 def prepare(*, salt: str) -> None:
     """Build the decoys and see how long they take, so that the first stranger does not wait longer than the next."""
-    hashing.share_memory()
     hashing.queue.seconds_each = _decoy_seconds()
     if salt:
         hashing.queue.seconds_each += 2 * _former_decoy_seconds()
