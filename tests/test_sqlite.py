@@ -114,3 +114,14 @@ async def test_a_query_past_its_deadline_ends(site: Quart) -> None:
             await db.read(ask, COUNT.format(1_000_000_000))
         assert time.monotonic() - began < 5
         await db.dispose()
+
+
+async def test_a_transaction_begins_once_however_many_there_were(site: Quart, wire: Wire) -> None:
+    async def do_nothing(session: AsyncSession) -> None:
+        pass
+
+    async with site.app_context():
+        for _ in range(2_500):
+            await db.write(do_nothing)
+        await db.dispose()
+    assert wire.asked.count("BEGIN IMMEDIATE") == 2_500

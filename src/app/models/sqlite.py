@@ -54,7 +54,8 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
     def _ran_at_once(self, operation: str, parameters: Any) -> bool:
         """Run what holds the event loop for a moment at most; say whether that was enough."""
         try:
-            with self._adapt_connection.in_a_hurry():
+            # BEGIN takes three, but those of its former runs count too, and what is interrupted at its end has begun.
+            with self._adapt_connection.in_a_hurry(at_most=0 if operation.startswith("BEGIN") else INSTRUCTIONS):
                 self._run(operation, parameters)
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in GIVEN_UP:  # the module's own errors have none
@@ -86,11 +87,11 @@ class Connection(AsyncAdapt_aiosqlite_connection):
             super().rollback()
 
     @contextmanager
-    def in_a_hurry(self) -> Iterator[None]:
-        """Wait for no lock, and not long for anything else."""
+    def in_a_hurry(self, *, at_most: int) -> Iterator[None]:
+        """Wait for no lock, and take so many instructions at most, but for 0."""
         theirs: sqlite3.Connection = self._connection._conn  # noqa: SLF001
         theirs.execute("PRAGMA busy_timeout=0")
-        theirs.set_progress_handler(lambda: True, INSTRUCTIONS)
+        theirs.set_progress_handler(lambda: True, at_most)
         try:
             yield
         finally:
