@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import socket
@@ -79,8 +80,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def crowd(server: Server) -> Iterator[Crowd]:
+    gc.collect()
+    gc.disable()  # after other tests it takes long enough that those who come at once do not
     with ExitStack() as stack:
         yield Crowd(server, stack)
+    gc.enable()
 
 
 @pytest.mark.parametrize("number", [2, 8, 16, 50])
