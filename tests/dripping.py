@@ -16,8 +16,11 @@ async def dripping(url: str) -> AsyncIterator[str]:
     site = urlsplit(url)
 
     async def pass_on(reader: StreamReader, writer: StreamWriter) -> None:
+        head = await reader.read(65_536)  # a browser sends it in one go
+        if not head:  # it had the connection ready, and did not need it
+            writer.close()
+            return
         answer, ask = await asyncio.open_connection(site.hostname, site.port)
-        head = await reader.readuntil(b"\r\n\r\n")
         lines = [
             line for line in head.split(b"\r\n") if not line.lower().startswith((b"accept-encoding:", b"connection:"))
         ]

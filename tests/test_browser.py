@@ -56,6 +56,20 @@ async def test_the_button_of_the_front_page_answers_in_the_page(page: Page, requ
 
 
 @pytest.mark.parametrize("width", [320, 1280])
+async def test_a_dozen_languages_have_room(open_window: OpenWindow, site: Site, width: int) -> None:
+    window = await open_window(base_url=site.url, viewport={"width": width, "height": 700})
+    page = await window.new_page()
+    await page.goto("/")
+
+    await page.evaluate("""() => {
+        const last = document.querySelector("footer button:last-of-type");
+        for (let more = 0; more < 12; more += 1) last.after(last.cloneNode(true));
+    }""")
+
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/", "/about", "/login", "/register", "/nowhere"])
 async def test_no_page_is_wider_than_its_window(

@@ -33,7 +33,7 @@ async def main():
 create_app({"INSTANCE_PATH": sys.argv[1], "SECRET_KEY": sys.argv[2]})
 asyncio.run(asyncio.to_thread(lambda: [bytes(1000) for _ in range(1000)]))  # as run.py looks at the database first
 asyncio.run(main())
-""".replace("\\\\\\\\", "\\\\")
+"""
 
 
 def test_what_a_hash_takes_is_given_back_when_no_more_come(tmp_path: Path) -> None:

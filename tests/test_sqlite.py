@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.app_factory import create_app
 from app.models import db
 from app.models.core import DatabaseUnavailable
+from app.models.sqlite import LOCK_TIMEOUT
 from app.services import accounts
 from conftest import SECRET_KEY
 from people import EMAIL, create_user
@@ -77,7 +78,9 @@ async def test_the_event_loop_goes_on_while_another_process_writes(site: Quart, 
         async with site.app_context():
             other.execute("BEGIN IMMEDIATE")
             asking = asyncio.create_task(db.write(ask, "SELECT count(*) FROM user"))
+            began = time.monotonic()
             await asyncio.sleep(0.3)
+            assert time.monotonic() - began < LOCK_TIMEOUT
             assert wire.trips[-1] == "BEGIN IMMEDIATE"
             assert not asking.done()
 
@@ -111,17 +114,14 @@ async def test_a_query_past_its_deadline_ends(site: Quart) -> None:
     async with site.app_context():
         began = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
-            await db.read(ask, COUNT.format(1_000_000_000))
-        assert time.monotonic() - began < 5
+            await db.read(ask, COUNT.format(30_000_000))
+        assert time.monotonic() - began < 2  # to close a connection whose thread is busy takes two seconds more
         await db.dispose()
 
 
-async def test_a_transaction_begins_once_however_many_there_were(site: Quart, wire: Wire) -> None:
-    async def do_nothing(session: AsyncSession) -> None:
-        pass
-
+async def test_what_is_quick_is_asked_once_however_often_it_was_asked_before(site: Quart, wire: Wire) -> None:
     async with site.app_context():
-        for _ in range(2_500):
-            await db.write(do_nothing)
+        for _ in range(1_500):
+            await db.write(ask, COUNT.format(1))
         await db.dispose()
-    assert wire.asked.count("BEGIN IMMEDIATE") == 2_500
+    assert wire.asked.count("BEGIN IMMEDIATE") == wire.asked.count(COUNT.format(1)) == 1_500

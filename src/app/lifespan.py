@@ -15,7 +15,7 @@ from app.sweeper import sweep_now_and_then
 
 def init_app(app: Quart) -> None:
     """After the database: what is registered last runs last, and `stopped` tells what is left of its pool."""
-    hashing.share_memory()
+    hashing.share_memory()  # while there is no thread yet
     app.before_serving(lambda: passwords.prepare(salt=app.config["SECURITY_PASSWORD_SALT"]))
     app.after_request(wake_after_requests)
 

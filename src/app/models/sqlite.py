@@ -5,6 +5,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 LOCK_TIMEOUT = 1  # seconds: three tries fit into DATABASE_TIMEOUT
 # Most queries take less time than the way to a thread and back. They can be given up without a trace, as they change
-# nothing: after so many instructions of SQLite's machine, which is mostly less than a millisecond (one instruction may
-# count a whole table, which is as quick as reading its pages), or when another process has what they want.
+# nothing: after twice so many instructions of SQLite's machine, mostly less than a millisecond (one of them may count a
+# whole table, which is as quick as reading its pages), or when another process has what they want.
 QUICK = ("SELECT", "BEGIN")
-INSTRUCTIONS = 2_000
+INSTRUCTIONS = 1_000
 GIVEN_UP = {sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY}
 
 
@@ -54,8 +55,7 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
     def _ran_at_once(self, operation: str, parameters: Any) -> bool:
         """Run what holds the event loop for a moment at most; say whether that was enough."""
         try:
-            # BEGIN takes three, but those of its former runs count too, and what is interrupted at its end has begun.
-            with self._adapt_connection.in_a_hurry(at_most=0 if operation.startswith("BEGIN") else INSTRUCTIONS):
+            with self._adapt_connection.in_a_hurry():
                 self._run(operation, parameters)
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in GIVEN_UP:  # the module's own errors have none
@@ -87,11 +87,13 @@ class Connection(AsyncAdapt_aiosqlite_connection):
             super().rollback()
 
     @contextmanager
-    def in_a_hurry(self, *, at_most: int) -> Iterator[None]:
-        """Wait for no lock, and take so many instructions at most, but for 0."""
+    def in_a_hurry(self) -> Iterator[None]:
+        """Wait for no lock, and not long for anything else."""
         theirs: sqlite3.Connection = self._connection._conn  # noqa: SLF001
         theirs.execute("PRAGMA busy_timeout=0")
-        theirs.set_progress_handler(lambda: True, at_most)
+        # SQLite goes on counting where the statement's last run ended. So the first time that it asks says nothing: a
+        # BEGIN takes three instructions, and one that is given up has begun all the same.
+        theirs.set_progress_handler(count().__next__, INSTRUCTIONS)
         try:
             yield
         finally:

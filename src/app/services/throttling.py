@@ -98,8 +98,8 @@ async def is_allowed(session: AsyncSession, limit: Limit | None) -> bool:
 
 async def give_back(session: AsyncSession, tries: Iterable[Taken]) -> None:
     """Take back what was counted, unless a new period has begun since."""
-    for key, resets_on in sorted(tries):
-        await session.execute(UNCOUNT, {"taken": key, "until": resets_on})
+    if same := [{"taken": key, "until": resets_on} for key, resets_on in sorted(tries)]:
+        await session.execute(UNCOUNT, same)
 
 
 def _has_tries_left(limit: Limit, row: Row[Any] | None, now: datetime) -> bool:
