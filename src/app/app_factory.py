@@ -20,6 +20,7 @@ from app.middleware import (
     json_bodies,
     kept_forms,
     languages,
+    last_seen,
     request_log,
     static_files,
     targets,
@@ -102,6 +103,7 @@ def add_middleware(app: Quart) -> None:
     asgi.init_app(app)
     devices.init_app(app)
     authentication.init_app(app)
+    last_seen.init_app(app)
     kept_forms.init_app(app)
     headers.init_app(app)
     static_files.init_app(app)

@@ -5,22 +5,21 @@ that needs a log-in, or any template. Delete the row, and that browser is out at
 """
 
 from collections.abc import Generator
-from logging import WARNING
 from typing import Any, cast
 
 import quart_auth
 from itsdangerous import BadData
-from quart import Quart, current_app, has_websocket_context, request, websocket
+from quart import Quart, has_websocket_context, request, websocket
 from quart_auth import Action, AuthUser, QuartAuth, Unauthorized
 
 from app import events
 from app.middleware.client_address import ip_address
+from app.middleware.last_seen import lifetime, touch
 from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.models import User, UserSession, db
-from app.models.core import DatabaseUnavailable
 from app.services import sessions
 from app.services.activity import Origin
-from app.services.sessions import Lifetime, NewLogIn
+from app.services.sessions import NewLogIn
 
 
 class LogInCookie(QuartAuth):
@@ -97,7 +96,7 @@ class CurrentUser(AuthUser):
         self.log_in = await db.read(sessions.find, secret=self.auth_id)
         self.is_unknown = False
         if self.log_in is not None and sessions.is_due(self.log_in):
-            await _touch(self.log_in)
+            await touch(self.log_in)
 
     def give_up(self) -> None:
         """Do not ask the database any more."""
@@ -150,18 +149,6 @@ def new_log_in(*, remember: bool) -> NewLogIn:
 def origin() -> Origin:
     """Say where this request comes from."""
     return Origin(ip_address(), request.user_agent.string)
-
-
-def lifetime(*, remember: bool) -> Lifetime:
-    kind = "REMEMBER" if remember else "SESSION"
-    return Lifetime(current_app.config[f"{kind}_IDLE"], current_app.config[f"{kind}_LIFETIME"])
-
-
-async def _touch(log_in: UserSession) -> None:
-    try:
-        await db.write(sessions.touch, log_in, lifetime=lifetime(remember=log_in.remember))
-    except DatabaseUnavailable as error:  # a page can be read also when nothing can be written
-        events.record("database_unavailable", level=WARNING, why=str(error), untouched=log_in.id)
 
 
 async def require_log_in() -> None:
