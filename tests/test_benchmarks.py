@@ -32,7 +32,6 @@ MEASURED = (
 )
 
 
-@pytest.mark.slow
 def test_every_scenario_measures_something(tmp_path: Path) -> None:
     if MariaDB.find() is None or shutil.which("wrk") is None:
         pytest.skip("no mariadbd or no wrk on this machine: apt-get install mariadb-server wrk")

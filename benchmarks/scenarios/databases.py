@@ -62,7 +62,8 @@ def far_database(bench: Bench) -> Iterator[Row]:
         for threads in (15, 40, 100)[: bench.number(3, brief=1)]:
             with sites.peer(far_peer, bench.folder / "far-peer", threads=threads) as them:
                 cookies = {us: cookie, them: register(them, "ada@example.com")}
-                loads = {site: Load(500, max(bench.seconds, 2), cookies[site]) for site in (us, them)}
+                clients = bench.number(500, brief=50)
+                loads = {site: Load(clients, max(bench.seconds, 2), cookies[site]) for site in (us, them)}
                 for site in (us, them):
                     put_load_on(site.url, loads[site]._replace(clients=threads))  # opens the connections
                 what = f"a logged-in page, database 10 ms away, 500 clients, {threads} threads"
