@@ -63,6 +63,11 @@ async def read(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any,
         return await db.read(verb, *arguments, **named)
 
 
+async def ask(app: Quart, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    async with app.app_context():
+        return await db.ask(question, *arguments, **named)
+
+
 async def write(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any, **named: Any) -> Any:
     async with app.app_context():
         return await db.write(verb, *arguments, **named)

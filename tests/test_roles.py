@@ -1,5 +1,6 @@
 """What a role opens, for whom, and until when; and that a request asks only once who is asking."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,14 +9,14 @@ from typing import Any
 import pytest
 from quart import Quart, render_template_string
 from quart.typing import TestClientProtocol
-from sqlalchemy import event
+from sqlalchemy import delete, event
 
 from app.middleware import authentication
 from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.middleware.roles import roles_accepted, roles_required
 from app.models import User, db
 from app.services import accounts, roles
-from people import EMAIL, create_user, is_logged_in, log_in, page
+from people import EMAIL, create_user, is_logged_in, log_in, page, read, write
 from test_sessions import MovedClock, moved_clock
 
 __all__ = ["moved_clock"]  # a fixture
@@ -179,6 +180,21 @@ async def test_a_role_that_is_deleted_opens_nothing_also_when_it_is_made_again(
         await db.write(roles.create, name="admin")
 
     assert await status(client, "/admin") == 403
+
+
+@pytest.mark.parametrize("database_uri", ["mariadb"], indirect=True)
+async def test_a_role_and_an_account_that_has_it_can_be_deleted_at_once(app: Quart, user: User) -> None:
+    await become(app, "admin")
+
+    async with app.extensions["db"].connect() as other:
+        await other.execute(delete(User))
+        deleting = asyncio.create_task(write(app, roles.delete, name="admin"))
+        await asyncio.sleep(0.3)
+        assert not deleting.done()
+        await other.commit()
+    await deleting
+
+    assert "admin" not in [role.name for role in await read(app, roles.list_all)]
 
 
 async def test_who_is_locked_out_has_no_role_either(app: Quart, client: TestClientProtocol, user: User) -> None:

@@ -16,6 +16,7 @@ from app.services import accounts, passwords, roles, sessions
 from people import (
     EMAIL,
     PASSWORD,
+    ask,
     change_password,
     cookie_of,
     count,
@@ -147,12 +148,12 @@ async def test_who_is_logged_in_is_an_object_as_the_orm_loads_it_but_for_its_sec
 ) -> None:
     ada = await create_user(app, name="Ada")
     await log_in(client)
-    assert (await read(app, sessions.find, secret=secret_in(app, client))).user.roles == []
+    assert (await ask(app, sessions.find, secret=secret_in(app, client))).user.roles == []
     for name in ("auditor", "editor"):
         await write(app, roles.create, name=name)
         await write(app, roles.add_to_user, email=EMAIL, role_name=name)
 
-    log_in_row = await read(app, sessions.find, secret=secret_in(app, client))
+    log_in_row = await ask(app, sessions.find, secret=secret_in(app, client))
 
     (stored,) = await read(app, sessions.list_of, user_id=ada.id)
     ada = await read(app, accounts.get_by_email, email=EMAIL)

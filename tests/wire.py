@@ -44,15 +44,21 @@ class Wire:
             run(cursor, operation, parameters)
 
         async def note_and_ask_thread(connection: aiosqlite.Connection, work: Any, *arguments: Any, **more: Any) -> Any:
-            is_statement = arguments and isinstance(arguments[0], str)
-            self.trips.append(arguments[0] if is_statement else work.__name__.upper())
-            if getattr(work, "__func__", None) is not note_and_run:
+            self.trips.append(in_words(work, *arguments))
+            if getattr(work, "__func__", None) not in (note_and_run, sqlite.Cursor._run_each):
                 self.asked.append(self.trips[-1])
             return await ask_thread(connection, work, *arguments, **more)
 
         monkeypatch.setattr(aiomysql.Connection, "_execute_command", note_and_ask_mysql)
         monkeypatch.setattr(sqlite.Cursor, "_run", note_and_run)
         monkeypatch.setattr(aiosqlite.Connection, "_execute", note_and_ask_thread)
+
+
+def in_words(work: Any, operation: Any = None, *_: Any) -> str:
+    """Say what the thread of a connection to SQLite is to do."""
+    if isinstance(operation, list):
+        return "; ".join(each for each, _ in operation)
+    return operation if isinstance(operation, str) else work.__name__.upper()
 
 
 def kind(command: str) -> str:

@@ -2,20 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cached_property, partial
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary
 
 from quart import Quart, current_app, g
-from sqlalchemy import MetaData, Table, exc
+from sqlalchemy import Connection, MetaData, Table, exc
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.util import greenlet_spawn
 
+from app.models import deferred
 from app.models.engine import make_engine, places, writers
-from app.models.line import Line
+from app.models.line import Line, Lines
 from app.models.races import LostRace, lost_a_race
 
 P = ParamSpec("P")
@@ -51,12 +53,15 @@ class DatabaseUnavailable(Exception):
         self.retry_after = 5  # seconds
 
 
-@dataclass
 class _Work:
-    """The one session of a request, and the lock that keeps its units in line."""
+    """The one session of a request, made when first asked for, and the lock that keeps its units in line."""
 
-    session: AsyncSession
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+
+    @cached_property
+    def session(self) -> AsyncSession:
+        return AsyncSession(expire_on_commit=False)
 
 
 class Database:
@@ -70,7 +75,7 @@ class Database:
         app.extensions["db"] = engine = make_engine(url, options)
         app.extensions["db_reading"] = engine.sync_engine.execution_options(writes=False)
         app.extensions["db_writing"] = engine.sync_engine.execution_options(writes=True)
-        app.extensions["db_lines"] = WeakKeyDictionary[asyncio.AbstractEventLoop, Line]()  # a lock belongs to its loop
+        app.extensions["db_lines"] = Lines(places=places(engine), writers=writers(engine))
         app.extensions["db_timeout"] = timeout.total_seconds()
         app.teardown_appcontext(self._wait_for_the_last)
         app.after_serving(app.extensions["db"].dispose)
@@ -83,85 +88,83 @@ class Database:
     @property
     def info(self) -> dict[Any, Any]:
         """What the verbs of this request have put into their `session.info`, for what comes after the answer."""
-        return g.db_work.session.info if "db_work" in g else {}
+        return g.db_work.session.info if "db_work" in g and "session" in vars(g.db_work) else {}
 
     async def read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a verb that changes nothing, without a transaction: each of its queries sees the latest."""
-        return await self._run(lambda session: verb(session, *args, **kwargs), tries=1, writes=False)
+        return await self._run(partial(self._read, verb, *args, **kwargs), writes=False)
 
     async def write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a verb and commit once. When it loses a race for a lock, run the whole of it again."""
-        return await self._run(lambda session: verb(session, *args, **kwargs), tries=TRIES, writes=True)
+        return await self._run(partial(self._write, verb, *args, **kwargs), writes=True)
+
+    async def ask(self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a plain function that only reads, on a connection: without the ORM, that takes a third less time."""
+        return await self._run(partial(greenlet_spawn, partial(self._ask, question, *args, **kwargs)), writes=False)
 
     async def dispose(self) -> None:
         """Close every connection: the last thing that a command does."""
         await self.engine.dispose()
 
-    async def _run(self, unit: Callable[[AsyncSession], Awaitable[T]], *, tries: int, writes: bool) -> T:
-        until = asyncio.get_running_loop().time() + current_app.extensions["db_timeout"]
-        await self._take_place(writes=writes)  # who goes away meanwhile has asked for nothing
+    async def _run(self, unit: Callable[[], Awaitable[T]], *, writes: bool) -> T:
+        line, seconds = current_app.extensions["db_lines"].here(), current_app.extensions["db_timeout"]
+        until = asyncio.get_running_loop().time() + seconds
+        try:
+            await line.take_place(writes=writes, within=LATEST * seconds)  # who goes away meanwhile has asked nothing
+        except TimeoutError as error:
+            raise DatabaseUnavailable("TimeoutError: all connections are in use") from error
         # Now one that goes away cancels us in the middle. The unit goes on to its end, and leaves a clean connection.
-        task = asyncio.create_task(self._run_to_its_end(unit, until=until, tries=tries, writes=writes))
+        task = asyncio.create_task(self._run_to_its_end(unit, line, until=until, writes=writes))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # maybe nobody is left to hear it
         return await asyncio.shield(task)
 
-    async def _take_place(self, *, writes: bool) -> None:
-        """Wait for a connection; who would get one too late to use it takes none. Raises DatabaseUnavailable.
-
-        Else, once all have waited for long, each would be cut off in the middle, and its connection with it: new ones
-        take so long that the next are late as well, and nobody would ever be served.
-        """
+    async def _run_to_its_end(self, unit: Callable[[], Awaitable[T]], line: Line, *, until: float, writes: bool) -> T:
         try:
-            async with asyncio.timeout(LATEST * current_app.extensions["db_timeout"]):
-                await self._line().take_place(writes=writes)
-        except TimeoutError as error:
-            raise DatabaseUnavailable("TimeoutError: all connections are in use") from error
-
-    def _line(self) -> Line:
-        lines, loop = current_app.extensions["db_lines"], asyncio.get_running_loop()
-        if loop not in lines:
-            lines[loop] = Line(places=places(self.engine), writers=writers(self.engine))
-        line: Line = lines[loop]
-        return line
-
-    async def _run_to_its_end(
-        self, unit: Callable[[AsyncSession], Awaitable[T]], *, until: float, tries: int, writes: bool
-    ) -> T:
-        work = self._work_of_this_request()
-        try:
-            async with asyncio.timeout_at(until), work.turn:
-                for attempt in range(1, tries):
+            async with asyncio.timeout_at(until), self._work_of_this_request().turn:
+                for attempt in range(1, TRIES if writes else 1):
                     try:
-                        return await self._transact(work.session, unit, writes=writes)
+                        return await unit()
                     except (LostRace, exc.DBAPIError) as error:
                         if not lost_a_race(error):
                             raise
                         await asyncio.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 # no secret
-                return await self._transact(work.session, unit, writes=writes)
+                return await unit()
         except OUR_FAULT:
             raise
         except (*TROUBLE, LostRace) as error:
             raise DatabaseUnavailable(f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
         finally:
-            self._line().leave(writes=writes)
+            line.leave(writes=writes)
 
-    async def _transact(
-        self, session: AsyncSession, unit: Callable[[AsyncSession], Awaitable[T]], *, writes: bool
-    ) -> T:
-        session.sync_session.bind = current_app.extensions["db_writing" if writes else "db_reading"]
-        try:
-            if writes:
-                await session.connection()  # begins: on SQLite the verb starts once it is the only one that writes
-            result = await unit(session)
-            if writes:
-                await session.commit()
-        finally:
-            await session.close()  # rolls back what was not committed, and detaches what was loaded
+    async def _read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self._session("db_reading") as session:
+            return await verb(session, *args, **kwargs)
+
+    async def _write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self._session("db_writing") as session:
+            deferred.begin(session)
+            await session.connection()  # begins: on SQLite the verb starts once it is the only one that writes
+            result = await verb(session, *args, **kwargs)
+            await deferred.commit(session)
         return result
+
+    def _ask(self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with current_app.extensions["db_reading"].connect() as connection:
+            return question(connection, *args, **kwargs)
+
+    @asynccontextmanager
+    async def _session(self, engine: str) -> AsyncIterator[AsyncSession]:
+        session = self._work_of_this_request().session
+        session.sync_session.bind = current_app.extensions[engine]
+        try:
+            yield session
+        finally:
+            deferred.forget(session)
+            await session.close()  # rolls back what was not committed, and detaches what was loaded
 
     def _work_of_this_request(self) -> _Work:
         if "db_work" not in g:
-            g.db_work = _Work(AsyncSession(expire_on_commit=False))
+            g.db_work = _Work()
         work: _Work = g.db_work
         return work
 

@@ -1,11 +1,15 @@
 """How aiomysql is told to ask MySQL and MariaDB less: each question takes as long as the way there and back."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy.dialects.mysql.aiomysql import AsyncAdapt_aiomysql_connection, AsyncAdapt_aiomysql_cursor
 from sqlalchemy.engine import Dialect
+
+from app.models import connections
+from app.models.connections import Statement
 
 PAUSE = 0.5  # seconds: no server restarts within them
 
@@ -16,7 +20,9 @@ class Cursor(AsyncAdapt_aiomysql_cursor):
     _adapt_connection: "Connection"
 
     async def _execute_async(self, operation: Any, parameters: Any) -> Any:
-        if self._adapt_connection.begins:
+        if self._adapt_connection.is_deferring:
+            self._adapt_connection.deferred.append((operation, parameters))
+        elif self._adapt_connection.begins:
             async with self._adapt_connection._execute_mutex:  # noqa: SLF001
                 await self._begin_and_execute(operation, parameters)
         else:
@@ -36,8 +42,8 @@ class Cursor(AsyncAdapt_aiomysql_cursor):
         return await super()._executemany_async(operation, seq_of_parameters)
 
 
-class Connection(AsyncAdapt_aiomysql_connection):
-    """Begin and end only transactions that do something; the last answer says whether one is open."""
+class Connection(connections.Connection, AsyncAdapt_aiomysql_connection):
+    """Begin only transactions that do something; the last answer says whether one is open."""
 
     _cursor_cls = Cursor
     begins = False  # with the next statement
@@ -49,19 +55,21 @@ class Connection(AsyncAdapt_aiomysql_connection):
             before.close()
         return super().cursor(server_side)
 
-    def commit(self) -> None:
-        if self._is_begun():
-            super().commit()
-
-    def rollback(self) -> None:
-        if self._is_begun():
-            super().rollback()
-
     def ping(self, reconnect: bool = False) -> None:  # noqa: FBT001, FBT002 # theirs
         """Ask whether the server still knows the connection, if that was not used a moment ago."""
         driver: Any = self._connection
         if asyncio.get_running_loop().time() - driver.last_usage >= PAUSE:
             super().ping(reconnect)
+
+    async def _run_all(self, statements: Sequence[Statement]) -> None:
+        """Send all of them in one go. The server looks at none that stands behind one that fails."""
+        driver: Any = self._connection
+        async with self._execute_mutex:
+            cursor, begin = await driver.cursor(self.dbapi.Cursor), [("BEGIN", ())] * self.begins
+            await cursor.execute("; ".join(cursor.mogrify(*each) for each in [*begin, *statements]))
+            self.begins = False
+            while await cursor.nextset():  # raises what the server has to say to one of them
+                pass
 
     def _is_begun(self) -> bool:
         self.begins = False

@@ -3,8 +3,8 @@
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,9 @@ from typing import Any
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection, AsyncAdapt_aiosqlite_cursor
 from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from app.models import connections
+from app.models.connections import Statement
 
 LOCK_TIMEOUT = 1  # seconds: three tries fit into DATABASE_TIMEOUT
 # Most queries take less time than the way to a thread and back. They can be given up without a trace, as they change
@@ -36,6 +39,9 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
         return cursor
 
     async def _execute_async(self, operation: Any, parameters: Any) -> Any:
+        if self._adapt_connection.is_deferring:
+            self._adapt_connection.deferred.append((operation, parameters or ()))
+            return
         async with self._adapt_connection._execute_mutex:  # noqa: SLF001
             if not operation.startswith(QUICK) or not self._ran_at_once(operation, parameters or ()):
                 await self._in_its_thread(self._run, operation, parameters or ())
@@ -43,6 +49,14 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
     async def _executemany_async(self, operation: Any, seq_of_parameters: Any) -> Any:
         async with self._adapt_connection._execute_mutex:  # noqa: SLF001
             await self._in_its_thread(self._cursor.executemany, operation, seq_of_parameters)
+
+    async def run_all(self, statements: Sequence[Statement]) -> None:
+        async with self._adapt_connection._execute_mutex:  # noqa: SLF001
+            await self._in_its_thread(self._run_each, statements)
+
+    def _run_each(self, statements: Sequence[Statement]) -> None:
+        for operation, parameters in statements:
+            self._run(operation, parameters)
 
     async def _in_its_thread(self, *call: Any) -> Any:
         driver: Any = self._connection
@@ -68,23 +82,8 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
         self._rows = deque(self._cursor.fetchall() if self._cursor.description else ())
 
 
-class Connection(AsyncAdapt_aiosqlite_connection):
-    """Nothing is ended that was not begun: that would be another way to the thread."""
-
-    _cursor_cls = Cursor
-
-    def commit(self) -> None:
-        if self._is_begun():
-            try:
-                super().commit()
-            except self.dbapi.Error:
-                with suppress(self.dbapi.Error):
-                    super().rollback()  # SQLAlchemy takes it for ended, and the next one could not begin
-                raise
-
-    def rollback(self) -> None:
-        if self._is_begun():
-            super().rollback()
+class Connection(connections.Connection, AsyncAdapt_aiosqlite_connection):
+    _cursor_cls: type[Cursor] = Cursor
 
     @contextmanager
     def in_a_hurry(self) -> Iterator[None]:
@@ -99,6 +98,9 @@ class Connection(AsyncAdapt_aiosqlite_connection):
         finally:
             theirs.set_progress_handler(None, 0)
             theirs.execute(f"PRAGMA busy_timeout={LOCK_TIMEOUT * 1000}")
+
+    async def _run_all(self, statements: Sequence[Statement]) -> None:
+        await Cursor(self).run_all(statements)
 
     def _is_begun(self) -> bool:
         driver: Any = self._connection

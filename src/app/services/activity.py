@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import UserEvent, clock
+from app.models.deferred import defer
 from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
 
 ADD = insert(UserEvent.__table__)  # the table, as nobody needs the row that the ORM would keep
@@ -29,7 +30,7 @@ async def note(session: AsyncSession, user_id: int, event: str, origin: Origin) 
     """Write down what happened, in the unit of work in which it happens."""
     now = clock.now()
     happened = {"user_id": user_id, "event": event, "created_on": now, "expires_on": now + KEPT}
-    await session.execute(ADD, happened | _as_kept(origin)._asdict())
+    await defer(session, ADD, happened | _as_kept(origin)._asdict())
 
 
 async def was_just_now(session: AsyncSession, user_id: int, what: str, origin: Origin, *, within: timedelta) -> bool:

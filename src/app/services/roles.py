@@ -52,16 +52,17 @@ async def get_by_name(session: AsyncSession, *, name: str) -> Role:
     return role
 
 
-async def list_users(session: AsyncSession, *, name: str) -> Sequence[User]:
-    """Return who has a role. Raises UnknownRole."""
+async def list_users(session: AsyncSession, *, name: str, lock: bool = False) -> Sequence[User]:
+    """Return who has a role; to write what points at them, locked until the unit ends. Raises UnknownRole."""
     role = await get_by_name(session, name=name)
-    return (await session.scalars(select(User).join(User.roles).where(Role.id == role.id).order_by(User.id))).all()
+    wanted = select(User).join(User.roles).where(Role.id == role.id).order_by(User.id)
+    return (await session.scalars(wanted.with_for_update(of=User) if lock else wanted)).all()
 
 
 async def delete(session: AsyncSession, *, name: str) -> None:
     """Delete a role, and take it from everybody who has it. Raises UnknownRole."""
     role = await get_by_name(session, name=name)
-    for user in await list_users(session, name=name):
+    for user in await list_users(session, name=name, lock=True):
         await activity.note(session, user.id, "role_removed", COMMAND_LINE)
     await session.execute(sql_delete(Role).where(Role.id == role.id))
 

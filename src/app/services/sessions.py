@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, join, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, join, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Role, User, UserSession, clock
+from app.models.deferred import defer
 from app.models.detached import detached
 from app.models.user import UserRole
 from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
@@ -18,7 +19,12 @@ from app.services.activity import Origin
 
 SEEN_EVERY = timedelta(minutes=1)
 
-ADD = insert(UserSession.__table__)  # the table, as nobody needs the row that the ORM would keep
+# The table, as nobody needs the rows that the ORM would keep.
+ADD = insert(UserSession.__table__)
+TOUCH = update(UserSession.__table__).where(UserSession.id == bindparam("touched"))
+PROVE = update(UserSession.__table__).where(UserSession.id == bindparam("proven"))
+END = delete(UserSession.__table__).where(UserSession.digest == bindparam("ended"))
+END_ALL = delete(UserSession.__table__).where(UserSession.user_id == bindparam("whose"))
 # Who is logged in is asked at every request: made once, and without the ORM, which would take half as long again.
 LOG_IN, WHO, ROLE = (dict(each.__mapper__.columns.items()) for each in (UserSession, User, Role))
 LOG_IN_SAYS = tuple(name for name in LOG_IN if name != "digest")
@@ -64,13 +70,13 @@ async def start(session: AsyncSession, *, user_id: int, log_in: NewLogIn) -> str
         "ip": log_in.origin.ip[:IP_LENGTH],
         "user_agent": log_in.origin.user_agent[:USER_AGENT_LENGTH],
     }
-    await session.execute(ADD, row)
+    await defer(session, ADD, row)
     return secret
 
 
-async def find(session: AsyncSession, *, secret: str) -> UserSession | None:
+def find(connection: Connection, *, secret: str) -> UserSession | None:
     """Return the log-in of a secret with its user and their roles, if it has not expired and the account is active."""
-    rows = (await session.execute(FIND, {"digest": _digest(secret), "now": clock.now()})).all()
+    rows = connection.execute(FIND, {"digest": _digest(secret), "now": clock.now()}).all()
     if not rows:
         return None
     said = iter(rows[0])
@@ -88,14 +94,12 @@ async def touch(session: AsyncSession, row: UserSession, *, lifetime: Lifetime) 
     """Write down that the browser was here, which puts off its expiry. A row that has gone stays gone."""
     now = clock.now()
     expires_on = min(now + lifetime.idle, row.created_on + lifetime.absolute)
-    await session.execute(
-        update(UserSession).where(UserSession.id == row.id).values(last_seen_on=now, expires_on=expires_on)
-    )
+    await session.execute(TOUCH, {"touched": row.id, "last_seen_on": now, "expires_on": expires_on})
 
 
 async def prove(session: AsyncSession, session_id: int) -> None:
     """Write down that the person has just shown their password again, in this browser."""
-    await session.execute(update(UserSession).where(UserSession.id == session_id).values(authenticated_on=clock.now()))
+    await session.execute(PROVE, {"proven": session_id, "authenticated_on": clock.now()})
 
 
 def is_recent(row: UserSession, *, within: timedelta) -> bool:
@@ -129,11 +133,11 @@ async def end_others(session: AsyncSession, session_id: int, *, user_id: int, or
 
 
 async def end(session: AsyncSession, *, secret: str) -> None:
-    await session.execute(delete(UserSession).where(UserSession.digest == _digest(secret)))
+    await session.execute(END, {"ended": _digest(secret)})
 
 
 async def end_all(session: AsyncSession, *, user_id: int) -> None:
-    await session.execute(delete(UserSession).where(UserSession.user_id == user_id))
+    await session.execute(END_ALL, {"whose": user_id})
 
 
 def _digest(secret: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Throttle, clock
+from app.models.deferred import defer
 from app.models.races import LostRace
 from app.rate import Rate
 from app.services.refusals import Refusal
@@ -82,7 +83,7 @@ async def take(session: AsyncSession, limits: Iterable[Limit]) -> list[Taken]:
     ends = {limit.key: now + limit.rate.period for limit in limits} | {key: rows[key].resets_on for key in running}
     taken = [Taken(limit.key, ends[limit.key]) for limit in limits]
     if running:
-        await session.execute(COUNT, {"keys": running})
+        await defer(session, COUNT, {"keys": running})
     await _begin(session, [first for first in taken if first.key not in running], former=rows)
     return taken
 
@@ -116,7 +117,7 @@ async def _begin(session: AsyncSession, tries: Collection[Taken], *, former: Con
     again = [{"over": key, "until": resets_on} for key, resets_on in tries if key in former]
     new = [{"key": key, "used": 1, "resets_on": resets_on} for key, resets_on in sorted(tries) if key not in former]
     if again:
-        await session.execute(BEGIN_AGAIN, again)
+        await defer(session, BEGIN_AGAIN, *again)
     if new:
         try:
             await session.execute(insert(TABLE), new)
