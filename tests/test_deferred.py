@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from quart import Quart
+from quart.typing import TestClientProtocol
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import CompileError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models import Role, User, db
 from app.models.deferred import defer
 from app.models.races import LostRace
-from people import create_user
+from people import change_password, create_user, log_in, register
 from wire import Wire
 
 NASTY = "100%s; DELETE FROM user; -- ' \" \\ %(a)s :name ? \N{WINKING FACE}"
@@ -138,3 +139,20 @@ async def test_a_lock_that_is_held_for_too_long_has_the_unit_run_again(app: Quar
     assert sum("late" in asked for asked in wire.asked) > 1
     assert await db.read(roles) == ["late"]
     assert await db.read(name) == "Countess"
+
+
+@pytest.mark.parametrize("database_uri", ["mariadb"], indirect=True)
+async def test_what_waits_for_a_lock_past_its_deadline_is_not_written_once_the_lock_is_free(
+    app: Quart, client: TestClientProtocol
+) -> None:
+    await register(client)
+    app.extensions["db_timeout"] = 0.5
+
+    async with app.extensions["db"].connect() as other:
+        await other.execute(text("SELECT id FROM user_session FOR UPDATE"))
+        changing = asyncio.create_task(change_password(client))
+        await asyncio.sleep(0.8)  # past the deadline, and not as long as the server waits for a lock
+    assert (await changing).status_code == 503
+
+    app.extensions["db_timeout"] = 4
+    assert (await log_in(app.test_client())).status_code == 303
