@@ -17,7 +17,7 @@ def lifetime(*, remember: bool) -> Lifetime:
 
 
 async def touch(log_in: UserSession) -> None:
-    """Write down that a browser is here. Of many requests that find at once that it is time for it, one does it."""
+    """Write down that a browser is here. Of many that this process answers at once one does it."""
     touching: set[int] = current_app.extensions["touching"]
     if log_in.id in touching:
         return
