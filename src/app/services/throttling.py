@@ -117,7 +117,7 @@ async def _begin(session: AsyncSession, tries: Collection[Taken], *, former: Con
     again = [{"over": key, "until": resets_on} for key, resets_on in tries if key in former]
     new = [{"key": key, "used": 1, "resets_on": resets_on} for key, resets_on in sorted(tries) if key not in former]
     if again:
-        await defer(session, BEGIN_AGAIN, *again)
+        await session.execute(BEGIN_AGAIN, again)
     if new:
         try:
             await session.execute(insert(TABLE), new)
