@@ -40,7 +40,8 @@ async def name(session: AsyncSession) -> str | None:
 
 async def test_it_runs_in_its_order_and_after_all_that_was_not_deferred(wire: Wire) -> None:
     async def write(session: AsyncSession) -> None:
-        await defer(session, RENAME, {"name": "first"}, {"name": "second"})
+        await defer(session, RENAME, {"name": "first"})
+        await defer(session, RENAME, {"name": "second"})
         await defer(session, ADD, {"name": "deferred"})
         session.add(Role(name="not deferred"))
 
@@ -52,7 +53,8 @@ async def test_it_runs_in_its_order_and_after_all_that_was_not_deferred(wire: Wi
 async def test_the_database_is_asked_once_for_all_of_it(wire: Wire) -> None:
     async def write(session: AsyncSession) -> None:
         await defer(session, RENAME, {"name": NASTY})
-        await defer(session, ADD, {"name": "one"}, {"name": "two"})
+        await defer(session, ADD, {"name": "one"})
+        await defer(session, ADD, {"name": "two"})
 
     await db.write(write)
 
@@ -82,7 +84,9 @@ async def test_where_one_fails_the_whole_unit_does_and_the_next_begins_anew(
     async def write(session: AsyncSession) -> None:
         if changes_first:
             await session.execute(text("UPDATE user SET name = 'undone'"))
-        await defer(session, ADD, {"name": "twice"}, wrong, {"name": "behind it"})
+        await defer(session, ADD, {"name": "twice"})
+        await defer(session, ADD, wrong)
+        await defer(session, ADD, {"name": "behind it"})
 
     with pytest.raises((IntegrityError, UnicodeEncodeError)):
         await db.write(write)
@@ -118,7 +122,8 @@ async def test_what_is_run_again_writes_it_once(wire: Wire) -> None:
 async def test_outside_of_a_unit_it_runs_at_once(app: Quart, wire: Wire) -> None:
     await db.write(roles)
     async with AsyncSession(app.extensions["db"]) as session:
-        await defer(session, ADD, {"name": "one"}, {"name": "two"})
+        await defer(session, ADD, {"name": "one"})
+        await defer(session, ADD, {"name": "two"})
         assert await roles(session) == ["one", "two"]
     assert await db.read(roles) == []
 

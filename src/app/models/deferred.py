@@ -17,19 +17,17 @@ def begin(session: AsyncSession) -> None:
     session.info[DEFERRED] = []
 
 
-async def defer(
-    session: AsyncSession, statement: Insert | Update, row: Mapping[str, Any], *rows: Mapping[str, Any]
-) -> None:
-    """Have a statement run for each of these rows at the end of the unit; outside of db.write at once.
+async def defer(session: AsyncSession, statement: Insert | Update, values: Mapping[str, Any]) -> None:
+    """Have a statement run at the end of the unit; outside of db.write at once.
 
     The database is asked once for all that was deferred. It runs in that order, after all that was not. When it fails,
     the whole unit does. So it must not have to wait for a lock: it adds rows, or changes such as the unit has locked.
     Once it is sent nothing can stop it, and a unit past its deadline is one of which nothing should be written.
     """
     if DEFERRED in session.info:
-        session.info[DEFERRED].append((statement, (row, *rows)))
+        session.info[DEFERRED].append((statement, values))
     else:
-        await session.execute(statement, [row, *rows])
+        await session.execute(statement, values)
 
 
 async def commit(session: AsyncSession) -> None:
@@ -48,7 +46,6 @@ def _commit(session: Session) -> None:
         connection = session.connection()
         driver = connection.connection.dbapi_connection
         with driver.deferring() if isinstance(driver, Connection) else nullcontext():
-            for statement, rows in deferred:
-                for row in rows:
-                    connection.execute(statement, row)
+            for statement, values in deferred:
+                connection.execute(statement, values)
     session.commit()

@@ -83,7 +83,7 @@ class Cursor(AsyncAdapt_aiosqlite_cursor):
 
 
 class Connection(connections.Connection, AsyncAdapt_aiosqlite_connection):
-    _cursor_cls: type[Cursor] = Cursor
+    _cursor_cls = Cursor
 
     @contextmanager
     def in_a_hurry(self) -> Iterator[None]:

@@ -19,12 +19,7 @@ from app.services.activity import Origin
 
 SEEN_EVERY = timedelta(minutes=1)
 
-# The table, as nobody needs the rows that the ORM would keep.
-ADD = insert(UserSession.__table__)
-TOUCH = update(UserSession.__table__).where(UserSession.id == bindparam("touched"))
-PROVE = update(UserSession.__table__).where(UserSession.id == bindparam("proven"))
-END = delete(UserSession.__table__).where(UserSession.digest == bindparam("ended"))
-END_ALL = delete(UserSession.__table__).where(UserSession.user_id == bindparam("whose"))
+ADD = insert(UserSession.__table__)  # the table, as nobody needs the row that the ORM would keep
 # Who is logged in is asked at every request: made once, and without the ORM, which would take half as long again.
 LOG_IN, WHO, ROLE = (dict(each.__mapper__.columns.items()) for each in (UserSession, User, Role))
 LOG_IN_SAYS = tuple(name for name in LOG_IN if name != "digest")
@@ -94,12 +89,14 @@ async def touch(session: AsyncSession, row: UserSession, *, lifetime: Lifetime) 
     """Write down that the browser was here, which puts off its expiry. A row that has gone stays gone."""
     now = clock.now()
     expires_on = min(now + lifetime.idle, row.created_on + lifetime.absolute)
-    await session.execute(TOUCH, {"touched": row.id, "last_seen_on": now, "expires_on": expires_on})
+    await session.execute(
+        update(UserSession).where(UserSession.id == row.id).values(last_seen_on=now, expires_on=expires_on)
+    )
 
 
 async def prove(session: AsyncSession, session_id: int) -> None:
     """Write down that the person has just shown their password again, in this browser."""
-    await session.execute(PROVE, {"proven": session_id, "authenticated_on": clock.now()})
+    await session.execute(update(UserSession).where(UserSession.id == session_id).values(authenticated_on=clock.now()))
 
 
 def is_recent(row: UserSession, *, within: timedelta) -> bool:
@@ -133,11 +130,11 @@ async def end_others(session: AsyncSession, session_id: int, *, user_id: int, or
 
 
 async def end(session: AsyncSession, *, secret: str) -> None:
-    await session.execute(END, {"ended": _digest(secret)})
+    await session.execute(delete(UserSession).where(UserSession.digest == _digest(secret)))
 
 
 async def end_all(session: AsyncSession, *, user_id: int) -> None:
-    await session.execute(END_ALL, {"whose": user_id})
+    await session.execute(delete(UserSession).where(UserSession.user_id == user_id))
 
 
 def _digest(secret: str) -> str:
