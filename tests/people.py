@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import User, db
-from app.models.core import Base
+from app.models.base import Base
 from app.services import accounts
 from app.services.passwords import hash_password
 
@@ -61,11 +61,6 @@ async def read(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any,
     """Run a verb as a request would."""
     async with app.app_context():
         return await db.read(verb, *arguments, **named)
-
-
-async def ask(app: Quart, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    async with app.app_context():
-        return await db.ask(question, *arguments, **named)
 
 
 async def write(app: Quart, verb: Callable[..., Awaitable[Any]], *arguments: Any, **named: Any) -> Any:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import mailer
 from app.config import DEFAULTS
 from app.models import Mail, User, UserSession, db
-from app.models.core import Base
+from app.models.base import Base
 from app.models.user_token import Purpose
 from app.services import accounts, links, notices, outbox, roles
 from app.services.activity import Origin

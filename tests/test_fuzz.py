@@ -33,7 +33,7 @@ from app.app_factory import create_app
 from app.middleware import authentication
 from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.models import User, db
-from app.models.core import Base
+from app.models.base import Base
 from app.services import accounts, sessions
 from app.services.activity import Origin
 from app.services.passwords import hash_password

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import mailer
 from app.middleware import mailed_links
 from app.models import Mail, UserEvent, clock, db
-from app.models.core import Base
+from app.models.base import Base
 from app.models.user_token import Purpose
 from app.services import accounts, credentials, links, notices, outbox
 from app.services.activity import Origin

@@ -1,4 +1,4 @@
-"""What a request costs: each way to the database and back, and each function that runs for it, is counted."""
+"""What a request costs: the statements that it sends, and what runs for it."""
 
 import asyncio
 import inspect
@@ -9,195 +9,142 @@ from quart import Quart
 from quart.typing import TestClientProtocol
 
 from app import events
-from app.models import mysql
-from people import create_user, log_in
-from wire import Wire, kind
+from mariadb_server import MariaDB
+from people import create_user, is_logged_in, log_in
+from statements import kind, sent_statements
 
 FILE = "/static/css/main.css"
-WHO = "SELECT user_session"
-BEFORE = [
-    "app.middleware.static_files.CookieSession.open_session",
-    "app.middleware.languages.see_who_reads",
-    "app.middleware.asgi.answer_refusals",
-    "app.middleware.authentication.require_log_in",
-]
-PAGE = ["app.views.main_pages_bp.index", "app.middleware.authentication.LogInCookie._template_context"]
-AFTER = [
-    "app.middleware.static_files.Versions.set_caching",
-    "app.middleware.headers.forbid_caching",
-    "quart_auth.extension.QuartAuth.after_request",
-    "app.middleware.devices.set_device_cookie",
-    "app.middleware.request_log.note_who_and_what",
-    "app.mailer.wake_after_requests",
-    "app.middleware.static_files.CookieSession.save_session",
-    "app.models.core.Database._wait_for_the_last",
-]
 
 
 @pytest.fixture
-async def wire(app: Quart, monkeypatch: pytest.MonkeyPatch) -> Wire:
-    """What is asked from now on, on a machine that never pauses."""
+async def sent(app: Quart) -> Any:
     await app.extensions["mailer"].stop()
-    monkeypatch.setattr(mysql, "PAUSE", 60)
-    wire = Wire()
-    wire.listen(monkeypatch)
-    return wire
+    with sent_statements(app) as sent:
+        yield sent
 
 
 @pytest.fixture
-async def ada(app: Quart, client: TestClientProtocol, wire: Wire) -> TestClientProtocol:
-    """Return a browser that is logged in, before which nothing was asked."""
+async def ada(app: Quart, client: TestClientProtocol, sent: list[str]) -> TestClientProtocol:
+    """A browser that is logged in, before which nothing was sent."""
     await create_user(app)
     await log_in(client)
-    wire.clear()
+    sent.clear()
     return client
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/about", "/login", "/register", "/account", "/api/", "/healthz", "/nowhere", FILE]
 )
-async def test_a_stranger_asks_nothing_of_the_database(client: TestClientProtocol, wire: Wire, path: str) -> None:
+async def test_a_request_without_a_cookie_sends_nothing(client: TestClientProtocol, sent: list[str], path: str) -> None:
     assert (await client.get(path)).status_code < 500
-    assert wire.asked == []
+    assert sent == []
 
     await client.get("/readyz")
-    assert wire.asked != []
+    assert sent != []
 
 
 @pytest.mark.parametrize(
-    ("path", "asked"),
-    [
-        ("/", [WHO]),
-        ("/about", [WHO]),
-        ("/account", [WHO]),
-        ("/sessions", [WHO, WHO]),
-        ("/account/activity", [WHO, "SELECT user_event"]),
-        (FILE, []),
-    ],
+    ("path", "number"),
+    [("/", 1), ("/about", 1), ("/account", 1), ("/sessions", 2), ("/account/activity", 2), (FILE, 0)],
 )
-async def test_a_page_for_somebody_asks_who_it_is_and_what_it_shows(
-    ada: TestClientProtocol, wire: Wire, path: str, asked: list[str]
+async def test_a_page_sends_one_query_for_the_user_and_one_for_what_it_shows(
+    ada: TestClientProtocol, sent: list[str], path: str, number: int
 ) -> None:
     assert (await ada.get(path)).status_code == 200
-    assert wire.kinds == asked
+
+    assert len(sent) == number
+    assert all(statement.startswith("SELECT") for statement in sent)
 
 
-async def test_a_page_does_not_fetch_the_hash_of_a_password(ada: TestClientProtocol, wire: Wire) -> None:
+async def test_a_page_does_not_load_secrets(ada: TestClientProtocol, sent: list[str]) -> None:
     await ada.get("/")
-    assert "user.email" in wire.asked[0].replace("`", "").replace('"', "")
-    assert "password" not in wire.asked[0]
+
+    (query,) = sent
+    columns = query.partition("FROM")[0]
+    assert "email" in columns
+    assert "password" not in columns
+    assert "digest" not in columns
 
 
-def asked_by(app: Quart, *trips: str) -> list[str]:
-    """Return what is asked: of a server all of a trip in one go, of a file one statement after the other."""
-    is_file = app.extensions["db"].dialect.name == "sqlite"
-    return [each for trip in trips for each in (trip.split("; ") if is_file else [trip])]
-
-
-async def test_a_change_is_one_transaction_and_nothing_is_rolled_back(
-    app: Quart, ada: TestClientProtocol, wire: Wire
-) -> None:
+async def test_a_change_is_one_transaction(ada: TestClientProtocol, sent: list[str]) -> None:
     assert (await ada.post("/account", form={"name": "Countess"})).status_code == 303
 
-    assert wire.kinds == asked_by(app, WHO, "BEGIN; SELECT user", "UPDATE user", "COMMIT")
+    assert [kind(each) for each in sent[1:]] == ["BEGIN", "SELECT user", "UPDATE user", "COMMIT"]
 
 
-async def test_sqlite_answers_what_is_quick_at_once_and_waits_for_the_disk_in_a_thread(
-    app: Quart, ada: TestClientProtocol, wire: Wire
-) -> None:
-    await ada.get("/sessions")
-    assert wire.trips == []
-
-    await ada.post("/account", form={"name": "Countess"})
-    on_a_server = app.extensions["db"].dialect.name != "sqlite"
-    assert [kind(trip) for trip in wire.trips] == ([] if on_a_server else ["UPDATE user", "COMMIT"])
-
-
-async def test_a_change_that_is_refused_begins_nothing(ada: TestClientProtocol, wire: Wire) -> None:
+async def test_a_refused_form_opens_no_transaction(ada: TestClientProtocol, sent: list[str]) -> None:
     assert (await ada.post("/account", form={"phone": "no number"})).status_code == 422
 
-    assert wire.kinds == [WHO]
+    assert len(sent) == 1
 
 
-COUNTED = ("BEGIN; SELECT throttle", "UPDATE throttle; COMMIT")
-LET_IN = ("BEGIN; SELECT user", "UPDATE throttle", "INSERT user_event; INSERT user_session; COMMIT")
-
-
-@pytest.fixture
-async def browser(app: Quart, ada: TestClientProtocol) -> TestClientProtocol:
-    """Return a browser in which somebody has logged in before, and whose tries are counted already."""
+@pytest.mark.parametrize(("password", "transactions", "statements"), [("", 2, 11), ("wrong horse", 1, 5)])
+async def test_a_login_in_a_trusted_browser_sends_few_statements(
+    ada: TestClientProtocol, sent: list[str], password: str, transactions: int, statements: int
+) -> None:
     await ada.post("/logout")
-    await log_in(ada)
+    await log_in(ada)  # begins the windows of the rate limits
     await ada.post("/logout")
-    return ada
+    sent.clear()
+
+    await log_in(ada, **({"password": password} if password else {}))
+
+    assert sent.count("BEGIN") == sent.count("COMMIT") == transactions
+    assert len(sent) <= statements
+    assert "ROLLBACK" not in sent
 
 
-async def test_a_log_in_is_counted_looked_up_and_written(app: Quart, browser: TestClientProtocol, wire: Wire) -> None:
-    wire.clear()
-    assert (await log_in(browser)).status_code == 303
-
-    assert wire.kinds == asked_by(app, *COUNTED, "SELECT user", *LET_IN)
-    if app.extensions["db"].dialect.name != "sqlite":  # on which whoever writes is alone
-        locked = [asked for asked in wire.asked if asked.endswith("FOR UPDATE")]
-        assert locked == [wire.asked[0], wire.asked[3]]
-
-
-async def test_a_wrong_password_is_counted_and_looked_up(app: Quart, browser: TestClientProtocol, wire: Wire) -> None:
-    wire.clear()
-    assert (await log_in(browser, password="wrong horse")).status_code == 422
-
-    assert wire.kinds == asked_by(app, *COUNTED, "SELECT user")
+def logged_commands(mariadb: MariaDB) -> list[str]:
+    """Return what the general query log has of the connection that looked up the user."""
+    query = "SELECT argument FROM mysql.general_log WHERE thread_id IN "
+    query += "(SELECT thread_id FROM mysql.general_log WHERE argument LIKE '%FROM user_session%')"
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return [bytes(row[0]).decode() if isinstance(row[0], bytes) else row[0] for row in cursor.fetchall()]
 
 
-async def test_the_first_try_of_a_stranger_is_counted_in_new_rows(
-    app: Quart, client: TestClientProtocol, wire: Wire
+@pytest.mark.parametrize("database_uri", ["mariadb"], indirect=True)
+async def test_mariadb_receives_one_command_for_each_page_and_nothing_around_it(
+    ada: TestClientProtocol, mariadb: MariaDB
 ) -> None:
-    assert (await log_in(client)).status_code == 422
+    mariadb.execute("SET GLOBAL log_output = 'TABLE'", "TRUNCATE mysql.general_log", "SET GLOBAL general_log = ON")
+    try:
+        assert [await is_logged_in(ada) for _ in range(3)] == [True] * 3
+    finally:
+        mariadb.execute("SET GLOBAL general_log = OFF")
 
-    assert wire.kinds == asked_by(app, COUNTED[0], "INSERT throttle", "COMMIT", "SELECT user")
-    on_a_server = app.extensions["db"].dialect.name != "sqlite"
-    assert wire.asked[-3].count("(") - 1 == (3 if on_a_server else 1)  # SQLite is in no hurry: it is given each row
-
-
-async def test_after_a_pause_the_server_is_asked_whether_it_is_there(
-    app: Quart, ada: TestClientProtocol, wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mysql, "PAUSE", 0)
-    await ada.get("/")
-
-    on_a_server = app.extensions["db"].dialect.name != "sqlite"
-    assert wire.kinds == (["PING", WHO] if on_a_server else [WHO])
+    commands = logged_commands(mariadb)
+    assert len(commands) == 3
+    assert all("FROM user_session" in command for command in commands)
 
 
-async def test_the_outbox_is_looked_at_after_what_posted_a_mail_and_nothing_else(
-    app: Quart, client: TestClientProtocol, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_outbox_is_queried_after_a_request_that_enqueued_an_email_and_after_no_other(app: Quart) -> None:
     await create_user(app)
-    (wire := Wire()).listen(monkeypatch)
+    client = app.test_client()
 
-    await log_in(client)  # from an unknown browser: its owner is told
-    for _ in range(100):
-        if "SELECT mail" not in wire.kinds:
+    with sent_statements(app) as sent:
+        await log_in(client)  # from an unknown browser: a security alert
+        for _ in range(100):
+            if any(kind(each) == "SELECT mail" for each in sent):
+                break
             await asyncio.sleep(0.05)
-    assert "SELECT mail" in wire.kinds
-    await asyncio.sleep(0.3)
+        else:
+            pytest.fail("the outbox was not queried")
+        await asyncio.sleep(0.3)
 
-    wire.clear()
-    await log_in(client)
-    await asyncio.sleep(0.3)
-    assert "SELECT mail" not in wire.kinds
+        sent.clear()
+        await log_in(client)
+        await asyncio.sleep(0.3)
+        assert "SELECT mail" not in [kind(each) for each in sent]
 
 
 @pytest.fixture
 def called(app: Quart, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What Quart calls for a request: it would run in a thread what is not a coroutine function.
-
-    What is done beside the requests, as to sweep when the site starts, has no request's number.
-    """
+    """What Quart calls for a request: it would run in a thread what is not a coroutine function."""
     called, ensure_async = [], app.ensure_async
 
     def note(function: Any) -> Any:
-        if events.request_id.get():
+        if events.request_id.get():  # not a task that runs beside the requests
             called.append(function)
         return ensure_async(function)
 
@@ -205,12 +152,9 @@ def called(app: Quart, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return called
 
 
-@pytest.mark.parametrize(("path", "expected"), [("/", BEFORE + PAGE + AFTER), (FILE, BEFORE + AFTER)])
-async def test_what_runs_for_a_request_is_known_and_nothing_of_it_runs_in_a_thread(
-    client: TestClientProtocol, called: list[Any], path: str, expected: list[str]
-) -> None:
+@pytest.mark.parametrize("path", ["/", "/about", FILE])
+async def test_nothing_runs_in_a_thread_for_a_page(client: TestClientProtocol, called: list[Any], path: str) -> None:
     assert (await client.get(path)).status_code == 200
 
+    assert called != []
     assert [each for each in called if not inspect.iscoroutinefunction(each)] == []
-    names = [f"{each.__module__}.{each.__qualname__}" for each in called]
-    assert [name for name in names if not name.startswith("quart.")] == expected

@@ -1,15 +1,12 @@
 """What a role opens, for whom, and until when; and that a request asks only once who is asking."""
 
 import asyncio
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from quart import Quart, render_template_string
 from quart.typing import TestClientProtocol
-from sqlalchemy import delete, event
+from sqlalchemy import delete
 
 from app.middleware import authentication
 from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
@@ -17,6 +14,7 @@ from app.middleware.roles import roles_accepted, roles_required
 from app.models import User, db
 from app.services import accounts, roles
 from people import EMAIL, create_user, is_logged_in, log_in, page, read, write
+from statements import sent_statements
 from test_sessions import MovedClock, moved_clock
 
 __all__ = ["moved_clock"]  # a fixture
@@ -90,6 +88,7 @@ async def status(client: TestClientProtocol, path: str) -> int:
 async def test_a_role_opens_what_it_is_for_and_nothing_else(
     app: Quart, client: TestClientProtocol, user: User, names: tuple[str, ...], opened: set[str]
 ) -> None:
+    await app.extensions["mailer"].stop()
     await become(app, *names)
 
     answers = {path: await client.get(path) for path in GUARDS}
@@ -247,28 +246,15 @@ async def test_a_guard_keeps_what_a_view_is_called_and_what_it_takes(app: Quart,
 # One query
 
 
-@contextmanager
-def statements(app: Quart) -> Iterator[list[str]]:
-    """Note what requests ask the database, but for the beginnings of their units of work."""
-    engine, asked = app.extensions["db"].sync_engine, list[str]()
-
-    def note(*told: Any) -> None:
-        if not re.match(r"BEGIN|.*\b(FROM|UPDATE) mail\b", told[2], re.DOTALL):  # the mailer asks too, by itself
-            asked.append(told[2])
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield asked
-    event.remove(engine, "before_cursor_execute", note)
-
-
 @pytest.mark.parametrize("names", [(), ("admin",), ROLES], ids=lambda names: f"{len(names)} roles")
 async def test_the_log_in_the_user_and_the_roles_come_in_one_query(
     app: Quart, client: TestClientProtocol, user: User, names: tuple[str, ...]
 ) -> None:
+    await app.extensions["mailer"].stop()
     await become(app, *names)
 
     for path in (*GUARDS, "/", "/template", "/account"):
-        with statements(app) as asked:
+        with sent_statements(app) as asked:
             await client.get(path)
         (query,) = asked
         assert query.startswith("SELECT")
@@ -276,7 +262,8 @@ async def test_the_log_in_the_user_and_the_roles_come_in_one_query(
 
 
 async def test_a_stranger_and_a_static_file_need_no_query(app: Quart, client: TestClientProtocol, user: User) -> None:
-    with statements(app) as asked:
+    await app.extensions["mailer"].stop()
+    with sent_statements(app) as asked:
         await page(app.test_client())
         await app.test_client().get("/admin")
         await client.get("/static/favicon.svg")

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import sweeper
 from app.models import Mail, Throttle, UserEvent, UserSession, UserToken, clock, db
-from app.models.core import Base
+from app.models.base import Base
 from app.services import accounts, outbox, sweeping
 from conftest import serving
 from people import EMAIL, create_user, execute, is_logged_in, log_in, register

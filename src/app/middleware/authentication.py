@@ -93,7 +93,7 @@ class CurrentUser(AuthUser):
         if self._asked or self.auth_id is None:
             return
         self.give_up()
-        self.log_in = await db.ask(sessions.find, secret=self.auth_id)
+        self.log_in = await db.read(sessions.find, secret=self.auth_id)
         self.is_unknown = False
         if self.log_in is not None and sessions.is_due(self.log_in):
             await touch(self.log_in)

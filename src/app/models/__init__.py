@@ -1,6 +1,7 @@
 """Nouns: the tables, and small facts about themselves. Importing this package names every table."""
 
-from app.models.core import Base, db
+from app.models.base import Base
+from app.models.core import db
 from app.models.mail import Mail
 from app.models.role import Role
 from app.models.throttle import Throttle

@@ -1,177 +1,169 @@
-"""The base of the tables, and `db`: the running app's database, one unit of work at a time."""
+"""`db`: the database of the running app."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property, partial
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from quart import Quart, current_app, g
-from sqlalchemy import Connection, MetaData, Table, exc
+from sqlalchemy import exc
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.util import greenlet_spawn
 
-from app.models import deferred
-from app.models.engine import make_engine, places, writers
-from app.models.line import Line, Lines
-from app.models.races import LostRace, lost_a_race
+from app.models.engine import make_engine, make_read_engine, pool_capacity
+from app.models.limiter import ConnectionLimiter
+from app.models.races import CommitUncertain, LostRace, retry
+from app.models.request_session import refuse_changes, request_session
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Verb = Callable[Concatenate[AsyncSession, P], Awaitable[T]]
+Operation = Callable[Concatenate[AsyncSession, P], Awaitable[T]]
 
-TRIES = 3
-LATEST = 0.75  # of DATABASE_TIMEOUT: who has waited longer for a connection would not be done in time
-# What we do wrong ourselves. Whatever else comes from a database is one that is away, full, read-only or overloaded.
-OUR_FAULT = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
-TROUBLE = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, OSError)
-
-
-class Base(DeclarativeBase):
-    """What every table has: names for its constraints; on MySQL, transactions and the whole of Unicode."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        }
-    )
-    __table__: ClassVar[Table]
-    __table_args__: Any = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+MAX_QUEUE_SHARE = 0.75  # of DATABASE_TIMEOUT: a caller that has queued for longer could not finish in time
+# Errors in our own code. Every other error means that the database is away, full, read-only or overloaded.
+PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
+OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, OSError)
 
 
 class DatabaseUnavailable(Exception):
-    """The database could not do the work in time. Nothing was changed, or, if the answer was lost, all of it."""
+    """The database is unavailable or timed out.
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.retry_after = 5  # seconds
+    The transaction was rolled back, unless the connection was lost during COMMIT.
+    """
+
+    retry_after = 5  # seconds
 
 
-class _Work:
-    """The one session of a request, made when first asked for, and the lock that keeps its units in line."""
+class Pool(NamedTuple):
+    """An engine, and the limiter in front of its connection pool."""
 
-    def __init__(self) -> None:
-        self.turn = asyncio.Lock()
+    engine: AsyncEngine
+    limiter: ConnectionLimiter
 
-    @cached_property
-    def session(self) -> AsyncSession:
-        return AsyncSession(expire_on_commit=False)
+
+@dataclass
+class Call:
+    """A call of `read` or `write`."""
+
+    name: str
+    pool: Pool
+    deadline: float  # in the time of the event loop
+    is_running: bool = True  # until its function has returned
+
+
+_current_call: ContextVar[Call | None] = ContextVar("_current_call", default=None)
 
 
 class Database:
-    """Run verbs on the database of the running app: `user = await db.read(find_by_email, email=…)`.
+    """Run service functions on the database of the running app: `user = await db.read(accounts.find, 17)`.
 
-    Each request has one session, made when first asked for. Each call is one unit of work, with a deadline, and gives
-    the connection back; what it returns is loaded and detached. Raises DatabaseUnavailable when the database is away.
+    Each request has one session, made when it is first needed and closed when the request ends. What a function returns
+    is loaded and detached. Between two calls no connection is held.
     """
 
     def init_app(self, app: Quart, *, url: URL, timeout: timedelta, options: dict[str, Any]) -> None:
-        app.extensions["db"] = engine = make_engine(url, options)
-        app.extensions["db_reading"] = engine.sync_engine.execution_options(writes=False)
-        app.extensions["db_writing"] = engine.sync_engine.execution_options(writes=True)
-        app.extensions["db_lines"] = Lines(places=places(engine), writers=writers(engine))
+        """Make the engines. `timeout` is the deadline of one call, with the wait for a connection."""
+        capacity = pool_capacity(options)
+        # A second writer to SQLite would sleep between its attempts. It queues in the limiter instead.
+        max_writers = 1 if url.get_backend_name() == "sqlite" else capacity
+        app.extensions["db_read_pool"] = Pool(make_read_engine(url, options), ConnectionLimiter(capacity))
+        app.extensions["db_write_pool"] = pool = Pool(make_engine(url, options), ConnectionLimiter(max_writers))
+        app.extensions["db"] = pool.engine
         app.extensions["db_timeout"] = timeout.total_seconds()
-        app.teardown_appcontext(self._wait_for_the_last)
-        app.after_serving(app.extensions["db"].dispose)
+        app.teardown_appcontext(self._wait_for_shielded_calls)
+        app.after_serving(self.dispose)
 
     @property
     def engine(self) -> AsyncEngine:
+        """The engine for transactions."""
         engine: AsyncEngine = current_app.extensions["db"]
         return engine
 
     @property
     def info(self) -> dict[Any, Any]:
-        """What the verbs of this request have put into their `session.info`, for what comes after the answer."""
-        return g.db_work.session.info if "db_work" in g and "session" in vars(g.db_work) else {}
+        """What the functions of this request have put into `session.info`."""
+        return request_session().info
 
-    async def read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a verb that changes nothing, without a transaction: each of its queries sees the latest."""
-        return await self._run(partial(self._read, verb, *args, **kwargs), writes=False)
+    async def read(self, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function(session, …)` without a transaction: several queries in it do not share a snapshot.
 
-    async def write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a verb and commit once. When it loses a race for a lock, run the whole of it again."""
-        return await self._run(partial(self._write, verb, *args, **kwargs), writes=True)
+        Raises DatabaseUnavailable; RuntimeError if the function changes rows, or if called by a function that `read` or
+        `write` runs.
+        """
+        call = self._new_call("read")
+        return await self._run(call, partial(self._read, call, function, *args, **kwargs))
 
-    async def ask(self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a plain function that only reads, on a connection: without the ORM, that takes a third less time."""
-        return await self._run(partial(greenlet_spawn, partial(self._ask, question, *args, **kwargs)), writes=False)
+    async def write(self, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function(session, …)` in a transaction and commit it.
+
+        The whole function runs again after a deadlock, a lock timeout or a connection that was lost before COMMIT, so
+        it must do nothing that a rollback does not undo. Raises DatabaseUnavailable; RuntimeError if called by a
+        function that `read` or `write` runs.
+        """
+        call = self._new_call("write")
+        return await self._run(call, partial(self._write, call, function, *args, **kwargs))
 
     async def dispose(self) -> None:
-        """Close every connection: the last thing that a command does."""
-        await self.engine.dispose()
+        """Close all connections: the last thing that a command does."""
+        for name in ("db_read_pool", "db_write_pool"):
+            await current_app.extensions[name].engine.dispose()
 
-    async def _run(self, unit: Callable[[], Awaitable[T]], *, writes: bool) -> T:
-        line, seconds = current_app.extensions["db_lines"].here(), current_app.extensions["db_timeout"]
-        until = asyncio.get_running_loop().time() + seconds
+    def _new_call(self, name: str) -> Call:
+        if (outer := _current_call.get()) and outer.is_running:
+            raise RuntimeError(f"db.{name}() inside a function that db.{outer.name}() runs: use its session")
+        deadline = asyncio.get_running_loop().time() + current_app.extensions["db_timeout"]
+        return Call(name, current_app.extensions[f"db_{name}_pool"], deadline)
+
+    async def _run(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
-            await line.take_place(writes=writes, within=LATEST * seconds)  # who goes away meanwhile has asked nothing
+            await call.pool.limiter.acquire(timeout=MAX_QUEUE_SHARE * current_app.extensions["db_timeout"])
         except TimeoutError as error:
             raise DatabaseUnavailable("TimeoutError: all connections are in use") from error
-        # Now one that goes away cancels us in the middle. The unit goes on to its end, and leaves a clean connection.
-        task = asyncio.create_task(self._run_to_its_end(unit, line, until=until, writes=writes))
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # maybe nobody is left to hear it
+        # A client disconnect cancels this coroutine. Shield the call: it completes and returns a clean connection.
+        task = asyncio.create_task(self._finish(call, attempt))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, also without a caller
         return await asyncio.shield(task)
 
-    async def _run_to_its_end(self, unit: Callable[[], Awaitable[T]], line: Line, *, until: float, writes: bool) -> T:
+    async def _finish(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
+        _current_call.set(call)  # for this task alone
         try:
-            async with asyncio.timeout_at(until), self._work_of_this_request().turn:
-                for attempt in range(1, TRIES if writes else 1):
-                    try:
-                        return await unit()
-                    except (LostRace, exc.DBAPIError) as error:
-                        if not lost_a_race(error):
-                            raise
-                        await asyncio.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 # no secret
-                return await unit()
-        except OUR_FAULT:
+            async with asyncio.timeout_at(call.deadline), request_session().lock:
+                return await retry(attempt)
+        except PROGRAMMING_ERRORS:
             raise
-        except (*TROUBLE, LostRace) as error:
+        except (*OUTAGE_ERRORS, LostRace, CommitUncertain) as error:
             raise DatabaseUnavailable(f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
         finally:
-            line.leave(writes=writes)
+            call.is_running = False
+            call.pool.limiter.release()
 
-    async def _read(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        async with self._session("db_reading") as session:
-            return await verb(session, *args, **kwargs)
+    async def _read(self, call: Call, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with request_session().use(call.pool.engine, read_only=True, deadline=call.deadline) as session:
+            result = await function(session, *args, **kwargs)
+            refuse_changes(session.sync_session)
+            return result
 
-    async def _write(self, verb: Verb[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        async with self._session("db_writing") as session:
-            deferred.begin(session)
-            await session.connection()  # begins: on SQLite the verb starts once it is the only one that writes
-            result = await verb(session, *args, **kwargs)
-            await deferred.commit(session)
-        return result
+    async def _write(self, call: Call, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with request_session().use(call.pool.engine, read_only=False, deadline=call.deadline) as session:
+            await session.connection()  # begins: on SQLite this waits until the function is the only writer
+            result = await function(session, *args, **kwargs)
+            await session.flush()
+            try:
+                await session.commit()
+            except exc.DBAPIError as error:
+                await session.invalidate()  # a failed COMMIT may leave the transaction open
+                if error.connection_invalidated:
+                    raise CommitUncertain(str(error.orig)) from error
+                raise
+            return result
 
-    def _ask(self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with current_app.extensions["db_reading"].connect() as connection:
-            return question(connection, *args, **kwargs)
-
-    @asynccontextmanager
-    async def _session(self, engine: str) -> AsyncIterator[AsyncSession]:
-        session = self._work_of_this_request().session
-        session.sync_session.bind = current_app.extensions[engine]
-        try:
-            yield session
-        finally:
-            deferred.forget(session)
-            await session.close()  # rolls back what was not committed, and detaches what was loaded
-
-    def _work_of_this_request(self) -> _Work:
-        if "db_work" not in g:
-            g.db_work = _Work()
-        work: _Work = g.db_work
-        return work
-
-    async def _wait_for_the_last(self, _error: BaseException | None) -> None:
-        """Wait for a unit whose caller has gone: each closes the session when it is done."""
-        if "db_work" in g:
-            async with g.db_work.turn:
+    async def _wait_for_shielded_calls(self, _error: BaseException | None) -> None:
+        """Wait until the calls have finished whose caller was cancelled."""
+        if "db_session" in g:
+            async with g.db_session.lock:
                 pass
 
 

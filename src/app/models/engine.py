@@ -1,78 +1,54 @@
-"""How we speak to each kind of database."""
+"""The two engines of a database: one for reads, one for transactions."""
 
 import sys
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from app.models import mysql, sqlite
-from app.models.sqlite import LOCK_TIMEOUT
+from app.models import sqlite
 
 CONNECT_TIMEOUT = 3  # seconds
-STRICT = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
+LOCK_TIMEOUT = 1  # seconds: three attempts fit into DATABASE_TIMEOUT
+SQL_MODE = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
+# Each engine has a pool of its own, so a process opens at most twice as many connections. A connection that the server
+# has closed is found at its next use, and the function runs again: a ping before each use would cost a round trip.
+DEFAULT_OPTIONS = {"pool_size": 15, "max_overflow": 0, "pool_recycle": 1800, "hide_parameters": True}
+
+
+def make_read_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
+    """Return an engine that opens no transaction: a query is one packet each way."""
+    return _make_engine(url, options | {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True})
 
 
 def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
-    """Make an engine whose connections are strict, give up on locks, and survive a restart of the database.
+    """Return an engine for transactions: READ COMMITTED on MySQL and MariaDB, BEGIN IMMEDIATE on SQLite.
 
-    What begins with the execution option `writes=False` only reads: no transaction is begun, and none ended.
+    READ COMMITTED locks no gaps, so two simultaneous registrations do not deadlock.
     """
-    # How long a unit waits for a connection is up to its deadline, DATABASE_TIMEOUT.
-    keeps = {"pool_size": 15, "max_overflow": 0, "pool_recycle": 1800, "pool_pre_ping": True}
-    options = keeps | {"hide_parameters": True} | options
-    if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url, **options | {"pool_pre_ping": False})
-        event.listen(engine.sync_engine, "do_connect", sqlite.connect)
-        event.listen(engine.sync_engine, "connect", sqlite.prepare)
-        event.listen(engine.sync_engine, "begin", _begin_on_sqlite)
-    else:
-        session = f"SET SESSION sql_mode='{STRICT}', innodb_lock_wait_timeout={LOCK_TIMEOUT}, autocommit=1"
-        connect = {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT, "init_command": session}
-        # None: the driver leaves it as the command above sets it.
-        options["connect_args"] = connect | {"autocommit": None} | options.get("connect_args", {})
-        engine = create_async_engine(url, **options)
-        event.listen(engine.sync_engine, "connect", _lock_no_gaps)
-        event.listen(engine.sync_engine, "begin", _begin_on_mysql)
-        if engine.dialect.driver == "aiomysql":
-            event.listen(engine.sync_engine, "do_connect", mysql.connect)
+    if url.get_backend_name() != "sqlite":
+        return _make_engine(url, {"isolation_level": "READ COMMITTED"} | options)
+    engine = _make_engine(url, options)
+    event.listen(engine.sync_engine, "begin", sqlite.begin_immediate)
     return engine
 
 
-def places(engine: AsyncEngine) -> int:
-    """Return how many can work on the database at once: each has a connection to itself."""
-    pool = engine.pool
-    if not isinstance(pool, QueuePool) or pool._max_overflow < 0:  # noqa: SLF001 # it tells nobody
-        return sys.maxsize
-    return pool.size() + pool._max_overflow  # noqa: SLF001
+def pool_capacity(options: dict[str, Any]) -> int:
+    """Return how many connections one pool opens at most."""
+    options = DEFAULT_OPTIONS | options
+    has_limit = options["pool_size"] > 0 and options["max_overflow"] >= 0
+    return options["pool_size"] + options["max_overflow"] if has_limit else sys.maxsize
 
 
-def writers(engine: AsyncEngine) -> int:
-    """Return how many can write at once."""
-    return 1 if engine.dialect.name == "sqlite" else sys.maxsize
-
-
-def _begin_on_sqlite(connection: Connection) -> None:
-    # Two that begin plainly, read, and then write: one fails with "database is locked", busy_timeout or not.
-    writes = connection.get_execution_options().get("writes")
-    if writes is not False:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _begin_on_mysql(connection: Connection) -> None:
-    if connection.get_execution_options().get("writes") is False:
-        return
-    dbapi_connection = connection.connection.dbapi_connection
-    if isinstance(dbapi_connection, mysql.Connection):
-        dbapi_connection.begins = True
-    else:
-        connection.exec_driver_sql("BEGIN")
-
-
-def _lock_no_gaps(connection: Any, _record: ConnectionPoolEntry) -> None:
-    """Two strangers who sign up at once must not deadlock."""
-    cursor = connection.cursor()
-    cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    cursor.close()
+def _make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
+    options = DEFAULT_OPTIONS | options
+    if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(url, **options)
+        event.listen(engine.sync_engine, "do_connect", sqlite.create_file)
+        event.listen(engine.sync_engine, "connect", partial(sqlite.set_pragmas, lock_timeout=LOCK_TIMEOUT))
+        return engine
+    session = f"SET SESSION sql_mode='{SQL_MODE}', time_zone='+00:00', innodb_lock_wait_timeout={LOCK_TIMEOUT}"
+    connect = {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT, "init_command": session}
+    return create_async_engine(url, **options | {"connect_args": connect | options.get("connect_args", {})})

@@ -1,21 +1,44 @@
-"""Two who want the same rows at once: one of them begins again."""
+"""Which errors a transaction survives by running again."""
 
+import asyncio
+import random
 import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from sqlalchemy import exc
 
-MYSQL_LOST_RACES = {1020, 1205, 1213}  # record changed, lock wait timeout, deadlock
-SQLITE_LOST_RACES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 3
+MYSQL_ERRORS = {1020, 1205, 1213}  # record changed, lock wait timeout, deadlock or (Galera) failed certification
+SQLITE_ERRORS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class LostRace(Exception):
-    """A verb found that another one was quicker. `db.write` runs it again, and it finds what the other one wrote."""
+    """Raised by a service function to run its transaction again: a concurrent one has changed what it relied on."""
 
 
-def lost_a_race(error: LostRace | exc.DBAPIError) -> bool:
-    """Say whether it can be run again: nothing is wrong but that another one was quicker."""
-    if isinstance(error, LostRace):
+class CommitUncertain(Exception):
+    """The connection was lost during COMMIT: the transaction may have been committed, so it must not run again."""
+
+
+def is_retryable(error: LostRace | exc.DBAPIError) -> bool:
+    """Return whether the same function may succeed at once: after a lock conflict, or on a new connection."""
+    if isinstance(error, LostRace) or error.connection_invalidated:
         return True
-    if isinstance(error.orig, Exception) and error.orig.args and error.orig.args[0] in MYSQL_LOST_RACES:
+    if isinstance(error.orig, Exception) and error.orig.args and error.orig.args[0] in MYSQL_ERRORS:
         return True
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_LOST_RACES
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_ERRORS
+
+
+async def retry(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return what one of at most three attempts returns. Between them sleep for a short random time."""
+    for number in range(1, MAX_ATTEMPTS):
+        try:
+            return await attempt()
+        except (LostRace, exc.DBAPIError) as error:
+            if not is_retryable(error):
+                raise
+            await asyncio.sleep(random.uniform(0.01, 0.05) * number)  # noqa: S311 # not a secret
+    return await attempt()

@@ -9,8 +9,8 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models import clock
+from app.models.base import Base
 from app.models.columns import UtcDateTime, exact
-from app.models.core import Base
 
 if TYPE_CHECKING:
     from app.models.user import User

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.models.base import Base
 from app.models.columns import UtcDateTime, exact
-from app.models.core import Base
 
 
 class Throttle(Base):

@@ -12,8 +12,8 @@ from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.models import clock
+from app.models.base import Base
 from app.models.columns import UtcDateTime, exact
-from app.models.core import Base
 from app.models.role import Role
 
 EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import UserEvent, clock
-from app.models.deferred import defer
 from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
 
-ADD = insert(UserEvent.__table__)  # the table, as nobody needs the row that the ORM would keep
 KEPT = timedelta(days=365)
 SHOWN = 100
 
@@ -27,10 +25,18 @@ COMMAND_LINE = Origin("command line", "")  # where a request has an address, so 
 
 
 async def note(session: AsyncSession, user_id: int, event: str, origin: Origin) -> None:
-    """Write down what happened, in the unit of work in which it happens."""
-    now = clock.now()
-    happened = {"user_id": user_id, "event": event, "created_on": now, "expires_on": now + KEPT}
-    await defer(session, ADD, happened | _as_kept(origin)._asdict())
+    """Record what happened, in the transaction in which it happens."""
+    now, kept = clock.now(), _as_kept(origin)
+    session.add(
+        UserEvent(
+            user_id=user_id,
+            event=event,
+            ip=kept.ip,
+            user_agent=kept.user_agent,
+            created_on=now,
+            expires_on=now + KEPT,
+        )
+    )
 
 
 async def was_just_now(session: AsyncSession, user_id: int, what: str, origin: Origin, *, within: timedelta) -> bool:

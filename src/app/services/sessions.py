@@ -6,28 +6,26 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, join, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import contains_eager, defer, joinedload
 
-from app.models import Role, User, UserSession, clock
-from app.models.deferred import defer
-from app.models.detached import detached
-from app.models.user import UserRole
+from app.models import User, UserSession, clock
 from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
 from app.services import activity
 from app.services.activity import Origin
 
 SEEN_EVERY = timedelta(minutes=1)
 
-ADD = insert(UserSession.__table__)  # the table, as nobody needs the row that the ORM would keep
-# Who is logged in is asked at every request: made once, and without the ORM, which would take half as long again.
-LOG_IN, WHO, ROLE = (dict(each.__mapper__.columns.items()) for each in (UserSession, User, Role))
-LOG_IN_SAYS = tuple(name for name in LOG_IN if name != "digest")
-WHO_SAYS = tuple(name for name in WHO if name != "password")  # no page needs the hashes of what is secret
+# One query for every request with a cookie, so it is compiled once. No page needs the digests and hashes of secrets.
 FIND = (
-    select(*(LOG_IN[name] for name in LOG_IN_SAYS), *(WHO[name] for name in WHO_SAYS), ROLE["id"], ROLE["name"])
-    .select_from(join(UserSession.__table__, User.__table__).outerjoin(UserRole.__table__).outerjoin(Role.__table__))
-    .where(LOG_IN["digest"] == bindparam("digest"), LOG_IN["expires_on"] > bindparam("now"), WHO["active"].is_(True))
+    select(UserSession)
+    .join(UserSession.user)
+    .where(UserSession.digest == bindparam("digest"), UserSession.expires_on > bindparam("now"), User.active.is_(True))
+    .options(
+        defer(UserSession.digest, raiseload=True),
+        contains_eager(UserSession.user).options(defer(User.password, raiseload=True), joinedload(User.roles)),
+    )
 )
 
 
@@ -54,30 +52,26 @@ async def start(session: AsyncSession, *, user_id: int, log_in: NewLogIn) -> str
         await end(session, secret=log_in.former_secret)
     secret = secrets.token_urlsafe(32)
     now = clock.now()
-    row = {
-        "user_id": user_id,
-        "digest": _digest(secret),
-        "remember": log_in.remember,
-        "created_on": now,
-        "last_seen_on": now,
-        "authenticated_on": now,
-        "expires_on": now + min(log_in.lifetime),
-        "ip": log_in.origin.ip[:IP_LENGTH],
-        "user_agent": log_in.origin.user_agent[:USER_AGENT_LENGTH],
-    }
-    await defer(session, ADD, row)
+    session.add(
+        UserSession(
+            user_id=user_id,
+            digest=_digest(secret),
+            remember=log_in.remember,
+            created_on=now,
+            last_seen_on=now,
+            authenticated_on=now,
+            expires_on=now + min(log_in.lifetime),
+            ip=log_in.origin.ip[:IP_LENGTH],
+            user_agent=log_in.origin.user_agent[:USER_AGENT_LENGTH],
+        )
+    )
     return secret
 
 
-def find(connection: Connection, *, secret: str) -> UserSession | None:
-    """Return the log-in of a secret with its user and their roles, if it has not expired and the account is active."""
-    rows = connection.execute(FIND, {"digest": _digest(secret), "now": clock.now()}).all()
-    if not rows:
-        return None
-    said = iter(rows[0])
-    log_in, who = (dict(zip(names, said, strict=False)) for names in (LOG_IN_SAYS, WHO_SAYS))
-    roles = [detached(Role, {"id": row[-2], "name": row[-1]}) for row in rows if row[-1] is not None]
-    return detached(UserSession, log_in, user=detached(User, who, roles=roles))
+async def find(session: AsyncSession, *, secret: str) -> UserSession | None:
+    """Return a secret's session with its user and their roles. None if it has expired or the account is inactive."""
+    found = await session.scalars(FIND, {"digest": _digest(secret), "now": clock.now()})
+    return found.unique().one_or_none()
 
 
 def is_due(row: UserSession) -> bool:

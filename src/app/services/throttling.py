@@ -15,7 +15,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Throttle, clock
-from app.models.deferred import defer
 from app.models.races import LostRace
 from app.rate import Rate
 from app.services.refusals import Refusal
@@ -83,7 +82,7 @@ async def take(session: AsyncSession, limits: Iterable[Limit]) -> list[Taken]:
     ends = {limit.key: now + limit.rate.period for limit in limits} | {key: rows[key].resets_on for key in running}
     taken = [Taken(limit.key, ends[limit.key]) for limit in limits]
     if running:
-        await defer(session, COUNT, {"keys": running})
+        await session.execute(COUNT, {"keys": running})
     await _begin(session, [first for first in taken if first.key not in running], former=rows)
     return taken
 

@@ -1,0 +1,77 @@
+"""The one session of a request."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import Any
+
+from quart import g
+from sqlalchemy import Engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import ORMExecuteState, Session
+
+from app.models import sqlite
+
+ENGINE, READ_ONLY = "engine", "read_only"  # in session.info
+
+
+class RoutedSession(Session):
+    """Use the engine that the running call of `db.read` or `db.write` has chosen."""
+
+    def get_bind(self, *_args: Any, **_kwargs: Any) -> Engine:
+        engine: Engine = self.info[ENGINE]
+        return engine
+
+
+class RequestSession:
+    """A session, made when it is first needed, and the lock that runs its calls one after the other."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+
+    @cached_property
+    def session(self) -> AsyncSession:
+        return AsyncSession(sync_session_class=RoutedSession, expire_on_commit=False)
+
+    @property
+    def info(self) -> dict[Any, Any]:
+        return self.session.info if "session" in vars(self) else {}
+
+    @asynccontextmanager
+    async def use(self, engine: AsyncEngine, *, read_only: bool, deadline: float) -> AsyncIterator[AsyncSession]:
+        """Yield the session on an engine. At the end roll back what was not committed, and detach what was loaded."""
+        self.session.info.update({ENGINE: engine.sync_engine, READ_ONLY: read_only})
+        try:
+            if engine.dialect.name == "sqlite":
+                async with sqlite.interrupt_at(deadline, self.session):
+                    yield self.session
+            else:
+                yield self.session
+        finally:
+            await self.session.close()
+
+
+def request_session() -> RequestSession:
+    """Return the session of the current request or command."""
+    if "db_session" not in g:
+        g.db_session = RequestSession()
+    current: RequestSession = g.db_session
+    return current
+
+
+def refuse_changes(session: Session) -> None:
+    """Raise RuntimeError if a function that `db.read` runs has changed objects."""
+    if session.info[READ_ONLY] and (session.new or session.dirty or session.deleted):
+        raise RuntimeError("db.read() ran a function that changes rows, which needs a transaction: use db.write()")
+
+
+@event.listens_for(RoutedSession, "before_flush")
+def _before_flush(session: Session, *_: Any) -> None:
+    refuse_changes(session)
+
+
+@event.listens_for(RoutedSession, "do_orm_execute")
+def _before_statement(state: ORMExecuteState) -> None:
+    if state.session.info[READ_ONLY] and (state.is_insert or state.is_update or state.is_delete):
+        raise RuntimeError("db.read() ran a statement that changes rows, which needs a transaction: use db.write()")
