@@ -442,7 +442,7 @@ async def while_deleted(app: Quart, other: Awaitable[Response], log: pytest.LogC
     app.extensions["mailer"].woken.set()
     await until(app, lambda mails: not any(mail.due_on for mail in mails))  # else it may be the mailer that waits
     async with AsyncSession(app.extensions["db"]) as session, session.begin():
-        await session.connection(execution_options={"writes": True})
+        await session.connection()
         await accounts.delete_by_email(session, email=EMAIL)
         answering = asyncio.ensure_future(other)
         with noted(app) as statements:
