@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.middleware.roles import roles_accepted, roles_required
 from app.models import User, db
 from app.services import accounts, roles
+from conftest import serving
 from people import EMAIL, create_user, is_logged_in, log_in, page, read, write
 from test_sessions import MovedClock, moved_clock
 
@@ -35,14 +36,17 @@ JSON = {"Accept": "application/json"}
 
 
 @pytest.fixture
-def app(app: Quart, monkeypatch: pytest.MonkeyPatch) -> Quart:
-    """Return the app with pages for some, and one for all that says what a template knows."""
-    app._got_first_request = False  # Quart takes no pages once it serves
+async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
+    """Serve an app with routes that need roles, and a public one whose template tests for roles."""
+    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"in-public", "template"})
+    async with serving(settings, add_routes) as app:
+        yield app
+
+
+def add_routes(app: Quart) -> None:
     for path, guard in GUARDS.items():
         app.add_url_rule(path, path.strip("/").replace("/", "-"), guard(view), methods=["GET", "POST"])
     app.add_url_rule("/template", "template", template)
-    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"in-public", "template"})
-    return app
 
 
 async def view() -> str:
