@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -129,9 +129,12 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 @asynccontextmanager
-async def serving(settings: dict[str, Any]) -> AsyncIterator[Quart]:
-    """Start an app as a server does, and stop it."""
+async def serving(
+    settings: dict[str, Any], add_routes: Callable[[Quart], None] = lambda _app: None
+) -> AsyncIterator[Quart]:
+    """Start an app as a server does, and stop it. Quart accepts routes only before it starts."""
     app = create_app(settings)
+    add_routes(app)
     async with app.test_app():
         yield app
 

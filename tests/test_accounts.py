@@ -45,6 +45,9 @@ SPELLINGS = [
     "(+49) 30.123.4567",
     "+49\N{NO-BREAK SPACE}30\N{NO-BREAK SPACE}1234567",
     "(0049)301234567",
+    "++49301234567",
+    "+49 30 \N{FULLWIDTH DIGIT ONE}234567",
+    "+49 30 \N{ARABIC-INDIC DIGIT ONE}234567",
 ]
 NO_NUMBERS = [
     "030 1234567",
@@ -52,14 +55,14 @@ NO_NUMBERS = [
     "49301234567",
     "+",
     "+0301234567",
-    "++49301234567",
     "+49+301234567",
-    "+491234",
+    "+4912",
     "+1234567890123456",
     "+49 30 12345a7",
     "+49 30 1234567;ext=5",
-    "+49 30 \N{FULLWIDTH DIGIT ONE}234567",
-    "+49 30 \N{ARABIC-INDIC DIGIT ONE}234567",
+    "+49 30 1234567#5",
+    "+999 30 1234567",  # no country has this code
+    "+1 555 0123",  # without its area code
     "+49 30 1234567\n+49 30 7654321",
     "call me",
     EVIL,

@@ -27,7 +27,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     root: Path = tmp_path_factory.mktemp("copy")
     for name in ("src", "alembic"):
         shutil.copytree(ROOT / name, root / name)
-    for name in ("run.py", "alembic.ini"):
+    for name in ("run.py", "pyproject.toml"):
         shutil.copy(ROOT / name, root)
     add_page(root)
     with (root / "src/app/static/css/main.css").open("a") as css:

@@ -47,8 +47,7 @@ async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Asyn
     """Serve a site with pages that go wrong."""
     wrong = {"fail", "crash", "no_database", "api_fail"}
     monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | wrong)
-    async with serving(settings) as app:
-        add_pages_that_go_wrong(app)
+    async with serving(settings, add_pages_that_go_wrong) as app:
         yield app
 
 
@@ -62,7 +61,6 @@ def add_pages_that_go_wrong(app: Quart) -> None:
     async def no_database() -> ResponseReturnValue:
         raise DatabaseUnavailable("OperationalError: db.internal:3306")
 
-    app._got_first_request = False  # a site that is served takes no more routes; this one is made by a test
     app.add_url_rule("/fail/<int:status>", "fail", fail)
     app.add_url_rule("/api/fail/<int:status>", "api_fail", fail)
     app.add_url_rule("/crash", "crash", crash)

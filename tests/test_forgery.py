@@ -53,6 +53,22 @@ def database_uri(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
+    """Serve an app with a public websocket and one that needs a login."""
+    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"open"})
+    async with serving(settings, add_websockets) as app:
+        yield app
+
+
+def add_websockets(app: Quart) -> None:
+    async def echo() -> None:
+        await websocket.send(await websocket.receive())
+
+    app.add_websocket("/open", "open", echo)
+    app.add_websocket("/closed", "closed", echo)
+
+
+@pytest.fixture
 async def ada(app: Quart, client: TestClientProtocol) -> TestClientProtocol:
     """Return a browser that is logged in."""
     await create_user(app)
@@ -203,20 +219,6 @@ async def test_behind_a_proxy_the_public_host_counts(
     assert answer.status_code == status
 
 
-@pytest.fixture
-def sockets(app: Quart, monkeypatch: pytest.MonkeyPatch) -> Quart:
-    """Give the site a websocket for everybody and one for who is logged in."""
-
-    async def echo() -> None:
-        await websocket.send(await websocket.receive())
-
-    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"open"})
-    app._got_first_request = False  # a site that is served takes no more routes; these are made by a test
-    app.add_websocket("/open", "open", echo)
-    app.add_websocket("/closed", "closed", echo)
-    return app
-
-
 async def says(client: TestClientProtocol, path: str, headers: dict[str, str]) -> str | int:
     """Say something to a websocket. Return what comes back, or the status or code of a refusal."""
     try:
@@ -228,18 +230,18 @@ async def says(client: TestClientProtocol, path: str, headers: dict[str, str]) -
 
 
 @pytest.mark.parametrize("headers", FROM_US, ids=str)
-async def test_a_websocket_of_our_own_pages_or_of_no_browser_is_open(sockets: Quart, headers: dict[str, str]) -> None:
-    assert await says(sockets.test_client(), "/open", headers) == "hello"
+async def test_a_websocket_of_our_own_pages_or_of_no_browser_is_open(app: Quart, headers: dict[str, str]) -> None:
+    assert await says(app.test_client(), "/open", headers) == "hello"
 
 
-async def test_a_websocket_of_another_site_or_host_is_refused(sockets: Quart, ada: TestClientProtocol) -> None:
+async def test_a_websocket_of_another_site_or_host_is_refused(app: Quart, ada: TestClientProtocol) -> None:
     for headers in (*ELSEWHERE, {"Host": "evil.example"}, {"Host": "localhost, x"}):
         for path in ("/open", "/closed"):
             assert await says(ada, path, headers) in (1008, 403, 400), headers
 
 
-async def test_a_websocket_for_people_with_an_account_asks_for_it(sockets: Quart, ada: TestClientProtocol) -> None:
-    assert await says(sockets.test_client(), "/closed", {"Origin": HERE}) == 401
+async def test_a_websocket_for_people_with_an_account_asks_for_it(app: Quart, ada: TestClientProtocol) -> None:
+    assert await says(app.test_client(), "/closed", {"Origin": HERE}) == 401
     assert await says(ada, "/closed", {"Origin": HERE}) == "hello"
     await ada.post("/logout")
     assert await says(ada, "/closed", {"Origin": HERE}) == 401

@@ -68,8 +68,7 @@ def database_uri(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture
 async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
     monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"fail", "own"})
-    async with serving(settings) as app:
-        add_pages(app)
+    async with serving(settings, add_pages) as app:
         yield app
 
 
@@ -83,7 +82,6 @@ def add_pages(app: Quart) -> None:
     async def own() -> tuple[str, dict[str, str]]:
         return "", {"content-security-policy": "default-src 'none'"}
 
-    app._got_first_request = False  # a site that is served takes no more routes; these are made by a test
     app.add_url_rule("/fail/<int:status>", "fail", fail)
     app.add_url_rule("/own", "own", own, methods=["GET", "POST"])
 

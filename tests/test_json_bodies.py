@@ -32,11 +32,13 @@ async def show(id: int) -> ResponseReturnValue:  # noqa: A002 # as developers wr
 async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
     """Serve a site with the pages of a developer who trusts what comes in."""
     monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", {"echo", "show"})
-    async with serving(settings) as app:
-        app._got_first_request = False  # a site that is served takes no more routes; these are made by a test
-        app.post("/echo")(echo)
-        app.get("/users/<int:id>")(show)
+    async with serving(settings, add_routes) as app:
         yield app
+
+
+def add_routes(app: Quart) -> None:
+    app.post("/echo")(echo)
+    app.get("/users/<int:id>")(show)
 
 
 @pytest.mark.parametrize(

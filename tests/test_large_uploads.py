@@ -91,8 +91,7 @@ def settings(tmp_path: Path) -> dict[str, Any]:
 
 async def test_a_route_takes_more_when_it_says_so(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", {"more", "ordinary"})
-    async with serving(settings) as app:
-        add_routes(app)
+    async with serving(settings, add_routes) as app:
         client = app.test_client()
         sizes = {"/more": 2 * MEGABYTE, "/ordinary": 64 * 1024}
         for path, size in sizes.items():
@@ -102,7 +101,6 @@ async def test_a_route_takes_more_when_it_says_so(settings: dict[str, Any], monk
 
 
 def add_routes(app: Quart) -> None:
-    app._got_first_request = False  # a site that is served takes no more routes; these are made by a test
     app.post("/ordinary", endpoint="ordinary")(size_of_body)
     app.post("/more", endpoint="more")(takes_body(max_bytes=2 * MEGABYTE, seconds=60)(copy_of(size_of_body)))
 

@@ -83,8 +83,7 @@ def settings(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[
 
 @pytest.fixture
 async def app(settings: dict[str, Any]) -> AsyncIterator[Quart]:
-    async with serving(settings) as app:
-        add_pages_that_go_wrong(app)
+    async with serving(settings, add_pages_that_go_wrong) as app:
         yield app
 
 
@@ -102,7 +101,6 @@ def add_pages_that_go_wrong(app: Quart) -> None:
 
         return fail
 
-    app._got_first_request = False  # a site that is served takes no more routes; these are made by a test
     for name, error in CRASHES.items():
         app.add_url_rule(f"/{name}", name, failing(error))
 

@@ -142,7 +142,7 @@ def tables_of(server: MariaDB, database: str) -> dict[str, set[str]]:
 def test_a_revision_can_be_generated_from_the_root(empty_uri: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
     shutil.copytree(ROOT / "alembic", root / "alembic")
-    shutil.copy(ROOT / "alembic.ini", root)
+    shutil.copy(ROOT / "pyproject.toml", root)
     migrate(empty_uri, instance=tmp_path, root=root).check_returncode()
 
     made = migrate(empty_uri, "revision", "--autogenerate", "-m", "Nothing new", instance=tmp_path, root=root)
@@ -156,7 +156,7 @@ def test_a_revision_can_be_generated_from_the_root(empty_uri: str, tmp_path: Pat
 def test_a_generated_table_comes_and_goes(empty_uri: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
     shutil.copytree(ROOT / "alembic", root / "alembic")
-    shutil.copy(ROOT / "alembic.ini", root)
+    shutil.copy(ROOT / "pyproject.toml", root)
     for newer in (root / "alembic/versions").glob("*.py"):
         if newer.name[:12] not in BEFORE_THROTTLE:
             newer.unlink()

@@ -113,9 +113,7 @@ async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Asyn
         return abort(status) if status != 500 else str(1 // 0)
 
     more = {"SITE_NAME": "A Site", "SECURITY_SEND_REGISTER_EMAIL": True}
-    async with serving(settings | more) as app:
-        app._got_first_request = False  # a site that is served takes no more routes; this one is made by a test
-        app.add_url_rule("/fail/<int:status>", "fail", fail)
+    async with serving(settings | more, lambda app: app.add_url_rule("/fail/<int:status>", "fail", fail)) as app:
         yield app
 
 

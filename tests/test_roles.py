@@ -1,6 +1,7 @@
 """What a role opens, for whom, and until when; and that a request asks only once who is asking."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
 from app.middleware.roles import roles_accepted, roles_required
 from app.models import User, db
 from app.services import accounts, roles
+from conftest import serving
 from people import EMAIL, create_user, is_logged_in, log_in, page, read, write
 from statements import sent_statements
 from test_sessions import MovedClock, moved_clock
@@ -33,14 +35,17 @@ JSON = {"Accept": "application/json"}
 
 
 @pytest.fixture
-def app(app: Quart, monkeypatch: pytest.MonkeyPatch) -> Quart:
-    """Return the app with pages for some, and one for all that says what a template knows."""
-    app._got_first_request = False  # Quart takes no pages once it serves
+async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
+    """Serve an app with routes that need roles, and a public one whose template tests for roles."""
+    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"in-public", "template"})
+    async with serving(settings, add_routes) as app:
+        yield app
+
+
+def add_routes(app: Quart) -> None:
     for path, guard in GUARDS.items():
         app.add_url_rule(path, path.strip("/").replace("/", "-"), guard(view), methods=["GET", "POST"])
     app.add_url_rule("/template", "template", template)
-    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"in-public", "template"})
-    return app
 
 
 async def view() -> str:

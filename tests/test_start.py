@@ -1,6 +1,8 @@
-"""What a process that serves does not load, and the revisions that it reads without Alembic."""
+"""The start of run.py: the modules that it loads, and the migrations that it reads."""
 
 import json
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -8,14 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import click
+import httpx
 import pytest
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from app.cli import COMMANDS, Commands
-from app.services import schema
 from conftest import ROOT, migrate
+from site_process import running_copy
 from test_run import environment, refusal, running
 
 LOAD = """
@@ -25,7 +25,6 @@ print(json.dumps({"modules": sorted(sys.modules), "frozen": gc.get_freeze_count(
 """
 # What only commands need, or what they load.
 ONLY_FOR_COMMANDS = {
-    *("alembic", "mako", "pygments", "sqlalchemy.dialects.postgresql"),  # migrations
     *("IPython", "babel.messages.extract", "babel.messages.pofile"),  # the shell, translations
     *("app.deployment", *(f"app.cli.{name}" for name in COMMANDS), "app.cli.shell"),
 }
@@ -73,32 +72,6 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     assert listed >= {*COMMANDS, "shell", "routes"}
 
 
-def test_the_head_is_the_one_that_alembic_sees() -> None:
-    scripts = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
-
-    assert schema.head_revision() == scripts.get_current_head()
-    assert all(schema.is_known(script.revision) for script in scripts.walk_revisions())
-    assert not schema.is_known("from_the_future")
-
-
-def test_branches_are_refused_until_they_are_merged(tmp_path: Path) -> None:
-    """As Alembic's own template writes them, which is not ours."""
-    config = Config(tmp_path / "alembic.ini")
-    command.init(config, str(tmp_path / "alembic"))
-    config.set_main_option("script_location", str(tmp_path / "alembic"))
-    versions = tmp_path / "alembic/versions"
-    assert schema.head_of(schema.revisions_in(versions)) is None
-    for revision, follows in (("a", "base"), ("b", "a"), ("c", "a")):
-        command.revision(config, rev_id=revision, head=follows, splice=True)
-    with pytest.raises(ValueError, match="several heads, b and c"):
-        schema.head_of(schema.revisions_in(versions))
-
-    command.merge(config, ["b", "c"], rev_id="d")
-
-    assert schema.revisions_in(versions) == {"a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}}
-    assert schema.head_of(schema.revisions_in(versions)) == "d"
-
-
 def test_an_upgrade_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
     migrate("", "upgrade", "3a542da63280", instance=tmp_path).check_returncode()
     with closing(sqlite3.connect(tmp_path / "app.db")) as connection, connection:
@@ -127,26 +100,45 @@ def test_what_the_first_hash_took_is_given_back_before_serving(tmp_path: Path) -
     assert int(done.stdout) < 10_000
 
 
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a copy of the project, in a folder whose name is special to configparser."""
+    root = tmp_path / "100% of %(here)s"
+    for name in ("src", "alembic"):
+        shutil.copytree(ROOT / name, root / name)
+    for name in ("run.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, root)
+    return root
+
+
+def refusal_of(root: Path) -> str:
+    """Return what run.py prints when it does not start."""
+    env = environment(root, {}) | {"PYTHONPATH": str(root / "src")}
+    done = subprocess.run([sys.executable, "run.py"], cwd=root, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
 @pytest.mark.parametrize(
-    ("migration", "why"),
+    ("migration", "reason"),
     [
-        ("down_revision = None", "'revision'"),
-        ("revision = 'a' + 'b'\ndown_revision = None", "malformed"),
-        ("revision = = 'a'", "invalid syntax"),
+        ("revision = = 'ab'", r"SyntaxError: invalid syntax \(ab.py, line 1\)"),
+        ("from app.models import Missing", "ImportError: cannot import name 'Missing'"),
+        ("revision, down_revision = 'ab', 'cd'", "Revision cd referenced from cd -> ab .* is not present"),
+        ("revision, down_revision = 'ab', '3a542da63280'", "several heads, a92e5f17c3d4 and ab: run `alembic merge"),
     ],
 )
-def test_a_migration_that_cannot_be_read_is_named(tmp_path: Path, migration: str, why: str) -> None:
-    (tmp_path / "ab.py").write_text(migration)
+def test_a_broken_migration_stops_the_start_in_one_line(copy: Path, migration: str, reason: str) -> None:
+    (copy / "alembic/versions/ab.py").write_text(migration)
 
-    with pytest.raises(ValueError, match=rf"^ab\.py .*{why}"):
-        schema.revisions_in(tmp_path)
+    assert re.fullmatch(f"Cannot start: alembic/versions .*{reason}.*\n", refusal_of(copy))
 
 
-def test_files_that_alembic_leaves_alone_are_no_migrations(tmp_path: Path) -> None:
-    for name in ("__init__.py", ".#ab.py"):
-        (tmp_path / name).write_text("")
+def test_a_percent_sign_in_the_name_of_the_folder_does_no_harm(copy: Path) -> None:
+    with running_copy(copy, copy) as site:
+        assert httpx.get(f"{site.url}/readyz").status_code == 200
 
-    assert schema.revisions_in(tmp_path) == {}
+    assert "No new upgrade operations" in migrate("sqlite:///app.db", "check", instance=copy, root=copy).stdout
 
 
 def test_an_upgrade_is_of_the_database_that_is_served_wherever_one_stands(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""What happened, one line each: for a person at a terminal, or as JSON for a program (LOG_FORMAT).
+"""The log: one line for each event, as text for a terminal or as JSON for a program (LOG_FORMAT).
 
     events.record("logged_in", user=17)
 
-A line says who by the id of a user, never by an address; it holds no password, token or cookie. What came from outside
-is escaped, so that nothing in it can look like a line of its own.
+A line names a user by id, never by e-mail address, and contains no password, token or cookie. Characters from
+outside are escaped, so that a value cannot forge a line of the log (CWE-117).
 """
 
 import json
@@ -16,50 +16,47 @@ from typing import Any
 
 FORMATS = ("text", "json")
 PLAIN = re.compile(r"[!#-<>-\[\]-~]+")  # no space, quote, equals sign or backslash, nothing outside ASCII
-EMAIL = re.compile(r"[^\s'\"<>(),;@]{1,64}@[^\s'\"<>(),;]{1,255}")  # bounded: it looks at what comes from outside
-LONGEST = 500  # characters of a fact
+EMAIL = re.compile(r"[^\s'\"<>(),;@]{1,64}@[^\s'\"<>(),;]{1,255}")  # bounded, because it reads values from outside
+FACT_LENGTH = 500  # characters
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 logger = logging.getLogger("app")
 
 
 def record(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **facts: Any) -> None:
-    """Write an event down; `error` adds its traceback."""
-    if logger.isEnabledFor(level):  # logger.log would walk up to whoever calls, which no line says
-        exc_info = (type(error), error, error.__traceback__) if error else None
-        extra = {"facts": facts}
-        logger.handle(logger.makeRecord(logger.name, level, "", 0, event, (), exc_info, extra=extra))
+    """Log an event with its facts; `error` adds the traceback of an exception."""
+    logger.log(level, event, exc_info=error, extra={"facts": facts})
 
 
 def set_up(log_format: str) -> None:
-    """Send every record of this process, the libraries' too, to standard error in one format."""
+    """Send every record of this process, also those of libraries, to standard error in one format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLine() if log_format == "json" else TextLine())
-    handler.addFilter(lambda record: not speaks_for_itself(logging.getLogger(record.name)))
+    handler.addFilter(lambda record: not has_handler(logging.getLogger(record.name)))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    logger.handlers.clear()  # Quart's own, if somebody has asked for app.logger before
+    logger.handlers.clear()  # Quart adds one when app.logger is first used
 
 
-def speaks_for_itself(library: logging.Logger) -> bool:
-    """Say whether a library has its own way to say things, as Hypercorn has under its own command."""
+def has_handler(library: logging.Logger) -> bool:
+    """Return whether a library writes its records itself, as Hypercorn does under its own command."""
     return any(not isinstance(handler, logging.NullHandler) for handler in library.handlers)
 
 
 class Line(logging.Formatter):
-    """Collect what a line says. A record of a library becomes the event that is named like its logger."""
+    """Collect the facts of a line. A record of a library becomes an event with the name of its logger."""
 
     def facts(self, record: logging.LogRecord) -> dict[str, Any]:
         facts: dict[str, Any] = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")}
         facts["level"] = record.levelname.lower()
-        ours: dict[str, Any] | None = getattr(record, "facts", None)
-        if ours is None:
+        recorded: dict[str, Any] | None = getattr(record, "facts", None)
+        if recorded is None:
             facts |= {"event": record.name, "message": without_addresses(record.getMessage())}
         else:
             facts["event"] = record.getMessage()
         if number := request_id.get():
             facts["request"] = number
-        return facts | {name: safe(fact) for name, fact in (ours or {}).items() if name not in facts}
+        return facts | {name: safe(fact) for name, fact in (recorded or {}).items() if name not in facts}
 
     def traceback(self, record: logging.LogRecord) -> str:
         return without_addresses(self.formatException(record.exc_info)) if record.exc_info else ""
@@ -74,7 +71,7 @@ class JsonLine(Line):
 
 
 class TextLine(Line):
-    """A traceback follows its line, indented, so that no text in it begins a line of its own."""
+    """A traceback follows its line, indented, so that its text cannot look like another line."""
 
     def format(self, record: logging.LogRecord) -> str:
         facts = self.facts(record)
@@ -84,7 +81,7 @@ class TextLine(Line):
 
 
 def shown(value: Any) -> str:
-    """Return a value as one word, or else in quotes, its unusual characters escaped."""
+    """Return a value as one word, or in quotes with its unusual characters escaped."""
     text = "-" if value is None else str(value)
     return text if PLAIN.fullmatch(text) else escaped(json.dumps(text))
 
@@ -94,12 +91,13 @@ def escaped(text: str) -> str:
 
 
 def safe(fact: Any) -> Any:
-    """Return a number as it is, and anything else as a text of bearable length without addresses."""
+    """Return a number unchanged, and anything else as text of limited length without e-mail addresses."""
     if fact is None or isinstance(fact, int | float):
         return fact
-    return without_addresses(str(fact)[: 2 * LONGEST])[:LONGEST]  # an address that is cut would not be known for one
+    # Cut only after the replacement: a pattern does not find an e-mail address that was cut in two.
+    return without_addresses(str(fact)[: 2 * FACT_LENGTH])[:FACT_LENGTH]
 
 
 def without_addresses(text: str) -> str:
-    """Take out what may be an e-mail address: a database says which value it refused."""
+    """Replace e-mail addresses, which a database quotes in its error messages."""
     return EMAIL.sub("…@…", text)

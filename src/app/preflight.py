@@ -1,4 +1,4 @@
-"""What has to be true before the site can be served."""
+"""The database that the site needs before it can be served."""
 
 from quart import current_app
 
@@ -9,24 +9,26 @@ from app.services import schema
 
 
 class NotReady(Exception):
-    """Why the site cannot be served, in one line."""
+    """The reason that the site cannot be served, in one line."""
 
 
 class SchemaNotAtHead(NotReady):
-    """The database answers, and `alembic upgrade head` would help."""
+    """The database can be reached, and `alembic upgrade head` would help."""
 
 
 async def check_ready() -> None:
-    """Raise NotReady unless the running app's database answers and has the tables that the code expects."""
+    """Raise NotReady unless the database of the running app can be reached and is at the head revision."""
     try:
+        head = schema.head_revision()
         current = await db.read(schema.current_revision)
-    except (DatabaseUnavailable, TypeError) as error:  # TypeError: the address has an argument that no driver knows
+        is_newer = current is not None and not schema.is_known(current)
+    except schema.BrokenMigrations as error:
+        raise NotReady(str(error)) from error
+    except (DatabaseUnavailable, TypeError) as error:  # TypeError: the driver does not know an argument of the URL
         url = database_url(current_app.config).render_as_string(hide_password=True)
         raise NotReady(f"the database {url} does not answer: {error}") from error
-    if current is not None and not schema.is_known(current):
+    if is_newer:
         raise NotReady(f"the database is at {current}, which this code does not know: it is newer than the code")
-    if current != schema.head_revision():
+    if current != head:
         at = f"at {current}" if current else "empty"
-        raise SchemaNotAtHead(
-            f"the database is {at}, the code needs {schema.head_revision()}: run `alembic upgrade head`"
-        )
+        raise SchemaNotAtHead(f"the database is {at}, the code needs {head}: run `alembic upgrade head`")

@@ -1,4 +1,4 @@
-"""What a person says of themselves, and good-bye."""
+"""The profile of a user, and the deletion of an account."""
 
 from wtforms import Field, Form, StringField, TelField
 from wtforms.validators import Optional, StopValidation
@@ -22,7 +22,7 @@ def check_printable(_form: Form, field: Field) -> None:
 
 
 def one_line(typed: str | None) -> str | None:
-    """Take off only the spaces around it: a line break is no slip of the finger."""
+    """Strip spaces only, so that a line break reaches check_printable and is refused."""
     return typed.strip(" ") if typed and not typed.isspace() else None
 
 
