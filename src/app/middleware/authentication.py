@@ -24,7 +24,7 @@ from app.services.sessions import NewLogIn
 
 class LogInCookie(QuartAuth):
     async def add_current_user(self) -> dict[str, "CurrentUser"]:
-        """Load the user, whom templates know as `current_user`."""
+        """Load the user, and return it for templates as `current_user`."""
         user = cast(CurrentUser, self.load_user())
         await user.load()
         return {"current_user": user}
