@@ -14,12 +14,11 @@ import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
 
-from app import templating
 from app.app_factory import create_app
 from app.config import DEFAULTS
 from app.events import TextLine
 from app.services import evening, passwords
-from app.templating import Templates
+from app.templating import SyncEnvironment
 from mariadb_server import MariaDB
 
 ROOT = Path(__file__).parents[1]
@@ -84,17 +83,16 @@ def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
 @pytest.fixture(autouse=True, scope="session")
 def compiled_once() -> Iterator[None]:
     """Compile a template once for all sites of the tests, each of which would do it anew."""
-    compile_it, known = Templates.compile, dict[tuple[Any, ...], Any]()
+    compile_it, known = SyncEnvironment.compile, dict[tuple[Any, ...], Any]()
 
-    def remembered(templates: Templates, source: Any, *arguments: Any, **named: Any) -> Any:
-        says = (templates.language, vars(templating)["catalogue"], *map(templates.globals.get, ("_", "gettext")))
-        which = (*says, source, arguments, *named.items())
+    def remembered(environment: SyncEnvironment, source: Any, *arguments: Any, **named: Any) -> Any:
+        which = (source, arguments, *named.items())
         if which not in known:
-            known[which] = compile_it(templates, source, *arguments, **named)
+            known[which] = compile_it(environment, source, *arguments, **named)
         return known[which]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Templates, "compile", remembered)
+        patch.setattr(SyncEnvironment, "compile", remembered)
         yield
 
 

@@ -16,7 +16,6 @@ from app.middleware import (
     devices,
     errors,
     headers,
-    http_connection,
     json_bodies,
     kept_forms,
     languages,
@@ -27,14 +26,13 @@ from app.middleware import (
     throttling,
 )
 from app.middleware.body_guard import BodyGuard
-from app.middleware.compression import Compression
 from app.middleware.forgery import ForgeryGuard
 from app.middleware.headers import SecurityHeaders
 from app.middleware.hosts import HostGuard
 from app.middleware.request_log import RequestLog
 from app.middleware.targets import TargetGuard
 from app.models import db
-from app.templating import Templates
+from app.templating import SyncEnvironment
 from app.views.accounts_bp import accounts_bp
 from app.views.alarms_bp import alarms_bp
 from app.views.confirmations_bp import confirmations_bp
@@ -57,7 +55,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Quart:
     overrides = overrides or {}
     instance = config.instance_path(overrides)
     app = Quart("app", instance_path=str(instance))
-    app.jinja_environment = Templates
+    app.jinja_environment = SyncEnvironment  # type: ignore[assignment] # Quart's is asynchronous
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     config.load(app, overrides)
 
@@ -87,14 +85,12 @@ def add_middleware(app: Quart) -> None:
     wall = TargetGuard(wall, base_url)
     wall = ForgeryGuard(wall, base_url)
     wall = HostGuard(wall, base_url, trusted=app.config["TRUSTED_HOSTS"])
-    wall = Compression(wall, static=f"{app.static_url_path}/")
     wall = RequestLog(wall)
     wall = SecurityHeaders(wall, base_url)
     if hops := app.config["TRUSTED_PROXIES"]:
         wall = ProxyFixMiddleware(wall, trusted_hops=hops)
     app.asgi_app = wall  # type: ignore[method-assign] # the documented place for ASGI middleware
 
-    http_connection.init_app(app)
     body_guard.init_app(app)
     json_bodies.init_app(app)
     targets.init_app(app)

@@ -23,8 +23,8 @@ from app.services.sessions import NewLogIn
 
 
 class LogInCookie(QuartAuth):
-    async def _template_context(self) -> dict[str, AuthUser]:  # type: ignore[override] # theirs goes through a thread
-        """Have the user at hand when a template says {{ current_user }}."""
+    async def add_current_user(self) -> dict[str, "CurrentUser"]:
+        """Load the user, and return it for templates as `current_user`."""
         user = cast(CurrentUser, self.load_user())
         await user.load()
         return {"current_user": user}
@@ -158,7 +158,11 @@ async def require_log_in() -> None:
 
 
 def init_app(app: Quart) -> None:
-    LogInCookie(app, user_class=CurrentUser)
+    processors = app.template_context_processors[None]
+    own = list(processors)
+    cookie = LogInCookie(app, user_class=CurrentUser)
+    processors[:] = own  # quart-auth adds one that loads nothing, and Quart would run it in a thread for each page
+    app.context_processor(cookie.add_current_user)
     app.before_request(require_log_in)
     app.before_websocket(require_log_in)
     app.add_template_test(CurrentUser.has_role, "in_role")

@@ -1,9 +1,10 @@
 """What every answer tells the browser: load and frame nothing foreign, guess no types, keep no private page."""
 
-from quart import Quart, Response, request
+from quart import Quart, Response
 
 from app.base_url import BaseUrl
 from app.middleware.asgi import App, Message, Receive, Scope, Send
+from app.middleware.static_files import is_static_file
 
 HEADERS = {
     # data: for the icons that Pico draws into its fields.
@@ -41,7 +42,7 @@ class SecurityHeaders:
 
 async def forbid_caching(response: Response) -> Response:
     """Let nobody keep what depends on who asks."""
-    if request.endpoint != "static" or response.status_code not in (200, 206, 304):
+    if not is_static_file(response):
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.update(["Cookie", "Accept-Language"])  # a view may let shared caches keep its answer
     return response

@@ -1,86 +1,112 @@
-"""Static files under an address that names their content, so that browsers may keep them for a year."""
+"""Static files: a version in each URL, so that browsers keep a file for a year, and text compressed once."""
 
+import asyncio
+import gzip
 import hashlib
-import time
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from quart import Quart, Response, has_request_context, request
-from quart.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
-from quart.wrappers.base import BaseRequestWebsocket
+from quart.sessions import SecureCookieSessionInterface, SessionMixin
+from quart.wrappers.response import FileBody
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app.middleware.addresses import Addresses
-
-LATELY = 1  # seconds
+FILE_STATUSES = (200, 206, 304)  # with any other, the response is an error page
+TEXT_TYPES = {"application/javascript", "application/json", "application/xml", "image/svg+xml"}  # and text/*
+MAX_TEXT_SIZE_BYTES = 1024 * 1024  # 64 compressed files stay in memory; a proxy may compress larger ones
+MAX_HEADER_LENGTH = 200  # of Accept-Encoding: browsers send 25 characters, and Werkzeug is slow on 50,000
 
 
 class Versions:
-    """What the files in a folder contain, in a word each."""
+    """The versions of the files in the app's static folder: a digest of the content of each."""
 
     def __init__(self, folder: str | None) -> None:
-        self.folder = Path(folder or "")
-        self.lately: dict[str, tuple[float, str]] = {}  # when we looked, by time.monotonic(), and what we saw
+        self.folder = folder
 
     def version(self, filename: str) -> str | None:
-        """Return the version of a file, or None if it cannot be read: the link will lead to our 404."""
+        """Return the version of a file, or None if it cannot be read: the link then leads to a 404."""
+        path = f"{self.folder}/{filename}"
         try:
-            path = self.folder / filename
-            return _digest(path, path.stat().st_mtime_ns)
+            return _digest(path, os.stat(path).st_mtime_ns)  # noqa: PTH116 # six links a page: pathlib takes 0.1 ms
         except (OSError, ValueError):
             return None
 
-    def version_lately(self, filename: str) -> str | None:
-        """Return what the version was within the last second, for links: a page has many, to the same few files."""
-        now = time.monotonic()
-        looked, version = self.lately.get(filename, (0.0, ""))
-        if version and now - looked < LATELY:
-            return version
-        if found := self.version(filename):  # what cannot be read is not remembered: any name may be asked for
-            self.lately[filename] = now, found
-        return found
-
-    def name_in_url(self, endpoint: str, values: dict[str, Any]) -> None:
+    def add_to_url(self, endpoint: str, values: dict[str, Any]) -> None:
         if endpoint == "static":
-            values.setdefault("v", self.version_lately(values["filename"]))
+            values.setdefault("v", self.version(values["filename"]))
 
     async def set_caching(self, response: Response) -> Response:
-        if request.endpoint == "static" and response.status_code in (200, 206, 304):
-            filename = (request.view_args or {})["filename"]
-            named = request.args.get("v") == self.version(filename)
-            response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if named else "no-cache"
-            response.headers.pop("Expires", None)  # Quart's twelve hours, which Cache-Control overrules
+        """Let browsers keep a file for a year under the URL with its version, and revalidate it under any other."""
+        if is_static_file(response):
+            is_current = request.args.get("v") == self.version((request.view_args or {})["filename"])
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_current else "no-cache"
+            response.headers.pop("Expires", None)  # Cache-Control overrules Quart's twelve hours
         return response
 
 
 @lru_cache(maxsize=256)
-def _digest(path: Path, _changed_at: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+def _digest(path: str, _mtime_ns: int) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
 
-class CookieSession(SecureCookieSessionInterface):
-    """Quart's session, which costs nothing where there is none.
+def is_static_file(response: Response | WerkzeugResponse) -> bool:
+    """Return whether the response is a file of the app's static folder."""
+    return request.endpoint == "static" and response.status_code in FILE_STATUSES
 
-    Files have none. Quart 0.23 takes it for read at every request, and they would be fetched anew after a log-in.
+
+async def compress(response: Response) -> Response:
+    """Compress a text file of any static folder for a client that accepts gzip.
+
+    Pages are never compressed here: one with a user's data and words of an attacker reveals the data by its length
+    (BREACH). The compressed bytes have an ETag and no date, so that no Range request can join them to the file's.
     """
+    is_file = request.endpoint is not None and request.endpoint.rpartition(".")[2] == "static"
+    if not is_file or response.status_code not in FILE_STATUSES or not is_text(response.mimetype or ""):
+        return response
+    response.vary.add("Accept-Encoding")
+    file, size = response.response, response.content_length or 0
+    if isinstance(file, FileBody) and size <= MAX_TEXT_SIZE_BYTES and accepts_gzip() and "Range" not in request.headers:
+        response.set_etag(f"{response.get_etag()[0]}-gzip", weak=True)
+        response.headers.pop("Last-Modified", None)
+        await response.make_conditional(request)
+        if response.status_code == 200:
+            response.set_data(await asyncio.to_thread(gzipped, file.file_path, file.file_path.stat().st_mtime_ns))
+            response.content_encoding = "gzip"
+    return response
 
-    async def open_session(self, app: Quart, request: BaseRequestWebsocket) -> SecureCookieSession | None:
-        if self.get_cookie_name(app) not in request.cookies:
-            return SecureCookieSession()
-        return await super().open_session(app, request)
+
+def is_text(media_type: str) -> bool:
+    return media_type.startswith("text/") or media_type in TEXT_TYPES
+
+
+def accepts_gzip() -> bool:
+    is_short = len(request.headers.get("Accept-Encoding", "")) <= MAX_HEADER_LENGTH
+    return is_short and request.accept_encodings.quality("gzip") > 0
+
+
+@lru_cache(maxsize=64)
+def gzipped(path: Path, _mtime_ns: int) -> bytes:
+    return gzip.compress(path.read_bytes(), mtime=0)
+
+
+class FileAwareSession(SecureCookieSessionInterface):
+    """Quart's session cookie, which static files neither read nor set.
+
+    With `Vary: Cookie`, which Quart 0.23 adds to every response, browsers would fetch them again after each login.
+    """
 
     async def save_session(
         self, app: Quart, session: SessionMixin, response: Response | WerkzeugResponse | None
     ) -> None:
-        is_file = has_request_context() and request.endpoint == "static"
-        if response is None or not is_file or response.status_code not in (200, 206, 304):
+        if response is None or not has_request_context() or not is_static_file(response):
             await super().save_session(app, session, response)
 
 
 def init_app(app: Quart) -> None:
-    app.session_interface = CookieSession()
+    app.session_interface = FileAwareSession()
     versions = Versions(app.static_folder)
-    app.url_defaults(versions.name_in_url)
-    app.add_template_global(Addresses(versions.version_lately).url_for)
+    app.url_defaults(versions.add_to_url)
     app.after_request(versions.set_caching)
+    app.after_request(compress)
