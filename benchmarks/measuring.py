@@ -43,8 +43,15 @@ class Bench:
         url = make_url(self.url(name)).set(drivername="mysql+pymysql", query={"charset": "utf8mb4"})
         return url.render_as_string(hide_password=False)
 
+    def stored_hash(self, database: str) -> str:
+        """Return the password hash of a user."""
+        with self.mariadb.connect(database) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT password FROM user LIMIT 1")
+            (stored,) = cursor.fetchone() or ("",)
+        return str(stored)
+
     def in_turn(self, *measure: Callable[[], float]) -> list[list[float]]:
-        """Measure each in every round, so that all meet the same mood of the machine. Return the figures of each."""
+        """Measure each in every round, so that a slow minute of the machine affects all. Return the figures of each."""
         figures: list[list[float]] = [[] for _ in measure]
         for number in range(self.rounds):
             order = range(len(measure))

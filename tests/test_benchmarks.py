@@ -76,11 +76,12 @@ def test_wrk_and_python_send_the_headers_of_a_browser() -> None:
 
 @needs_wrk
 @pytest.mark.parametrize(
-    ("status", "location", "body"), [(500, "", b"broken"), (200, "", b""), (303, "/login?next=/", b"elsewhere")]
+    ("expected", "status", "location", "body"),
+    [(200, 500, "", b"broken"), (200, 200, "", b""), (303, 303, "/login?next=/", b"elsewhere")],
 )
-def test_a_load_with_wrong_responses_is_refused(status: int, location: str, body: bytes) -> None:
+def test_a_load_with_wrong_responses_is_refused(expected: int, status: int, location: str, body: bytes) -> None:
     with server(status, location, body) as (url, _), pytest.raises(BenchError):
-        put_load_on(url, Load(1, 1))
+        put_load_on(url, Load(1, 1, (Request(status=expected),)))
 
 
 @contextmanager
@@ -104,5 +105,7 @@ def server(status: int = 200, location: str = "", body: bytes = b"hello") -> Ite
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         threading.Thread(target=listening.serve_forever).start()
-        yield f"http://127.0.0.1:{listening.server_port}", received
-        listening.shutdown()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}", received
+        finally:
+            listening.shutdown()

@@ -65,7 +65,7 @@ def populated(bench: Bench, database: str, users: int) -> Iterator[Population]:
     url, folder = bench.url(database), bench.folder / database
     with sites.ours(url, folder, name=f"{users:,} and {users * SESSIONS_EACH:,}") as site:
         register(site, "user1@example.com")
-        fill(bench.mariadb, database, users)
+        fill(bench, database, users)
         app = create_app({"INSTANCE_PATH": str(folder), "SQLALCHEMY_DATABASE_URI": url})
         signing: QuartAuth = app.extensions["QUART_AUTH"][0]
         tokens = [signing.dump_token(f"token-{number}", app) for number in some_sessions(users)]
@@ -74,13 +74,14 @@ def populated(bench: Bench, database: str, users: int) -> Iterator[Population]:
         yield Population(site, database, users, cookies)
 
 
-def fill(mariadb: MariaDB, database: str, users: int) -> None:
+def fill(bench: Bench, database: str, users: int) -> None:
     """Add users who share the password hash of the first, and sessions whose tokens are token-1, token-2 and so on."""
     email, now, sessions = "concat('user', seq, '@example.com')", "utc_timestamp()", users * SESSIONS_EACH
-    user_agent = mariadb.quote(NAVIGATION["User-Agent"])
-    mariadb.execute(
+    quote = bench.mariadb.quote
+    password, user_agent = quote(bench.stored_hash(database)), quote(NAVIGATION["User-Agent"])
+    bench.mariadb.execute(
         "INSERT INTO user (email, email_key, password, active, created_on, confirmed_on, language)"
-        f" SELECT {email}, {email}, password, 1, {now}, {now}, 'en' FROM user JOIN seq_2_to_{users}",
+        f" SELECT {email}, {email}, {password}, 1, {now}, {now}, 'en' FROM seq_2_to_{users}",
         "INSERT INTO user_session (user_id, digest, remember, created_on, last_seen_on, authenticated_on, expires_on,"
         f" ip, user_agent) SELECT seq * 7919 % {users} + 1, sha2(concat('token-', seq), 256), seq % 2,"
         f" {now}, {now}, {now}, {now} + interval 43200 + seq % 43200 second, '192.0.2.1', {user_agent}"

@@ -1,4 +1,4 @@
-"""Logins and registrations, compared with their hash alone, and how other users fare meanwhile."""
+"""Logins and registrations, compared with their hash alone, and the latency of pages meanwhile."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def passwords(bench: Bench) -> Iterator[Row]:
         ours = stack.enter_context(sites.ours(database, bench.folder / "passwords"))
         peer = stack.enter_context(sites.peer(bench.peer_url("passwords_peer"), bench.folder / "passwords-peer"))
         logins = {site: login_requests(site, register_users(site)) for site in (ours, peer)}
-        stored = stored_hash(bench, "passwords")
+        stored = bench.stored_hash("passwords")
         alone = {step: partial(argon2_alone, bench.seconds, step, stored) for step in ("verify", "hash")}
         yield from compare(bench, "logins", logins, alone["verify"], goal=0.7)
         registrations = dict.fromkeys(logins, (REGISTRATION,))
@@ -45,13 +45,6 @@ def compare(
     ours, peer, hashes = bench.in_turn(*(partial(throughput, site, load) for site, load in loads.items()), alone)
     yield Row(what, "argon2 alone", ratios(ours, hashes), goal)
     yield Row(what, "peer", ratios(ours, peer))
-
-
-def stored_hash(bench: Bench, database: str) -> str:
-    with bench.mariadb.connect(database) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT password FROM user LIMIT 1")
-        (stored,) = cursor.fetchone() or ("",)
-    return str(stored)
 
 
 def argon2_alone(seconds: float, step: str, stored: str) -> float:
