@@ -1,49 +1,49 @@
-"""People on the sites: they register, log in, and look at the front page."""
+"""Users of the measured sites: they register, log in and load the front page."""
 
-import re
+from collections.abc import Iterable
 
-import httpx
+from browser import Browser
 from sites import Site
-from wrk import Ask, BenchError
+from wrk import BenchError, Request
 
 PASSWORD = "correct-horse-battery"
-PEOPLE = 20  # who do something one after the other
+LOGGED_IN = "Logged in as"  # on the front page of every site
+USERS = 20
 
 
 def register(site: Site, email: str) -> str:
-    """Open an account and return the cookie of its log-in. Raises BenchError when the front page does not know it."""
-    with httpx.Client(base_url=site.url) as client:
-        client.post("/register", data={"email": email, "password": PASSWORD, "password_confirm": PASSWORD})
-        client.get("/")  # which shows what the site has to say to them once
-        cookie = as_header(client.cookies)
-    check(site, cookie, email)
-    return cookie
+    """Register a user and return the cookies of the new session. Raises BenchError when it is not logged in."""
+    with Browser(site.url) as browser:
+        browser.submit("/register", {"email": email, "password": PASSWORD, "password_confirm": PASSWORD})
+        browser.open("/")  # shows the flashed messages, which are in a cookie until then
+        cookies = browser.cookie_header()
+    check(site, cookies, email)
+    return cookies
 
 
-def register_people(site: Site, number: int = PEOPLE) -> dict[str, str]:
-    """Return the cookies of so many people, by e-mail."""
-    emails = [f"person{number}@example.com" for number in range(1, number + 1)]
+def register_users(site: Site, number: int = USERS) -> dict[str, str]:
+    """Register several users and return their cookies by e-mail address."""
+    emails = [f"member{n}@example.com" for n in range(1, number + 1)]
     return {email: register(site, email) for email in emails}
 
 
-def log_ins_of(site: Site, emails: list[str] | dict[str, str]) -> tuple[Ask, ...]:
-    """Return the log-ins of people, each with a browser that they used before."""
-    return tuple(Ask("/login", known_browser(site, email), {"email": email, "password": PASSWORD}) for email in emails)
+def login_requests(site: Site, emails: Iterable[str]) -> tuple[Request, ...]:
+    """Return one login for each user, from a device that the site already trusts."""
+    form = {"password": PASSWORD}
+    return tuple(Request("/login", trusted_device(site, email), form | {"email": email}) for email in emails)
 
 
-def known_browser(site: Site, email: str) -> str:
-    """Log in and return the cookies of a browser that has done so before, but is not logged in now."""
-    with httpx.Client(base_url=site.url) as client:
-        if client.post("/login", data={"email": email, "password": PASSWORD}).status_code not in (302, 303):
-            raise BenchError(f"nobody can log in to {site.name}")
-        return "; ".join(f"{name}={value}" for name, value in client.cookies.items() if name == "device")
+def trusted_device(site: Site, email: str) -> str:
+    """Log in, and return the cookies that a browser still has after the session ended."""
+    with Browser(site.url) as browser:
+        if browser.submit("/login", {"email": email, "password": PASSWORD}).status_code not in (302, 303):
+            raise BenchError(f"{email} cannot log in to {site.name}")
+        return browser.cookie_header("device")  # the peer has none
 
 
-def as_header(cookies: httpx.Cookies) -> str:
-    return "; ".join(f"{name}={value}" for name, value in cookies.items())
-
-
-def check(site: Site, cookie: str, words: str) -> None:
-    page = httpx.get(site.url, headers={"Cookie": cookie} if cookie else {}).text
-    if not re.search(words, page):
-        raise BenchError(f"{site.name} does not show {words!r}: {page[:500]}")
+def check(site: Site, cookies: str, text: str) -> None:
+    """Raise BenchError when the front page does not contain the text."""
+    with Browser(site.url) as browser:
+        response = browser.open("/", cookies=cookies)
+    if response.status_code != 200 or text not in response.text:
+        raise BenchError(f"{site.name} does not show {text!r}: {response.status_code} {response.text[:500]}")

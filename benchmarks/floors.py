@@ -1,4 +1,4 @@
-"""What nothing on this server can be faster than: an empty ASGI app, and Quart with one page and one query."""
+"""The floors: an empty ASGI app, and Quart with one page and one query. No site on this stack is faster."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ ENDPOINTS = [
 
 
 async def empty(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Answer with five bytes."""
+    """Send five bytes."""
     if scope["type"] == "lifespan":
         for state in ("startup", "shutdown"):
             await receive()
@@ -36,7 +36,7 @@ async def empty(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 def make_bare() -> Quart:
-    """Make an app with the front page alone, in the peer's templates. The user comes from our own tables."""
+    """Return an app with the front page only, in the peer's templates, and the users of our own tables."""
     app = Quart(
         __name__, template_folder=str(HERE / "peer_flask/templates"), static_folder=str(HERE / "../src/app/static")
     )
@@ -62,13 +62,13 @@ def make_bare() -> Quart:
     @app.get("/")
     async def index() -> str:
         email = None
-        if secret := request.cookies.get("secret"):
+        if token := request.cookies.get("token"):
             async with engine.connect() as connection:
-                facts = {"digest": hashlib.sha256(secret.encode()).hexdigest(), "now": datetime.now(UTC)}
-                email = await connection.scalar(query, facts)
-        who = {"is_authenticated": email is not None, "email": email}
+                parameters = {"digest": hashlib.sha256(token.encode()).hexdigest(), "now": datetime.now(UTC)}
+                email = await connection.scalar(query, parameters)
+        user = {"is_authenticated": email is not None, "email": email}
         languages = [("en", "English"), ("de", "Deutsch"), ("fr", "Français")]
-        return await render_template("index.html", current_user=who, languages=languages, language="en")
+        return await render_template("index.html", current_user=user, languages=languages, language="en")
 
     app.after_serving(engine.dispose)
     return app

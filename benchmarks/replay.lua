@@ -1,47 +1,53 @@
--- Sends the requests of a file again and again, one a line: method, path, first digit of the status, cookies, body, with
--- tabs between. Each # in a body becomes what no other request has. wrk … -- FILE NAME_OF_THIS_RUN
--- wrk does not say which answer belongs to which request. So the answers of each kind are counted, and who is sent to
--- the log-in page where others were not is one of a kind of its own.
-local asks, run, threads = {}, "", {}
-at, sent, wanted, got = 0, 0, {}, {} -- for done(), which sees only what is global
+-- Sends the requests of a file in turn, again and again: wrk … -- FILE RUN
+-- A line has the method, path, first digit of the expected status, body, and then the names and values of the headers,
+-- separated by tabs. Each # in a body becomes a text that is unique in the run.
+-- wrk does not tell which response belongs to which request, so responses are counted by kind: the first digit of the
+-- status, or "empty" for a page without content, or "login" for a redirect to the login page.
+local requests, run, threads = {}, "", {}
+at, sent, expected, received = 0, 0, {}, {} -- global, because done() reads them
 
 function setup(thread)
   table.insert(threads, thread)
 end
 
+local function parse(line)
+  local fields = {}
+  for field in (line .. "\t"):gmatch("(.-)\t") do table.insert(fields, field) end
+  local method, path, status, body = unpack(fields, 1, 4)
+  local headers = {}
+  for number = 5, #fields - 1, 2 do headers[fields[number]] = fields[number + 1] end
+  local request = {method = method, path = path, status = status, headers = headers, body = body}
+  if not body:find("#") then request.text = wrk.format(method, path, headers, method == "POST" and body or nil) end
+  return request
+end
+
 function init(arguments)
   run = arguments[2]
-  for line in io.lines(arguments[1]) do
-    local method, path, status, cookies, body = line:match("(.-)\t(.-)\t(.-)\t(.-)\t(.*)")
-    local headers = {["Sec-Fetch-Site"] = "same-origin"}
-    if cookies ~= "" then headers["Cookie"] = cookies end
-    if method == "POST" then headers["Content-Type"] = "application/x-www-form-urlencoded" end
-    local ask = {method = method, path = path, status = status, headers = headers, body = body}
-    if not body:find("#") then ask.text = wrk.format(method, path, headers, body) end
-    table.insert(asks, ask)
-  end
+  for line in io.lines(arguments[1]) do table.insert(requests, parse(line)) end
 end
 
 function request()
-  at, sent = at % #asks + 1, sent + 1
-  local ask = asks[at]
-  wanted[ask.status] = (wanted[ask.status] or 0) + 1
-  return ask.text or wrk.format(ask.method, ask.path, ask.headers, (ask.body:gsub("#", run .. "-" .. sent)))
+  at, sent = at % #requests + 1, sent + 1
+  local next = requests[at]
+  expected[next.status] = (expected[next.status] or 0) + 1
+  return next.text or wrk.format(next.method, next.path, next.headers, (next.body:gsub("#", run .. "-" .. sent)))
 end
 
-function response(status, headers)
+function response(status, headers, body)
   local kind, target = tostring(status):sub(1, 1), headers["location"] or headers["Location"] or ""
-  if target:find("/login", 1, true) then kind = "log-in page" end
-  got[kind] = (got[kind] or 0) + 1
+  if target:find("/login", 1, true) then kind = "login" end
+  if kind == "2" and #body == 0 then kind = "empty" end
+  received[kind] = (received[kind] or 0) + 1
 end
 
 function done()
   local wrong = 0
   for _, thread in ipairs(threads) do
-    local asked = thread:get("wanted")
-    for kind, number in pairs(thread:get("got")) do
-      wrong = wrong + math.max(0, number - (asked[kind] or 0))
+    local of_kind = thread:get("expected")
+    for kind, number in pairs(thread:get("received")) do
+      print("Received " .. kind .. ": " .. number)
+      wrong = wrong + math.max(0, number - (of_kind[kind] or 0))
     end
   end
-  print("Wrong answers: " .. wrong)
+  print("Wrong responses: " .. wrong)
 end

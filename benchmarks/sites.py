@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,17 @@ ROOT = HERE.parent
 PEER = HERE / "peer_flask"
 PEER_VENV = ROOT / ".venv-peer"
 
+# What follows `python`; PORT is replaced by a free port.
+RUN = ("run.py", "--bind", "127.0.0.1:PORT")
+# By default uvicorn believes X-Forwarded-For from 127.0.0.1, and logs every request a second time.
+UVICORN = ("-m", "uvicorn", "run:app", "--port", "PORT", "--no-proxy-headers", "--no-access-log", "--no-server-header")
+GRANIAN = ("-m", "granian", "run:app", "--port", "PORT", "--interface", "asgi")
+HYPERCORN = ("-m", "hypercorn", "--bind", "127.0.0.1:PORT")
+GUNICORN = (
+    *("-m", "gunicorn", "--bind", "127.0.0.1:PORT", "--worker-class", "gthread", "--workers", "1"),
+    *("--keep-alive", "75", "--backlog", "2048", "--no-control-socket"),
+)
+
 
 class Site(NamedTuple):
     name: str
@@ -29,15 +40,13 @@ class Site(NamedTuple):
 
 @contextmanager
 def running(
-    name: str, command: list[str], folder: Path, log: Path, *, core: str = SERVER_CORE, **settings: str
+    name: str, command: Sequence[str], folder: Path, log: Path, *, core: str = SERVER_CORE, **settings: str
 ) -> Iterator[Site]:
-    """Run a server until the block ends. PORT in its command is a free port."""
+    """Run a server until the block ends. Raises BenchError when it does not start."""
     port = str(free_port())
-    command = [part.replace("PORT", port) for part in command]
+    command = ["taskset", "-c", core, *(part.replace("PORT", port) for part in command)]
     with log.open("w") as out:
-        process = subprocess.Popen(
-            ["taskset", "-c", core, *command], cwd=folder, env={**os.environ, **settings}, stdout=out, stderr=out
-        )
+        process = subprocess.Popen(command, cwd=folder, env={**os.environ, **settings}, stdout=out, stderr=out)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_for(url, process, log)
@@ -55,7 +64,7 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
         if process.poll() is not None:
             raise BenchError(log.read_text())
         time.sleep(0.05)
-    raise BenchError(f"{url} does not answer")
+    raise BenchError(f"{url} does not respond: {log.read_text()}")
 
 
 @contextmanager
@@ -64,14 +73,12 @@ def ours(
     folder: Path,
     *,
     name: str = "ours",
-    program: str = "run.py",
-    workers: int = 1,
+    command: Sequence[str] = RUN,
     core: str = SERVER_CORE,
-    **settings: str,
 ) -> Iterator[Site]:
-    """Run our own site as in production, but for the limits, which one machine that asks for all would use up."""
+    """Run our site as in production, but without rate limits: all requests come from one IP address."""
     folder.mkdir(exist_ok=True)
-    settings |= {f"QUART_{name}": limit for name, limit in UNTHROTTLED.items()}
+    settings = {f"QUART_{limit}": many for limit, many in UNTHROTTLED.items()}
     settings |= {
         "QUART_INSTANCE_PATH": str(folder),
         "QUART_SQLALCHEMY_DATABASE_URI": database,
@@ -79,45 +86,35 @@ def ours(
     }
     upgrade = [sys.executable, "-m", "alembic", "upgrade", "head"]
     subprocess.run(upgrade, cwd=ROOT, env={**os.environ, **settings}, check=True, capture_output=True)
-    command = [sys.executable, program, "--bind", "127.0.0.1:PORT", "--workers", str(workers)]
-    with running(name, command, ROOT, folder / "log", core=core, **settings) as site:
+    with running(name, [sys.executable, *command], ROOT, folder / f"{name}.log", core=core, **settings) as site:
         yield site
 
 
 @contextmanager
-def peer(database: str, folder: Path, *, threads: int = 8) -> Iterator[Site]:
-    """Run the peer, with an empty database but for one user."""
+def peer(database: str, folder: Path, *, name: str = "peer", threads: int = 8, prepare: bool = True) -> Iterator[Site]:
+    """Run the peer; prepare empties its database first."""
     folder.mkdir(exist_ok=True)
     settings = {"PEER_DATABASE": database, "PEER_THREADS": str(threads)}
     python = peer_python()
-    prepare = [python, "peer.py", "prepare", "of the one user", "1"]
-    subprocess.run(prepare, cwd=PEER, env={**os.environ, **settings}, check=True, capture_output=True)
-    command = [python, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", str(threads)]
-    command += [
-        "--keep-alive",
-        "75",
-        "--backlog",
-        "2048",
-        "--no-control-socket",
-        "--bind",
-        "127.0.0.1:PORT",
-        "peer:app",
-    ]
-    with running("peer", command, PEER, folder / "log", **settings) as site:
+    if prepare:
+        create_tables = [python, "peer.py", "prepare", "a-password-that-is-not-used", "1"]
+        subprocess.run(create_tables, cwd=PEER, env={**os.environ, **settings}, check=True, capture_output=True)
+    command = [python, *GUNICORN, "--threads", str(threads), "peer:app"]
+    with running(name, command, PEER, folder / "log", **settings) as site:
         yield site
 
 
 @contextmanager
 def floor(name: str, folder: Path, **settings: str) -> Iterator[Site]:
-    """Run one of floors.py: `empty` or `bare`, on the Hypercorn that serves us."""
+    """Run one of floors.py, `empty` or `bare`, under Hypercorn like our site."""
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "hypercorn", "--bind", "127.0.0.1:PORT", f"floors:{name}"]
+    command = [sys.executable, *HYPERCORN, f"floors:{name}"]
     with running(name, command, HERE, folder / "log", **settings) as site:
         yield site
 
 
 def peer_python() -> str:
-    """Return the Python of the peer's own virtual environment, made or brought up to date first."""
+    """Return the Python of the peer's own virtual environment, which is created or updated first."""
     stamp, lock = PEER_VENV / "installed", PEER / "requirements.lock"
     if not stamp.exists() or stamp.read_text() != lock.read_text():
         subprocess.run([sys.executable, "-m", "venv", str(PEER_VENV)], check=True)
@@ -135,10 +132,10 @@ def cpu_seconds(pid: int) -> float:
 
 
 def wait_until_idle(site: Site) -> None:
-    """Wait until a site has done what those had asked for who are gone: whoever is measured next would pay for it."""
+    """Wait until a site has finished the requests of clients that left: the next measurement would pay for them."""
     for _ in range(100):
         before = cpu_seconds(site.pid)
         time.sleep(0.1)
         if cpu_seconds(site.pid) - before < 0.02:
             return
-    raise BenchError(f"{site.name} does not come to rest")
+    raise BenchError(f"{site.name} does not become idle")

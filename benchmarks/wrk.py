@@ -1,4 +1,4 @@
-"""The load: wrk, on a core of its own."""
+"""The load: wrk on a core of its own, with the headers of a browser."""
 
 import re
 import shutil
@@ -10,67 +10,68 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from browser import headers_for
+
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = "0", "1"
 
 
 class BenchError(Exception):
-    """What was measured did not work, so its time means nothing."""
+    """A measured site did not do what it should, so its figures mean nothing."""
 
 
-class Ask(NamedTuple):
-    """A request. Each # in its form becomes something that no other request has."""
+class Request(NamedTuple):
+    """A request. Each # in its form becomes a text that is unique in the run."""
 
     path: str = "/"
     cookies: str = ""
-    form: Mapping[str, str] | None = None  # makes it a POST, which is answered with a redirect
-    status: int = 0  # of the answer: its first digit counts
+    form: Mapping[str, str] | None = None  # makes it a POST, whose response is a redirect
+    status: int = 0  # expected; only its first digit counts
 
-    def as_line(self) -> str:
-        """Return it as replay.lua reads it."""
-        method, body = ("GET", "") if self.form is None else ("POST", urlencode(self.form, safe="#"))
-        status = self.status or (200 if self.form is None else 303)
-        return "\t".join([method, self.path, str(status)[0], self.cookies, body]) + "\n"
+    def as_line(self, url: str) -> str:
+        """Return the line that replay.lua reads: method, path, status, body, and then names and values of headers."""
+        is_form = self.form is not None
+        method, body = ("POST", urlencode(self.form or {}, safe="#")) if is_form else ("GET", "")
+        status = self.status or (303 if is_form else 200)
+        headers = headers_for(url, self.path, is_form=is_form, cookies=self.cookies)
+        fields = [method, self.path, str(status)[0], body]
+        return "\t".join([*fields, *(text for pair in headers.items() for text in pair)]) + "\n"
 
 
 class Load(NamedTuple):
-    """So many clients, who ask again as soon as they are answered: for one page, or for several in turn."""
+    """Concurrent clients, each of which sends its next request as soon as it has a response."""
 
     clients: int = 16
-    seconds: float = 3
-    cookie: str = ""
-    asks: tuple[Ask, ...] = ()
+    seconds: float = 2
+    requests: tuple[Request, ...] = (Request(),)  # sent in turn
 
 
 class Figures(NamedTuple):
     per_second: float
-    p99: float  # milliseconds
+    p99_milliseconds: float
     requests: int
 
 
 def put_load_on(url: str, load: Load) -> Figures:
-    """Return what the server bore. Raises BenchError when an answer was not what it should be, or was none."""
+    """Return what wrk measured. Raises BenchError when a response was missing, empty or of another kind."""
     wrk = shutil.which("wrk")
     if wrk is None:
         raise BenchError("wrk is missing: apt-get install wrk")
     command = ["taskset", "-c", LOAD_CORE, wrk, "-t1", f"-c{load.clients}", f"-d{load.seconds:g}s", "--latency"]
-    command += ["--timeout", "20s", *(["-H", f"Cookie: {load.cookie}"] if load.cookie else [])]
     with tempfile.NamedTemporaryFile("w") as file:
-        file.writelines(ask.as_line() for ask in load.asks)
+        file.writelines(request.as_line(url) for request in load.requests)
         file.flush()
-        replay = ["-s", str(HERE / "replay.lua"), url, "--", file.name, str(time.time_ns())]
-        command += replay if load.asks else [url]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    right = "Wrong answers: 0\n" in said if load.asks else "Non-2xx" not in said
-    if not right or "Socket errors" in said:
-        raise BenchError(f"{url}: {said}")
-    return read(said)
+        command += ["--timeout", "20s", "-s", str(HERE / "replay.lua"), url, "--", file.name, str(time.time_ns())]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Wrong responses: 0\n" not in output or "Socket errors" in output:
+        raise BenchError(f"{url}: {output}")
+    return parse(output)
 
 
-def read(said: str) -> Figures:
-    per_second, requests = re.search(r"Requests/sec: +([\d.]+)", said), re.search(r"(\d+) requests in", said)
-    p99 = re.search(r"99% +([\d.]+)(us|ms|s)", said)
+def parse(output: str) -> Figures:
+    per_second, requests = re.search(r"Requests/sec: +([\d.]+)", output), re.search(r"(\d+) requests in", output)
+    p99 = re.search(r"99% +([\d.]+)(us|ms|s)", output)
     if not per_second or not requests or not p99 or requests[1] == "0":
-        raise BenchError(said)
+        raise BenchError(output)
     milliseconds = float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
     return Figures(float(per_second[1]), milliseconds, int(requests[1]))

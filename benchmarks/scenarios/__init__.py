@@ -1,25 +1,13 @@
-"""What is measured: each scenario puts the same load on two things in turn, and gives the ratios."""
+"""What is measured: each scenario puts the same load on several sites in turn, and gives rows of the table."""
 
-from scenarios.crowd import crowd
 from scenarios.databases import far_database, sqlite
-from scenarios.event_loop import calm, event_loop
+from scenarios.many_users import many_users
 from scenarios.memory import memory
-from scenarios.pages import pages
-from scenarios.passwords import passwords
+from scenarios.pages import pages, servers
+from scenarios.passwords import flood, passwords
 from scenarios.processes import start, workers
 
 SCENARIOS = {
     scenario.__name__: scenario
-    for scenario in (
-        pages,
-        sqlite,
-        far_database,
-        crowd,
-        passwords,
-        calm,
-        event_loop,
-        workers,
-        start,
-        memory,
-    )
+    for scenario in (pages, servers, sqlite, far_database, many_users, passwords, flood, workers, start, memory)
 }

@@ -1,50 +1,36 @@
-"""The processes that serve: two of them, and how quickly one is there."""
+"""The processes that serve: two workers, and how soon one is ready."""
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import sites
-from measuring import CLOCK, Bench, Row, against
-from sites import ROOT, Site, cpu_seconds
-from wrk import Load, put_load_on
+from measuring import Bench, Row, ratios
+from sites import ROOT, RUN
+from wrk import Load
 
 
 def workers(bench: Bench) -> Iterator[Row]:
-    """Two workers on two cores against one. wrk takes a twentieth of a core of it."""
+    """Two workers on two cores, one of which they share with wrk, compared with one worker."""
     with ExitStack() as stack:
-        one = stack.enter_context(sites.ours(bench.url("one"), bench.folder / "one", core="0,1"))
-        two = stack.enter_context(sites.ours(bench.url("two"), bench.folder / "two", workers=2, core="0,1"))
-        yield against(bench, "a stranger's page, two workers", two, one, goal=1.7)
-        load = Load(seconds=bench.seconds)
-        ratios = bench.in_turn(lambda: per_cpu_second(two, load), lambda: per_cpu_second(one, load))
-        yield Row("requests for a second of processor time, two workers", one.name, 0.95, ratios)
-
-
-def per_cpu_second(site: Site, load: Load) -> float:
-    before = cpu_seconds(site.pid)
-    served = put_load_on(site.url, load).requests
-    return served / (cpu_seconds(site.pid) - before)
+        one = stack.enter_context(sites.ours(bench.url("one"), bench.folder / "one", name="one", core="0,1"))
+        two = stack.enter_context(
+            sites.ours(bench.url("two"), bench.folder / "two", name="two", core="0,1", command=(*RUN, "--workers", "2"))
+        )
+        loads = dict.fromkeys((two, one), Load(64, bench.seconds))
+        yield Row("front page, anonymous, two workers, 64 clients", "one worker", ratios(*bench.per_second(loads)))
 
 
 def start(bench: Bench) -> Iterator[Row]:
-    """How long it takes until the first answer, in seconds."""
+    """The time from the start of run.py to its first response, in seconds."""
     database, folder = bench.url("start"), bench.folder / "start"
     with sites.ours(database, folder):
-        pass  # the tables are made
+        pass  # creates the tables
+    settings = {"QUART_INSTANCE_PATH": str(folder), "QUART_SQLALCHEMY_DATABASE_URI": database}
     seconds = []
     for _ in range(bench.rounds):
-        settings = {"QUART_INSTANCE_PATH": str(folder), "QUART_SQLALCHEMY_DATABASE_URI": database}
-        command = [sys.executable, "run.py", "--bind", "127.0.0.1:PORT"]
         since = time.monotonic()
-        with sites.running("start", command, ROOT, folder / "log", **settings):
+        with sites.running("start", [sys.executable, *RUN], ROOT, folder / "log", **settings):
             seconds.append(time.monotonic() - since)
-    yield Row("start to first answer, in seconds", CLOCK, 1.0, seconds, at_most=True)
-    imports = []
-    for _ in range(bench.rounds):
-        since = time.monotonic()
-        subprocess.run([sys.executable, "-c", "import run"], cwd=ROOT, check=True)
-        imports.append(time.monotonic() - since)
-    yield Row("import of run.py with the interpreter, in seconds", CLOCK, 0.6, imports, at_most=True)
+    yield Row("start to first response, in seconds", "", seconds, at_most=True)
