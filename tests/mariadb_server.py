@@ -39,6 +39,7 @@ class MariaDB:
             "mariadb-install-db",
             "--no-defaults",
             f"--datadir={home}/data",
+            f"--tmpdir={home}",
             "--auth-root-authentication-method=normal",
         ]
         subprocess.run([*install, "--skip-test-db", *self._as_root()], check=True, capture_output=True)
@@ -58,6 +59,7 @@ class MariaDB:
                     "--no-defaults",
                     *self._as_root(),
                     f"--datadir={self.home}/data",
+                    f"--tmpdir={self.home}",  # a server that starts deletes the temporary tables of others
                     f"--port={self.port}",
                 ),
                 *(f"--socket={self.home}/sock", f"--pid-file={self.home}/pid", f"--log-error={self.home}/error.log"),
