@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from app.services import passwords
+from app.services.passwords import PasswordHasher
 
-OURS = passwords._ours
+OURS = PasswordHasher()
 PASSWORD = "correct-horse-battery"
 
 

@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any
 
+import argon2
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
 from sqlalchemy import update
 
 from app.models import User
-from app.services import passwords
 from conftest import serving
 from people import (
     EMAIL,
@@ -111,7 +111,7 @@ async def test_where_passwords_are_not_changed_nothing_is_well_known(settings: d
 @pytest.mark.real_hashes
 async def test_a_weaker_hash_is_replaced_as_its_owner_logs_in(app: Quart, client: TestClientProtocol) -> None:
     await create_user(app)
-    weaker = passwords._ours.using(argon2__time_cost=1).hash(PASSWORD)
+    weaker = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     await execute(app, update(User).values(password=weaker))
 
     assert (await log_in(client)).status_code == 303

@@ -13,19 +13,19 @@ from typing import Any, NamedTuple
 import pytest
 from quart import Quart, Response
 
-from app.models import db
-from app.services import accounts, passwords
-from conftest import serving
-from people import PASSWORD, create_user
+from app.app_factory import create_app
+from app.services import accounts
+from people import PASSWORD, create_user, write
 
 pytestmark = pytest.mark.slow
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors/flask_security_hashes.json").read_text())
 SALT: str = VECTORS["salt"]
 OLD_HASHES = {row["scheme"]: row["hash"] for row in VECTORS["rows"] if not row["single"]}
-# Every address is as long as the others: Content-Length is to be the same.
+# All e-mail addresses have the same length, so that Content-Length is the same.
 EMAILS = {kind: f"{number:02}@example.com" for number, kind in enumerate(["closed", "unset", "known", *OLD_HASHES])}
 UNKNOWN = "99@example.com"
+SITES = {"no salt": ("", list(OLD_HASHES)), "bcrypt": (SALT, ["bcrypt"]), "every kind": (SALT, list(OLD_HASHES))}
 
 
 @pytest.fixture
@@ -35,18 +35,17 @@ def database_uri(sqlite_template: Path, tmp_path: Path) -> str:
     return "sqlite:///app.db"
 
 
-@pytest.fixture(params=["", SALT], ids=["without the salt", "with the salt"])
+@pytest.fixture(params=SITES)
 async def app(request: pytest.FixtureRequest, settings: dict[str, Any]) -> AsyncIterator[Quart]:
-    """Serve a site, just started, that has an account of every kind."""
-    passwords._decoy_seconds.cache_clear()
-    passwords._former_decoy_seconds.cache_clear()
-    async with serving(settings | {"SECURITY_PASSWORD_SALT": request.param}) as app:
-        await create_user(app, EMAILS["known"])
-        await create_user(app, EMAILS["closed"], active=False)
-        await create_user(app, EMAILS["unset"], password=None)
-        async with app.app_context():
-            for scheme, hashed in OLD_HASHES.items():
-                await db.write(accounts.register, email=EMAILS[scheme], password_hash=hashed)
+    """Serve a site, just started, with accounts of every kind and some old hashes."""
+    salt, schemes = SITES[request.param]
+    app = create_app(settings | {"SECURITY_PASSWORD_SALT": salt})
+    await create_user(app, EMAILS["known"])
+    await create_user(app, EMAILS["closed"], active=False)
+    await create_user(app, EMAILS["unset"], password=None)
+    for scheme in schemes:
+        await write(app, accounts.register, email=EMAILS[scheme], password_hash=OLD_HASHES[scheme])
+    async with app.test_app():
         yield app
 
 

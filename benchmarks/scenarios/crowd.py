@@ -13,7 +13,7 @@ from sites import Site
 from wrk import Ask, Load, put_load_on
 
 from app.app_factory import create_app
-from app.services import passwords
+from app.services.passwords import PasswordHasher
 from mariadb_server import MariaDB
 
 SESSIONS_EACH = 3
@@ -79,7 +79,7 @@ def crowded(bench: Bench, database: str, people: int) -> Iterator[Crowd]:
 def fill(mariadb: MariaDB, database: str, people: int) -> None:
     """Add people, who share a hash, and their sessions, whose secrets are secret-1, secret-2 and so on."""
     email, now, sessions = "concat('user', seq, '@example.com')", "utc_timestamp()", people * SESSIONS_EACH
-    hashed, somebody = mariadb.quote(passwords._hash(PASSWORD)), f"seq * 7919 % {people} + 1"
+    hashed, somebody = mariadb.quote(PasswordHasher().hash(PASSWORD)), f"seq * 7919 % {people} + 1"
     mariadb.execute(
         "INSERT INTO user (id, email, email_key, password, active, created_on, confirmed_on, language)"
         f" SELECT seq, {email}, {email}, {hashed}, 1, {now}, {now}, 'en' FROM seq_1_to_{people}",

@@ -12,8 +12,6 @@ from measuring import CLOCK, Bench, Row
 from sites import Site
 from wrk import Ask, Load, put_load_on
 
-from app.services.hashing import IDLE
-
 
 def memory(bench: Bench) -> Iterator[Row]:
     """The resident memory of one worker after an hour's worth of mixed requests, and how much it has grown."""
@@ -48,8 +46,8 @@ def everything(us: Site) -> tuple[Ask, ...]:
 
 
 def resident_megabytes(pid: int, bench: Bench) -> float:
-    """Return what a process has once it has come to rest: some seconds later it gives back what hashes have taken."""
-    time.sleep(bench.number(IDLE + 2, brief=0))
+    """Return the resident memory of a process that has come to rest."""
+    time.sleep(bench.number(2, brief=0))
     kilobytes = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     assert kilobytes
     return int(kilobytes[1]) * 1024 / 1_000_000

@@ -1,146 +1,151 @@
-"""Hashes of passwords: argon2id for every new one; the older kinds of a Flask installation, only to verify.
+"""Password hashes: argon2id for new passwords, older hashes only to verify (older_hashes.py).
 
-The time tells a stranger nothing: where there is no account a decoy is verified, and a refusal comes only after a time
-in which the slowest of the older kinds would have been verified too.
+All refusals of a password cost the same and are sent at the same time. Where there is no account, or no password, a
+decoy is verified.
 """
 
-import base64
-import hmac
+import asyncio
+import hashlib
 import time
 import unicodedata
-from functools import cache
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cached_property
 
-from passlib.context import CryptContext
+import argon2
+from argon2.low_level import ARGON2_VERSION
+from quart import Quart, current_app
+from sqlalchemy.exc import DBAPIError
 
-from app.services import hashing
+from app.models import db
+from app.models.core import DatabaseUnavailable
+from app.services import hashing, older_hashes
+from app.services.older_hashes import OlderHashes
 
-# OWASP's first choice for argon2id: 19 MiB, two passes, one lane. Raise it here, and stored hashes follow at log-in.
-_ours = CryptContext(
-    ["argon2"], argon2__type="ID", argon2__memory_cost=19 * 1024, argon2__time_cost=2, argon2__parallelism=1
-)
-_former = CryptContext(["bcrypt", "argon2", "pbkdf2_sha512", "pbkdf2_sha256", "sha512_crypt", "bcrypt_sha256"])
-LONGEST_FORMER = 256  # characters: some of the former schemes take seconds for thousands
-# How much longer than the decoy's the verification of a hash may take: argon2id with passlib's parameters five times,
-# or ten when the cores are busy; sha512_crypt, the slowest of the former, two and a half times.
-OURS_SLACK, FORMER_SLACK = 16, 4
-LONGEST_REFUSAL = 6  # seconds: shorter than a server that stops waits
+# OWASP's first choice for argon2id, about 20 ms. Raise it here; stored hashes follow at the next login.
+MEMORY_COST_KIB = 19 * 1024
+TIME_COST = 2
+PARALLELISM = 1
+# A refusal is sent no earlier than this, so the milliseconds of the database do not show. Older hashes take longer.
+SHORTEST_REFUSAL_SECONDS = 0.25
+REFUSAL_MARGIN = 1.1  # times the hashing that was measured at the start
 
 
 def kind_of(stored: str | None) -> str:
-    """Say what kind of hash is stored: a kind, none, or unknown."""
-    if not stored:
-        return "none"
-    return _ours.identify(stored) or _former.identify(stored) or "unknown"
+    """Return the name of a stored hash's scheme, "none" or "unknown"."""
+    return (older_hashes.scheme_of(stored) or "unknown") if stored else "none"
 
 
 def is_usable(password: str) -> bool:
-    """Say whether the password is text. What is left of bytes that were none, U+FFFD, would match other such bytes."""
+    """Return whether the password is text.
+
+    Bytes that are no text arrive as U+FFFD, so a password of them would match other bytes too.
+    """
     return not any(char in "\0\N{REPLACEMENT CHARACTER}" or "\ud800" <= char <= "\udfff" for char in password)
 
 
+class PasswordHasher:
+    """Hash and verify the passwords of one app. The methods block, so they run in the threads of hashing.py."""
+
+    def __init__(self, *, salt: str = "") -> None:
+        self._argon2 = argon2.PasswordHasher(TIME_COST, MEMORY_COST_KIB, PARALLELISM)
+        # What every current hash begins with.
+        self.parameters = f"$argon2id$v={ARGON2_VERSION}$m={MEMORY_COST_KIB},t={TIME_COST},p={PARALLELISM}$"
+        self._older = OlderHashes(salt=salt)
+        self._seconds = 0.0  # of one verification
+
+    @cached_property
+    def decoy(self) -> str:
+        return self._argon2.hash("")
+
+    @property
+    def is_prepared(self) -> bool:
+        return self._seconds > 0
+
+    def prepare(self, older: Iterable[str]) -> None:
+        """Make the decoy, and measure how long it takes to verify it and the older kinds of hashes."""
+        self._older.learn(older)
+        decoy, began = self.decoy, time.thread_time()
+        self._matches("", decoy)
+        self._seconds = time.thread_time() - began
+
+    def refusal_seconds(self, password: str) -> float:
+        """Return how long after its arrival a wrong password is refused, whatever is stored."""
+        return max(SHORTEST_REFUSAL_SECONDS, REFUSAL_MARGIN * self.hashing_seconds(password))
+
+    def hashing_seconds(self, password: str) -> float:
+        """Return how long it takes to hash for a refusal, on an idle machine."""
+        return self._seconds + self._older.refusal_seconds(password)
+
+    def hash(self, password: str, *, salt: bytes | None = None) -> str:
+        """Return the argon2id hash of a usable password."""
+        return self._argon2.hash(unicodedata.normalize("NFC", password), salt=salt)
+
+    def verify(self, password: str, stored: str | None) -> str | None:
+        """Return the hash to store from now on: `stored`, or a current one in its place. None if it does not match."""
+        if not is_usable(password):
+            password, stored = "", None
+        current = stored if stored and self._is_current(stored) else None
+        if self._matches(password, current or self.decoy) and current:
+            return current
+        older = None if current else stored
+        if self._older.verify(password, older) and older:
+            # Two simultaneous logins must store the same hash. The old one has a random salt, so its digest is unique.
+            return self.hash(password, salt=hashlib.sha256(older.encode()).digest()[:16])
+        return None
+
+    def _matches(self, password: str, stored: str) -> bool:
+        try:
+            return self._argon2.verify(stored, unicodedata.normalize("NFC", password))
+        except argon2.exceptions.VerificationError:
+            return False
+
+    def _is_current(self, stored: str) -> bool:
+        """Return whether the hash has the parameters of new ones."""
+        try:
+            return stored.startswith(self.parameters) and not self._argon2.check_needs_rehash(stored)
+        except argon2.exceptions.InvalidHashError:
+            return False
+
+
 async def hash_password(password: str) -> str:
-    """Return the argon2id hash of a usable password."""
-    hashed, _ = await hashing.queue.run(_hash, password)
-    return hashed
+    """Return the hash of a new password. Raises Overloaded."""
+    return await hashing.queue.run(_hasher().hash, password)
 
 
-async def verify_password(password: str, stored: str | None, *, salt: str) -> tuple[str | None, float]:
-    """Return the hash to keep from now on, the stored one or a stronger one; None when the password is wrong.
+async def verify_password(password: str, stored: str | None) -> str | None:
+    """Return the hash to store from now on, or None if the password is wrong. Raises Overloaded.
 
-    Returns also when the refusal of a wrong one is due, by time.monotonic(): not before.
-    `stored` is None where there is no account or no password. `salt` is the SECURITY_PASSWORD_SALT of the
-    Flask-Security installation that the accounts come from, or empty.
+    `stored` is None where there is no account that may log in.
     """
-    kept, began = await hashing.queue.run(_verify, password, stored, salt)
-    return kept, began + refusal_seconds(password, salt=salt)
+    return await hashing.queue.run(_hasher().verify, password, stored)
 
 
-def refusal_seconds(password: str, *, salt: str) -> float:
-    """Return how long a refusal takes, whatever hash is stored and whether any is."""
-    former = _former_decoy_seconds() * 2 * len(_forms(password)) if salt else 0
-    return min(OURS_SLACK * _decoy_seconds() + FORMER_SLACK * former, LONGEST_REFUSAL)
+def refusal_seconds(password: str) -> float:
+    """Return how long after its arrival a wrong password is refused."""
+    return _hasher().refusal_seconds(password)
 
 
-def prepare(*, salt: str) -> None:
-    """Build the decoys and see how long they take, so that the first stranger does not wait longer than the next."""
-    hashing.queue.seconds_each = _decoy_seconds()
-    if salt:
-        hashing.queue.seconds_each += 2 * _former_decoy_seconds()
-    hashing.give_memory_back()
+async def prepare() -> None:
+    """Look up and measure what a refusal costs. A server with workers does so once, before it forks.
+
+    Without the salt no hash of another installation is verified, so nothing is looked up.
+    """
+    hasher, older = _hasher(), list[str]()
+    if hasher.is_prepared:
+        return
+    if current_app.config["SECURITY_PASSWORD_SALT"]:
+        with suppress(DatabaseUnavailable, DBAPIError):  # without database or tables, attempts show what is stored
+            older = await db.read(older_hashes.find_samples, current=hasher.parameters)
+    await asyncio.to_thread(hasher.prepare, older)  # a thread of the queue would not survive the fork
+    hashing.queue.seconds_each = hasher.hashing_seconds("")
 
 
-def _hash(password: str) -> str:
-    return _ours.hash(unicodedata.normalize("NFC", password))
+def init_app(app: Quart) -> None:
+    app.extensions["passwords"] = PasswordHasher(salt=app.config["SECURITY_PASSWORD_SALT"])
+    app.before_serving(prepare)
 
 
-def _verify(password: str, stored: str | None, salt: str) -> str | None:
-    if not is_usable(password):
-        password, stored = "", None
-    ours = stored if stored and _ours.identify(stored) else None
-    if _matches(_ours, unicodedata.normalize("NFC", password), ours or _decoy()) and ours:
-        return ours if _is_current(ours) else _hash(password)
-    if salt:
-        former = None if _is_current(stored) else stored
-        if (
-            any(_matches(_former, secret, former or _former_decoy()) for secret in _former_secrets(password, salt))
-            and former
-        ):
-            return _hash(password)
-    return None
-
-
-def _is_current(stored: str | None) -> bool:
-    """Say whether the hash was made by us with the parameters of today."""
-    try:
-        return stored is not None and _ours.identify(stored) is not None and not _ours.needs_update(stored)
-    except ValueError:  # cut or garbled
-        return False
-
-
-def _matches(context: CryptContext, secret: str, stored: str) -> bool:
-    try:
-        if context.identify(stored) == "bcrypt":  # which never looked further, and now refuses to
-            return context.verify(secret.encode()[:72], stored)
-        return context.verify(secret, stored)
-    except ValueError:  # not a hash that we know
-        return False
-
-
-def _former_secrets(password: str, salt: str) -> list[str]:
-    """Return what was hashed: Flask-Security took an HMAC of it, unless told not to; later ones first NFKD."""
-    forms = _forms(password)
-    salted = [base64.b64encode(hmac.digest(salt.encode(), form.encode(), "sha512")).decode() for form in forms]
-    return [*salted, *(form[:LONGEST_FORMER] for form in forms)]
-
-
-def _forms(password: str) -> list[str]:
-    return list(dict.fromkeys([unicodedata.normalize("NFKD", password), password]))
-
-
-@cache
-def _decoy() -> str:
-    return _hash("a password that nobody has")
-
-
-@cache
-def _former_decoy() -> str:
-    return _former.hash("a password that nobody had")  # bcrypt, as the original
-
-
-@cache
-def _decoy_seconds() -> float:
-    return _seconds(_ours, _decoy())
-
-
-@cache
-def _former_decoy_seconds() -> float:
-    return _seconds(_former, _former_decoy())
-
-
-def _seconds(context: CryptContext, decoy: str) -> float:
-    """Measure a verification: the shorter of two, as the machine may have been busy with something else."""
-    began = [time.monotonic()]
-    for _ in range(2):
-        context.verify("a wrong password", decoy)
-        began.append(time.monotonic())
-    return min(began[1] - began[0], began[2] - began[1])
+def _hasher() -> PasswordHasher:
+    hasher: PasswordHasher = current_app.extensions["passwords"]
+    return hasher

@@ -56,7 +56,7 @@ async def update(token: str) -> ResponseReturnValue:
             check_password(password, email=user.email, length_min=least)
         except PasswordRefused as refusal:
             return await ask_again("confirmations/edit.html", form, shown(user), new_password=str(refusal))
-        with hashing.queue.place():
+        with hashing.queue.slot():
             new_hash = await hash_password(password)
 
     secret, chosen = secret_of(token, purpose=Purpose.CONFIRM), session.get(CHOSEN)

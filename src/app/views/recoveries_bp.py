@@ -57,7 +57,7 @@ async def update(token: str) -> ResponseReturnValue:
         check_password(password, email=email, length_min=current_app.config["SECURITY_PASSWORD_LENGTH_MIN"])
     except PasswordRefused as refusal:
         return await ask_again("recoveries/edit.html", form, {"email": email}, new_password=str(refusal))
-    with hashing.queue.place():
+    with hashing.queue.slot():
         hashed = await hash_password(password)
     user = await db.write(recoveries.reset, secret, password_hash=hashed, origin=origin())
     events.record("password_reset", user=user.id)
