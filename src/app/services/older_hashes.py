@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from passlib.context import CryptContext
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import User
 
 FORM_LENGTH_MAX = 256  # characters: some of the schemes take seconds for thousands
-PREFIX_LENGTH = 7  # characters: `$2b$12$` has the cost of bcrypt; a longer prefix would reach into its random salt
+SAMPLES = 1000  # enough to meet every kind that is not rare
 
 _schemes = CryptContext(["bcrypt", "argon2", "pbkdf2_sha512", "pbkdf2_sha256", "sha512_crypt", "bcrypt_sha256"])
 
@@ -32,17 +32,13 @@ class Kind(NamedTuple):
 
 
 async def find_samples(session: AsyncSession, *, current: str) -> list[str]:
-    """Return stored hashes of the kinds that do not begin with `current`.
+    """Return some stored hashes that do not begin with `current`, of the oldest accounts.
 
-    One scan of the table, at the start. Two of each prefix: the first and the last in alphabetical order differ when
-    the parameters do.
+    Where none is left, this scans the table.
     """
-    query = (
-        select(func.min(User.password), func.max(User.password))
-        .where(User.password.not_like(f"{current}%"))
-        .group_by(func.substr(User.password, 1, PREFIX_LENGTH))
-    )
-    return [stored for row in await session.execute(query) for stored in row]
+    is_older = User.password.not_like(f"{current}%")
+    query = select(User.password).where(is_older).order_by(User.id).limit(SAMPLES)
+    return [stored for stored in await session.scalars(query) if stored]
 
 
 def scheme_of(stored: str) -> str | None:
@@ -97,7 +93,7 @@ class OlderHashes:
             _schemes.handler(scheme).from_string(stored)
         except ValueError:  # malformed
             return None
-        head = stored[:PREFIX_LENGTH] if scheme == "bcrypt" else stored.rsplit("$", 2)[0]  # without salt and digest
+        head = stored[: len("$2b$12$")] if scheme == "bcrypt" else stored.rsplit("$", 2)[0]  # without salt and digest
         if head not in self.kinds:
             self.kinds[head] = Kind(stored, min(_seconds(stored), _seconds(stored)))
         return self.kinds[head]

@@ -56,18 +56,18 @@ class PasswordHasher:
 
     @cached_property
     def decoy(self) -> str:
-        return self._argon2.hash("")
+        return self.hash("")
 
     @property
     def is_prepared(self) -> bool:
         return self._seconds > 0
 
     def prepare(self, older: Iterable[str]) -> None:
-        """Make the decoy, and measure how long it takes to verify it and the older kinds of hashes."""
-        self._older.learn(older)
-        decoy, began = self.decoy, time.thread_time()
-        self._matches("", decoy)
+        """Make the decoy, and measure how long that takes, and to verify the older kinds of hashes."""
+        began = time.thread_time()
+        self.decoy = self.hash("")
         self._seconds = time.thread_time() - began
+        self._older.learn(older)
 
     def refusal_seconds(self, password: str) -> float:
         """Return how long after its arrival a wrong password is refused, whatever is stored."""
