@@ -95,7 +95,7 @@ class OlderHashes:
             return None
         head = stored[: len("$2b$12$")] if scheme == "bcrypt" else stored.rsplit("$", 2)[0]  # without salt and digest
         if head not in self.kinds:
-            self.kinds[head] = Kind(stored, min(_seconds(stored), _seconds(stored)))
+            self.kinds[head] = Kind(stored, _seconds(stored))
         return self.kinds[head]
 
     def _slowest(self) -> Kind | None:

@@ -1,4 +1,4 @@
-"""A person's own account: who they are, what happened to it, and good-bye."""
+"""The user's own account: profile, recent activity, deletion."""
 
 from quart import Blueprint, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue

@@ -1,4 +1,4 @@
-"""Changing the password of whoever is logged in."""
+"""Change the password of the logged-in user."""
 
 from quart import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from quart.typing import ResponseReturnValue

@@ -1,4 +1,4 @@
-"""A forgotten password: ask for a link, follow it, choose another."""
+"""Reset a forgotten password with a mailed link."""
 
 from quart import Blueprint, current_app, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue

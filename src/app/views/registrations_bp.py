@@ -1,4 +1,4 @@
-"""Signing up: what is created here is an account."""
+"""Register an account."""
 
 from quart import Blueprint, current_app, flash, redirect, render_template, request, session
 from quart.typing import ResponseReturnValue

@@ -1,4 +1,4 @@
-"""Logging in and out: what is created here is a session."""
+"""Log in and out, and list the active sessions."""
 
 from quart import Blueprint, current_app, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue

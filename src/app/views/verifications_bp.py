@@ -1,4 +1,4 @@
-"""Showing one's password again, in front of a sensitive page (middleware/freshness.py)."""
+"""Reauthenticate before a sensitive page (middleware/freshness.py)."""
 
 from quart import Blueprint, redirect, render_template, request
 from quart.typing import ResponseReturnValue
