@@ -46,7 +46,8 @@ class HashingQueue:
     @contextmanager
     def slot(self) -> Iterator[None]:
         """Reserve a slot. Raises Overloaded, at once, when the expected wait is too long."""
-        if self.waiting * self.seconds_each / THREADS > LONGEST_EXPECTED_WAIT_SECONDS:
+        ahead = self.waiting + 1 - THREADS  # of those, each thread takes its part before ours begins
+        if ahead * self.seconds_each / THREADS > LONGEST_EXPECTED_WAIT_SECONDS:
             raise Overloaded(f"{self.waiting} passwords wait to be hashed")
         self.waiting += 1
         try:
