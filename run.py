@@ -35,7 +35,6 @@ def main() -> int:
     try:
         check_bind(options.bind)
         prepare_database(upgrade=options.upgrade)
-        passwords.prepare(salt=app.config["SECURITY_PASSWORD_SALT"])  # before the workers, which would slow each other
         if options.reload:
             config = hypercorn_config(options.bind)
             config.application_path, config.use_reloader = "run:app", True
@@ -62,6 +61,7 @@ async def look_at_database() -> None:
     async with app.app_context():
         try:
             await check_ready()
+            await passwords.prepare()  # before the workers start, which would slow each other down
         finally:
             await db.dispose()
 

@@ -96,25 +96,21 @@ def compiled_once() -> Iterator[None]:
         yield
 
 
-CHEAP = passwords._ours.using(argon2__memory_cost=8)
-CHEAP_DECOY = CHEAP.hash("a password that nobody has")
+CHEAP = passwords.CURRENT.using(argon2__memory_cost=8)
 
 
 @pytest.fixture(autouse=True)
 def cheap_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash in little memory, where it is neither the time nor the hash that is looked at."""
+    """Hash in little memory, except where a test looks at the time or at the hash."""
     if not any(map(request.node.get_closest_marker, ("slow", "real_hashes"))):
-        monkeypatch.setattr(passwords, "_ours", CHEAP)
-        monkeypatch.setattr(passwords, "_decoy", lambda: CHEAP_DECOY)
-        monkeypatch.setattr(passwords, "_decoy_seconds", lambda: 0.001)
+        monkeypatch.setattr(passwords, "CURRENT", CHEAP)
 
 
 @pytest.fixture(autouse=True)
-def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse wrong passwords at once, where it is not the time that is looked at."""
+def immediate_refusals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse wrong passwords at once, except where a test looks at the time."""
     if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr(passwords, "OURS_SLACK", 0)
-        monkeypatch.setattr(passwords, "FORMER_SLACK", 0)
+        monkeypatch.setattr(passwords, "SHORTEST_REFUSAL_SECONDS", 0)
         monkeypatch.setattr(evening, "STEP", 0.001)
 
 

@@ -20,7 +20,8 @@ from sqlalchemy.pool import QueuePool
 from app.app_factory import create_app
 from app.models import Role, User, clock, db
 from app.models.core import DatabaseUnavailable
-from app.services import accounts, passwords, roles
+from app.services import accounts, roles
+from app.services.passwords import PasswordHasher
 from conftest import SECRET_KEY, UNTHROTTLED, migrate, serving
 from mariadb_server import MariaDB
 from people import EMAIL, change_password, count, create_user, is_logged_in, log_in, read, register, write
@@ -388,8 +389,8 @@ def seen_while_hashing(app: Quart, monkeypatch: pytest.MonkeyPatch) -> list[int]
 
         return look
 
-    monkeypatch.setattr(passwords, "_hash", watched(passwords._hash))
-    monkeypatch.setattr(passwords, "_verify", watched(passwords._verify))
+    for method in ("hash", "verify"):
+        monkeypatch.setattr(PasswordHasher, method, watched(getattr(PasswordHasher, method)))
     return seen
 
 

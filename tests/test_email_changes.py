@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models import User, UserEvent, UserSession, UserToken, clock, db
 from app.models.user_token import Purpose
 from app.services import accounts
+from app.services.passwords import PasswordHasher
 from app.words import moment_in_words
-from conftest import CHEAP, serving
+from conftest import serving
 from letters_read import follow, letters_of, link, mails
 from people import (
     EMAIL,
@@ -77,7 +78,7 @@ on_sqlite = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
 @functools.cache
 def hashed() -> str:
     """Return the hash of everybody's password, made once."""
-    return str(CHEAP.hash(PASSWORD))
+    return PasswordHasher().hash(PASSWORD)
 
 
 async def join(app: Quart, email: str = EMAIL) -> TestClientProtocol:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import pytest
@@ -14,8 +14,9 @@ from sqlalchemy import func, select
 
 from app.models import Throttle, db
 from app.rate import Rate
-from app.services import hashing, passwords, throttling
+from app.services import hashing, throttling
 from app.services.hashing import HashingQueue
+from app.services.passwords import PasswordHasher
 from app.services.throttling import Limit
 from people import EMAIL, PASSWORD, change_password, create_user, log_in, register
 
@@ -44,13 +45,13 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[HashingQueue]:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash on a slow machine, of which the queue does not know yet."""
-    verify = passwords._verify
+    verify = PasswordHasher.verify
 
-    def verify_slowly(*arguments: Any) -> str | None:
+    def verify_slowly(hasher: PasswordHasher, password: str, stored: str | None) -> str | None:
         time.sleep(SLOW)
-        return verify(*arguments)
+        return verify(hasher, password, stored)
 
-    monkeypatch.setattr(passwords, "_verify", verify_slowly)
+    monkeypatch.setattr(PasswordHasher, "verify", verify_slowly)
 
 
 class Answer(NamedTuple):

@@ -9,8 +9,7 @@ from quart.typing import TestClientProtocol
 from sqlalchemy import update
 
 from app.models import User
-from app.services import passwords
-from conftest import serving
+from conftest import CHEAP, serving
 from people import (
     EMAIL,
     PASSWORD,
@@ -111,7 +110,7 @@ async def test_where_passwords_are_not_changed_nothing_is_well_known(settings: d
 @pytest.mark.real_hashes
 async def test_a_weaker_hash_is_replaced_as_its_owner_logs_in(app: Quart, client: TestClientProtocol) -> None:
     await create_user(app)
-    weaker = passwords._ours.using(argon2__time_cost=1).hash(PASSWORD)
+    weaker = CHEAP.using(argon2__time_cost=1).hash(PASSWORD)
     await execute(app, update(User).values(password=weaker))
 
     assert (await log_in(client)).status_code == 303

@@ -80,26 +80,6 @@ def test_an_upgrade_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
     assert "Cannot start: users 1, 2 share the address ada@example.com" in refusal(tmp_path, "--upgrade")
 
 
-RESIDENT = """
-import re, run
-from pathlib import Path
-from app.services import passwords
-def kilobytes():
-    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-before = kilobytes()
-passwords.prepare(salt="")
-print(kilobytes() - before)
-"""
-
-
-def test_what_the_first_hash_took_is_given_back_before_serving(tmp_path: Path) -> None:
-    """It is 19 MiB in a thread that makes no other; each worker would keep them."""
-    command = [sys.executable, "-c", RESIDENT]
-    done = subprocess.run(command, cwd=ROOT, env=environment(tmp_path, {}), capture_output=True, text=True, check=True)
-
-    assert int(done.stdout) < 10_000
-
-
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Return a copy of the project, in a folder whose name is special to configparser."""

@@ -9,14 +9,13 @@ from quart import Quart
 from app import events
 from app.mailer import Mailer, wake_after_requests
 from app.models import db
-from app.services import hashing, passwords
+from app.services import passwords
 from app.sweeper import sweep_now_and_then
 
 
 def init_app(app: Quart) -> None:
     """After the database: what is registered last runs last, and `stopped` tells what is left of its pool."""
-    hashing.share_memory()  # while there is no thread yet
-    app.before_serving(lambda: passwords.prepare(salt=app.config["SECURITY_PASSWORD_SALT"]))
+    passwords.init_app(app)
     app.after_request(wake_after_requests)
 
     @app.while_serving

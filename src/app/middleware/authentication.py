@@ -141,9 +141,15 @@ def forget_log_in() -> None:
     quart_auth.logout_user()
 
 
-def new_log_in(*, remember: bool) -> NewLogIn:
-    """Describe the log-in that this request may start."""
-    return NewLogIn(origin(), lifetime(remember=remember), remember, visitor().auth_id)
+def new_log_in(*, remember: bool, known_browser: bool = True) -> NewLogIn:
+    """Describe the session that this request may start."""
+    return NewLogIn(
+        origin=origin(),
+        lifetime=lifetime(remember=remember),
+        remember=remember,
+        former_secret=visitor().auth_id,
+        known_browser=known_browser,
+    )
 
 
 def origin() -> Origin:

@@ -1,4 +1,4 @@
-"""Which limits an attempt has, and how we answer when they are used up."""
+"""The rate limits of an attempt, and the response when one is exceeded."""
 
 import hmac
 from logging import WARNING
@@ -17,7 +17,7 @@ from app.services.throttling import Limit, TooManyTries, Tries
 
 
 def log_in_limits(email: str) -> Tries:
-    """Return the limits of a log-in to an account that may exist or not."""
+    """Return the limits of a login with an e-mail address, with or without an account."""
     account = email_key(email)
     every = limit("LOG_INS_PER_ADDRESS", network())
     if device := known_device(email):
@@ -27,33 +27,35 @@ def log_in_limits(email: str) -> Tries:
 
 
 def sign_up_limits(email: str) -> Tries:
+    """Return the limits of a registration."""
     return Tries((limit("SIGN_UPS_PER_ADDRESS", network()),), quiet=mail_limits(email, Purpose.CONFIRM).quiet)
 
 
 def mail_limits(email: str, purpose: str) -> Tries:
-    """Return the limits of having a mail sent to an address, of an account or not, for one purpose."""
+    """Return the limits of e-mails to an e-mail address, with or without an account, for one purpose."""
     quiet = limit("MAILS_PER_ACCOUNT", f"{purpose} {email_key(email)}")
     return Tries((limit("MAILS_PER_ADDRESS", network()),), quiet=quiet)
 
 
 def password_limits(user_id: int) -> Tries:
-    """Return the limits of proving one's password again, which only who is logged in can use up."""
+    """Return the limits of a reauthentication. Only a logged-in client can use them up."""
     return Tries((), (limit("WRONG_PASSWORDS_PER_ACCOUNT", f"user {user_id}"),))
 
 
 def limit(what: str, whose: str) -> Limit:
+    """Return the limit that the setting THROTTLE_<what> declares."""
     return Limit(what.lower(), whose, Rate.parse(current_app.config[f"THROTTLE_{what}"]))
 
 
 def phone_limits(user_id: int) -> Tries:
-    """Return how often a number may be asked about: one that is taken says so."""
+    """Return the limits of changing the phone number, as the response tells that a number is taken."""
     return Tries((limit("PHONES_PER_ACCOUNT", f"user {user_id}"),))
 
 
 async def show_too_many_tries(error: TooManyTries) -> Response:
-    """Answer 429, and say when to come back."""
+    """Return 429 with Retry-After."""
     key = str(current_app.config["SECRET_KEY"]).encode()
-    client = hmac.digest(key, network().encode(), "sha256").hex()[:8]  # tells clients apart, and not who they are
+    client = hmac.digest(key, network().encode(), "sha256").hex()[:8]  # distinguishes clients without naming them
     events.record("throttled", level=WARNING, what=error.what, client=client, retry_after=error.retry_after)
     return await show_error(TooManyRequests(retry_after=error.retry_after))
 

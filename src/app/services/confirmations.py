@@ -1,7 +1,7 @@
-"""Addresses that have to prove to be theirs (SECURITY_CONFIRMABLE). Signing up tells nobody who has an account.
+"""Confirm e-mail addresses before the first login (SECURITY_CONFIRMABLE). Registering does not tell who has an account.
 
-Anybody may sign up with an address of somebody else, and a password that they know. So the link in the mail confirms
-that password only in the browser in which it was chosen; in any other the reader of the mail chooses one.
+An attacker may register the e-mail address of another user with a password of their own. So the link confirms that
+password only in the browser in which it was chosen. In any other browser the reader of the e-mail chooses one.
 """
 
 import hashlib
@@ -25,15 +25,15 @@ from app.services.throttling import Tries
 
 
 class PasswordNeeded(Refusal):
-    """The password was chosen in another browser, maybe by somebody else."""
+    """The password was chosen in another browser, maybe by an attacker."""
 
     message = "Choose a password."
 
 
 async def sign_up(email: str, password: str, *, origin: Origin, limits: Tries) -> str:
-    """Open an account that waits for its confirmation, or tell the owner of the one that there is.
+    """Create an unconfirmed account, or e-mail the owner of the existing one. Raises TooManyTries, Overloaded.
 
-    Returns what the browser has to show for `confirm` to keep the password. Raises TooManyTries.
+    Returns what the browser must present for `confirm` to keep the password.
     """
     async with evened_out():
         async with counted(limits):
@@ -45,7 +45,7 @@ async def sign_up(email: str, password: str, *, origin: Origin, limits: Tries) -
 
 
 async def ask_again(email: str, *, limits: Tries) -> None:
-    """Mail another link to an account that waits for one, if there is one. Raises TooManyTries."""
+    """Send another link if there is an unconfirmed account. Raises TooManyTries."""
     async with evened_out():
         await db.write(throttling.take, limits.all)
         await db.write(_mail_again, email, limits=limits)
@@ -66,10 +66,10 @@ async def open_or_tell(session: AsyncSession, email: str, *, password_hash: str,
 async def confirm(
     session: AsyncSession, secret: str, *, chosen: str | None, new_hash: str | None, origin: Origin
 ) -> User:
-    """Confirm the address that a link was sent to. Every log-in that was there ends.
+    """Confirm the e-mail address that a link was sent to, and end every session of the account.
 
-    Raises InvalidLink; and PasswordNeeded, with nothing changed, if there is no new password and the one of the account
-    was not chosen in this browser.
+    Raises InvalidLink. Raises PasswordNeeded and changes nothing, if there is no new password and the account's was not
+    chosen in this browser.
     """
     token = await links.redeem(session, secret, purpose=Purpose.CONFIRM)
     user, kept = token.user, new_hash or token.user.password
@@ -85,7 +85,7 @@ async def confirm(
 
 
 def was_chosen_here(user: User, chosen: str | None) -> bool:
-    """Say whether the browser that shows this is the one in which the account's password was chosen."""
+    """Return whether the account's password was chosen in the browser that presents this."""
     return bool(user.password and chosen) and hmac.compare_digest(_fingerprint(str(user.password)), str(chosen))
 
 
@@ -93,7 +93,7 @@ async def _open(session: AsyncSession, email: str, *, password_hash: str, origin
     try:
         return await accounts.register(session, email=email, password_hash=password_hash, origin=origin)
     except accounts.EmailTaken as error:
-        raise LostRace from error  # somebody else was quicker: it is they who get a mail
+        raise LostRace from error  # another registration was first: run again, which sends its owner an e-mail
 
 
 async def _mail_again(session: AsyncSession, email: str, *, limits: Tries) -> None:
@@ -105,5 +105,5 @@ async def _mail_again(session: AsyncSession, email: str, *, limits: Tries) -> No
 
 
 def _fingerprint(password_hash: str) -> str:
-    """Return what stands for a hash where a browser can read it."""
+    """Return a digest of the hash, safe to give to a browser."""
     return hashlib.sha256(password_hash.encode()).hexdigest()

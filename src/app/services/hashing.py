@@ -1,29 +1,26 @@
-"""The threads that hash, one for each core that we may use: the event loop answers others meanwhile.
+"""Threads that compute password hashes, one for each usable core, and the queue in front of them.
 
-Who wants something hashed takes a place first. When those in front would take too long, there is none.
+The event loop answers other requests meanwhile. A request reserves a slot first. When the expected wait is too long, it
+fails at once with 503 and not late.
 """
 
 import asyncio
-import ctypes
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Not for each core of the machine: two hashes at once on one core take longer than one after the other.
+# Usable cores, not cores of the machine: two hashes at once on one core take longer than one after the other.
 THREADS = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-NICE = 10
-LONGEST_WAIT = 2  # seconds, as far as can be foreseen
-GIVEN_UP = 3  # seconds, when it turns out to be longer
-IDLE = 10  # seconds without a password, until the memory is given back
-M_ARENA_MAX = -8
+NICENESS = 10
+LONGEST_EXPECTED_WAIT_SECONDS = 2
+LONGEST_WAIT_SECONDS = 3  # when the hashes in front take longer than expected
 
 
 class Overloaded(Exception):
@@ -32,77 +29,49 @@ class Overloaded(Exception):
     retry_after = 5  # seconds
 
 
-_arrived: ContextVar[float] = ContextVar("_arrived", default=0)  # when this request took its place
-
-
-def _let_others_go_first() -> None:
-    """Have the event loop get a core when it needs one: pages wait for nobody's password."""
-    if sys.platform == "linux":  # elsewhere it would be the whole process that is nice
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
-
-
-def share_memory() -> None:
-    """Have threads take memory from where the process does, see mallopt(3): what lies elsewhere is never given back.
-
-    Before the first thread: what that has taken for itself is handed on to later ones.
-    """
-    with suppress(OSError, AttributeError):  # another C library than that of GNU
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
-
-
-def give_memory_back() -> None:
-    """Give back what hashes have taken, 19 MiB for each thread: the C library keeps it for the next."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+def _lower_priority() -> None:
+    """Let the event loop run first when both need a core, so that pages stay quick during a flood of logins."""
+    if sys.platform == "linux":  # elsewhere the niceness is that of the whole process
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
 
 
 class HashingQueue:
+    """The threads and the number of requests that use them or wait for them."""
+
     def __init__(self) -> None:
-        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hashing", initializer=_let_others_go_first)
+        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hashing", initializer=_lower_priority)
         self.waiting = 0
         self.seconds_each = 0.02  # a running mean of what was measured
-        self.until_idle: asyncio.TimerHandle | None = None
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take a place. Raises Overloaded, at once, when the wait would be too long."""
-        if self.waiting * self.seconds_each / THREADS > LONGEST_WAIT:
+    def slot(self) -> Iterator[None]:
+        """Reserve a slot. Raises Overloaded, at once, when the expected wait is too long."""
+        ahead = self.waiting + 1 - THREADS  # of those, each thread takes its part before ours begins
+        if ahead * self.seconds_each / THREADS > LONGEST_EXPECTED_WAIT_SECONDS:
             raise Overloaded(f"{self.waiting} passwords wait to be hashed")
         self.waiting += 1
-        _arrived.set(time.monotonic())
         try:
             yield
         finally:
             self.waiting -= 1
 
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
-        """Run a function in a thread. Returns what it returns, and when it began, by time.monotonic().
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function in a thread. Raises Overloaded when the thread becomes free too late."""
+        submitted = time.monotonic()
 
-        Raises Overloaded when its turn comes too late: those in front took longer than we thought.
-        """
-        since, loop = _arrived.get() or time.monotonic(), asyncio.get_running_loop()
-
-        def timed() -> tuple[T, float]:
+        def timed() -> T:
             began = time.monotonic()
-            if began - since > GIVEN_UP:
+            if began - submitted > LONGEST_WAIT_SECONDS:
                 raise Overloaded("a password has waited too long to be hashed")
             result = function(*args, **kwargs)
             self._learn(time.monotonic() - began)
-            return result, began
+            return result
 
-        try:
-            return await loop.run_in_executor(self.threads, timed)
-        finally:
-            self._wait_until_idle(loop)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, timed)
 
     def _learn(self, seconds: float) -> None:
-        """Take what a hash took into account; a pause of the whole machine says little about the next one."""
+        """Update the mean. One long pause of the whole machine must not count much."""
         self.seconds_each += (min(seconds, 2 * self.seconds_each) - self.seconds_each) / 8
-
-    def _wait_until_idle(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self.until_idle is not None:
-            self.until_idle.cancel()
-        self.until_idle = loop.call_later(IDLE, self.threads.submit, give_memory_back)
 
 
 queue = HashingQueue()

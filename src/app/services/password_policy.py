@@ -1,4 +1,4 @@
-"""Which passwords are refused: NIST SP 800-63B, 3.1.1. Long ones are welcome, no rule says what has to be in them."""
+"""The password policy, by NIST SP 800-63B, 3.1.1: length and a list of common ones, no required characters."""
 
 import re
 import unicodedata
@@ -14,11 +14,11 @@ COMMON = Path(__file__).with_name("common_passwords.txt")  # its origin: common_
 
 
 class PasswordRefused(Refusal):
-    """The text says why, to the person who chose it."""
+    """The password may not be used. The message gives the reason to the user."""
 
 
 def check_password(password: str, *, email: str, length_min: int) -> None:
-    """Raise PasswordRefused unless the password may be this person's."""
+    """Raise PasswordRefused if the password does not meet the policy for the user of this e-mail address."""
     password = unicodedata.normalize("NFC", password)
     if not is_usable(password):
         raise PasswordRefused(_("There is a character in it that cannot be used."))

@@ -1,146 +1,195 @@
-"""Hashes of passwords: argon2id for every new one; the older kinds of a Flask installation, only to verify.
+"""Password hashes: argon2id for new passwords, older kinds only to verify.
 
-The time tells a stranger nothing: where there is no account a decoy is verified, and a refusal comes only after a time
-in which the slowest of the older kinds would have been verified too.
+Every refusal takes the same time. Where there is no account, or no password, a decoy is verified instead.
 """
 
+import asyncio
 import base64
+import hashlib
 import hmac
 import time
 import unicodedata
-from functools import cache
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cached_property
 
 from passlib.context import CryptContext
+from quart import Quart, current_app
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.models import User, db
+from app.models.core import DatabaseUnavailable
 from app.services import hashing
 
-# OWASP's first choice for argon2id: 19 MiB, two passes, one lane. Raise it here, and stored hashes follow at log-in.
-_ours = CryptContext(
+# OWASP's first choice for argon2id, about 20 ms. Raise it here; stored hashes follow at the next login.
+CURRENT = CryptContext(
     ["argon2"], argon2__type="ID", argon2__memory_cost=19 * 1024, argon2__time_cost=2, argon2__parallelism=1
 )
-_former = CryptContext(["bcrypt", "argon2", "pbkdf2_sha512", "pbkdf2_sha256", "sha512_crypt", "bcrypt_sha256"])
-LONGEST_FORMER = 256  # characters: some of the former schemes take seconds for thousands
-# How much longer than the decoy's the verification of a hash may take: argon2id with passlib's parameters five times,
-# or ten when the cores are busy; sha512_crypt, the slowest of the former, two and a half times.
-OURS_SLACK, FORMER_SLACK = 16, 4
-LONGEST_REFUSAL = 6  # seconds: shorter than a server that stops waits
+# What Flask-Security installations have.
+OLDER = CryptContext(["bcrypt", "argon2", "pbkdf2_sha512", "pbkdf2_sha256", "sha512_crypt", "bcrypt_sha256"])
+OLDER_LENGTH_MAX = 256  # characters: some of these schemes take seconds for thousands
+SAMPLES = 1000  # stored hashes that are looked up at the start, to find the slowest kind
+# A refusal is sent no earlier than this. It covers the milliseconds of the database, and argon2 with other parameters.
+SHORTEST_REFUSAL_SECONDS = 0.25
+REFUSAL_MARGIN = 1.1  # times the hashing that was measured at the start
 
 
 def kind_of(stored: str | None) -> str:
-    """Say what kind of hash is stored: a kind, none, or unknown."""
-    if not stored:
-        return "none"
-    return _ours.identify(stored) or _former.identify(stored) or "unknown"
+    """Return the name of a stored hash's scheme, "none" or "unknown"."""
+    return (CURRENT.identify(stored) or OLDER.identify(stored) or "unknown") if stored else "none"
 
 
 def is_usable(password: str) -> bool:
-    """Say whether the password is text. What is left of bytes that were none, U+FFFD, would match other such bytes."""
+    """Return whether the password is text.
+
+    Bytes that are no text arrive as U+FFFD, so a password of them would match other bytes too.
+    """
     return not any(char in "\0\N{REPLACEMENT CHARACTER}" or "\ud800" <= char <= "\udfff" for char in password)
 
 
-async def hash_password(password: str) -> str:
-    """Return the argon2id hash of a usable password."""
-    hashed, _ = await hashing.queue.run(_hash, password)
-    return hashed
+class PasswordHasher:
+    """Hash and verify the passwords of one app. The methods block, so they run in the threads of hashing.py.
 
-
-async def verify_password(password: str, stored: str | None, *, salt: str) -> tuple[str | None, float]:
-    """Return the hash to keep from now on, the stored one or a stronger one; None when the password is wrong.
-
-    Returns also when the refusal of a wrong one is due, by time.monotonic(): not before.
-    `stored` is None where there is no account or no password. `salt` is the SECURITY_PASSWORD_SALT of the
-    Flask-Security installation that the accounts come from, or empty.
+    `salt` is the SECURITY_PASSWORD_SALT of the Flask-Security installation that the accounts come from. If it is empty,
+    only argon2 hashes are verified.
     """
-    kept, began = await hashing.queue.run(_verify, password, stored, salt)
-    return kept, began + refusal_seconds(password, salt=salt)
 
+    def __init__(self, *, salt: str = "") -> None:
+        self.salt = salt
+        self.current_seconds = 0.0  # of one verification of a current hash
+        self.slowest: tuple[float, str] = (0.0, "")  # of an older kind: seconds of one verification, and a sample
 
-def refusal_seconds(password: str, *, salt: str) -> float:
-    """Return how long a refusal takes, whatever hash is stored and whether any is."""
-    former = _former_decoy_seconds() * 2 * len(_forms(password)) if salt else 0
-    return min(OURS_SLACK * _decoy_seconds() + FORMER_SLACK * former, LONGEST_REFUSAL)
+    @cached_property
+    def decoy(self) -> str:
+        return CURRENT.hash("a password that no user has")
 
+    def prepare(self, samples: Iterable[str]) -> None:
+        """Measure what a refusal costs, so that the first one takes as long as later ones."""
+        self.current_seconds = _seconds(CURRENT, self.decoy)
+        one_of_each = {_parameters(stored): stored for stored in samples if OLDER.identify(stored)}
+        self.slowest = max(((_seconds(OLDER, stored), stored) for stored in one_of_each.values()), default=(0.0, ""))
 
-def prepare(*, salt: str) -> None:
-    """Build the decoys and see how long they take, so that the first stranger does not wait longer than the next."""
-    hashing.queue.seconds_each = _decoy_seconds()
-    if salt:
-        hashing.queue.seconds_each += 2 * _former_decoy_seconds()
-    hashing.give_memory_back()
+    def refusal_seconds(self, password: str) -> float:
+        """Return how long after its arrival a wrong password is refused, whatever is stored."""
+        return max(SHORTEST_REFUSAL_SECONDS, REFUSAL_MARGIN * self.hashing_seconds(password))
 
+    def hashing_seconds(self, password: str) -> float:
+        """Return how long the hashing of a refusal takes on an idle machine."""
+        return self.current_seconds + self.slowest[0] * len(self._older_forms(password))
 
-def _hash(password: str) -> str:
-    return _ours.hash(unicodedata.normalize("NFC", password))
+    def hash(self, password: str, *, salt: bytes | None = None) -> str:
+        """Return the argon2id hash of a usable password."""
+        hashed: str = CURRENT.handler().using(salt=salt).hash(unicodedata.normalize("NFC", password))
+        return hashed
 
-
-def _verify(password: str, stored: str | None, salt: str) -> str | None:
-    if not is_usable(password):
-        password, stored = "", None
-    ours = stored if stored and _ours.identify(stored) else None
-    if _matches(_ours, unicodedata.normalize("NFC", password), ours or _decoy()) and ours:
-        return ours if _is_current(ours) else _hash(password)
-    if salt:
-        former = None if _is_current(stored) else stored
+    def verify(self, password: str, stored: str | None) -> str | None:
+        """Return the hash to store from now on: `stored`, or a current one in its place. None if it does not match."""
+        if not is_usable(password):
+            password, stored = "", None
+        current = stored if stored and _is_current(stored) else None
+        if _matches(CURRENT, unicodedata.normalize("NFC", password), current or self.decoy) and current:
+            return current
+        older = stored if stored and not current and self._is_verifiable(stored) else None
         if (
-            any(_matches(_former, secret, former or _former_decoy()) for secret in _former_secrets(password, salt))
-            and former
+            not any(_matches(OLDER, form, older or self.slowest[1]) for form in self._older_forms(password))
+            or not older
         ):
-            return _hash(password)
-    return None
+            return None
+        # Two simultaneous logins must store the same hash. The old one has a random salt, so its digest is unique.
+        return self.hash(password, salt=hashlib.sha256(older.encode()).digest()[:16])
+
+    def _is_verifiable(self, stored: str) -> bool:
+        return bool(OLDER.identify(stored) if self.salt else CURRENT.identify(stored))
+
+    def _older_forms(self, password: str) -> list[str]:
+        """Return what an older hash may be of.
+
+        Flask-Security hashes an HMAC of the password, unless SECURITY_PASSWORD_SINGLE_HASH is set. Later releases
+        normalise it to NFKD first.
+        """
+        if not self.salt:
+            return [unicodedata.normalize("NFC", password)]
+        forms = dict.fromkeys(
+            [unicodedata.normalize("NFKD", password), unicodedata.normalize("NFC", password), password]
+        )
+        salted = [base64.b64encode(hmac.digest(self.salt.encode(), form.encode(), "sha512")).decode() for form in forms]
+        return [*salted, *(form[:OLDER_LENGTH_MAX] for form in forms)]
 
 
-def _is_current(stored: str | None) -> bool:
-    """Say whether the hash was made by us with the parameters of today."""
+def _is_current(stored: str) -> bool:
+    """Return whether the hash has the parameters of new ones."""
     try:
-        return stored is not None and _ours.identify(stored) is not None and not _ours.needs_update(stored)
-    except ValueError:  # cut or garbled
+        return CURRENT.identify(stored) is not None and not CURRENT.needs_update(stored)
+    except ValueError:  # malformed
         return False
+
+
+def _parameters(stored: str) -> str:
+    """Return a hash without its salt and digest."""
+    return stored[: len("$2b$12$")] if stored.startswith("$2") else stored.rsplit("$", 2)[0]
 
 
 def _matches(context: CryptContext, secret: str, stored: str) -> bool:
     try:
-        if context.identify(stored) == "bcrypt":  # which never looked further, and now refuses to
+        if context.identify(stored) == "bcrypt":  # it never read more than 72 bytes, and bcrypt 5 refuses more
             return context.verify(secret.encode()[:72], stored)
         return context.verify(secret, stored)
-    except ValueError:  # not a hash that we know
+    except ValueError:  # not a hash
         return False
 
 
-def _former_secrets(password: str, salt: str) -> list[str]:
-    """Return what was hashed: Flask-Security took an HMAC of it, unless told not to; later ones first NFKD."""
-    forms = _forms(password)
-    salted = [base64.b64encode(hmac.digest(salt.encode(), form.encode(), "sha512")).decode() for form in forms]
-    return [*salted, *(form[:LONGEST_FORMER] for form in forms)]
-
-
-def _forms(password: str) -> list[str]:
-    return list(dict.fromkeys([unicodedata.normalize("NFKD", password), password]))
-
-
-@cache
-def _decoy() -> str:
-    return _hash("a password that nobody has")
-
-
-@cache
-def _former_decoy() -> str:
-    return _former.hash("a password that nobody had")  # bcrypt, as the original
-
-
-@cache
-def _decoy_seconds() -> float:
-    return _seconds(_ours, _decoy())
-
-
-@cache
-def _former_decoy_seconds() -> float:
-    return _seconds(_former, _former_decoy())
-
-
-def _seconds(context: CryptContext, decoy: str) -> float:
-    """Measure a verification: the shorter of two, as the machine may have been busy with something else."""
-    began = [time.monotonic()]
+def _seconds(context: CryptContext, stored: str) -> float:
+    """Measure a verification: the shorter of two, as the machine may be busy."""
+    times = [time.monotonic()]
     for _ in range(2):
-        context.verify("a wrong password", decoy)
-        began.append(time.monotonic())
-    return min(began[1] - began[0], began[2] - began[1])
+        _matches(context, "", stored)
+        times.append(time.monotonic())
+    return min(times[1] - times[0], times[2] - times[1])
+
+
+async def hash_password(password: str) -> str:
+    """Return the hash of a new password. Raises Overloaded."""
+    return await hashing.queue.run(_hasher().hash, password)
+
+
+async def verify_password(password: str, stored: str | None) -> str | None:
+    """Return the hash to store from now on, or None if the password is wrong. Raises Overloaded.
+
+    `stored` is None where there is no account that may log in.
+    """
+    return await hashing.queue.run(_hasher().verify, password, stored)
+
+
+def refusal_seconds(password: str) -> float:
+    """Return how long after its arrival a wrong password is refused."""
+    return _hasher().refusal_seconds(password)
+
+
+async def prepare() -> None:
+    """Look up and measure what a refusal costs. A server with workers does so once, before it forks."""
+    hasher, samples = _hasher(), list[str]()
+    if hasher.current_seconds:
+        return
+    if hasher.salt:
+        with suppress(DatabaseUnavailable, DBAPIError):  # `run.py` has reported a missing database or table already
+            samples = await db.read(_find_older, parameters=_parameters(hasher.decoy))
+    await asyncio.to_thread(hasher.prepare, samples)  # a thread of the queue would not survive the fork
+    hashing.queue.seconds_each = hasher.hashing_seconds("")
+
+
+def init_app(app: Quart) -> None:
+    app.extensions["passwords"] = PasswordHasher(salt=app.config["SECURITY_PASSWORD_SALT"])
+    app.before_serving(prepare)
+
+
+async def _find_older(session: AsyncSession, *, parameters: str) -> list[str]:
+    """Return stored hashes with other parameters, of the oldest accounts. Where none is left, this scans the table."""
+    query = select(User.password).where(User.password.not_like(f"{parameters}$%")).order_by(User.id).limit(SAMPLES)
+    return [stored for stored in await session.scalars(query) if stored]
+
+
+def _hasher() -> PasswordHasher:
+    hasher: PasswordHasher = current_app.extensions["passwords"]
+    return hasher

@@ -1,4 +1,4 @@
-"""Getting an account back with a mailed link: a forgotten password (SECURITY_RECOVERABLE), or a log-in of a thief."""
+"""Recover an account with a mailed link: after a forgotten password (SECURITY_RECOVERABLE) or an intrusion."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,7 +13,7 @@ from app.services.throttling import Tries
 
 
 async def ask(email: str, *, origin: Origin, limits: Tries) -> None:
-    """Mail a link to the owner of an address, if there is one; who asks cannot tell. Raises TooManyTries."""
+    """Send a reset link if there is an account. The response is the same if there is none. Raises TooManyTries."""
     async with evened_out():
         await db.write(throttling.take, limits.all)
         await db.write(_mail_if_known, email, origin=origin, limits=limits)
@@ -21,7 +21,7 @@ async def ask(email: str, *, origin: Origin, limits: Tries) -> None:
 
 
 async def reset(session: AsyncSession, secret: str, *, password_hash: str, origin: Origin) -> User:
-    """Give an account the password that the reader of its mail has chosen. Raises InvalidLink."""
+    """Set the password that the reader of the link has chosen. Raises InvalidLink."""
     token = await links.redeem(session, secret, purpose=Purpose.RESET)
     user = token.user
     if token.email_key != user.email_key:
@@ -32,7 +32,7 @@ async def reset(session: AsyncSession, secret: str, *, password_hash: str, origi
 
 
 async def disown(session: AsyncSession, secret: str, *, origin: Origin) -> User:
-    """Answer "this was not me": let nobody in, and mail a link to a new password. Raises InvalidLink."""
+    """Handle "this was not me": end all access and send a reset link. Raises InvalidLink."""
     token = await links.redeem(session, secret, purpose=Purpose.NOT_ME)
     if token.email_key != token.user.email_key:
         raise InvalidLink
@@ -42,7 +42,7 @@ async def disown(session: AsyncSession, secret: str, *, origin: Origin) -> User:
 
 
 async def start_over(session: AsyncSession, user: User, event: str, origin: Origin) -> None:
-    """Let nobody in, and mail the owner a link to choose a password."""
+    """End all access to an account and send its owner a reset link."""
     await credentials.revoke(session, user)
     await activity.note(session, user.id, event, origin)
     await links.mail(session, user, Purpose.RESET, "reset")

@@ -1,6 +1,6 @@
-"""A person's own account: who they are, what happened to it, and good-bye."""
+"""The user's own account: profile, recent activity, deletion."""
 
-from quart import Blueprint, current_app, flash, redirect, render_template, request
+from quart import Blueprint, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from app import events
@@ -67,9 +67,8 @@ async def delete() -> ResponseReturnValue:
     form = DeletionForm(await request.form)
     if not form.validate():
         return await ask_again("accounts/delete.html", form)
-    salt, limits = current_app.config["SECURITY_PASSWORD_SALT"], password_limits(user.id)
     try:
-        await delete_account(user, form.password.data, salt=salt, limits=limits)
+        await delete_account(user, form.password.data, limits=password_limits(user.id))
     except InvalidCredentials:
         return await ask_again("accounts/delete.html", form, password=_("This is not your password."))
     forget_log_in()

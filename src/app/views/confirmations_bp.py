@@ -1,4 +1,4 @@
-"""Proving an address: ask for another link, follow it."""
+"""Confirm an e-mail address, and send the link again."""
 
 from quart import Blueprint, current_app, flash, redirect, render_template, request, session
 from quart.typing import ResponseReturnValue
@@ -20,7 +20,7 @@ from app.services.passwords import hash_password
 from app.views.answers import ask_again
 
 confirmations_bp = Blueprint("confirmations", __name__)
-CHOSEN = "chosen_here"  # in Quart's session: stands for the password that was chosen in this browser
+CHOSEN = "chosen_here"  # key in Quart's session: shows that the password was chosen in this browser
 
 
 @confirmations_bp.get("/confirm")
@@ -56,13 +56,13 @@ async def update(token: str) -> ResponseReturnValue:
             check_password(password, email=user.email, length_min=least)
         except PasswordRefused as refusal:
             return await ask_again("confirmations/edit.html", form, shown(user), new_password=str(refusal))
-        with hashing.queue.place():
+        with hashing.queue.slot():
             new_hash = await hash_password(password)
 
     secret, chosen = secret_of(token, purpose=Purpose.CONFIRM), session.get(CHOSEN)
     try:
         user = await db.write(confirmations.confirm, secret, chosen=chosen, new_hash=new_hash, origin=origin())
-    except PasswordNeeded:  # the account has got another password since we looked
+    except PasswordNeeded:  # the account has got another password since the page was shown
         return redirect(request.path, 303)
     events.record("confirmed", user=user.id)
     session.pop(CHOSEN, None)

@@ -1,4 +1,4 @@
-"""Changing the password of whoever is logged in."""
+"""Change the password of the logged-in user."""
 
 from quart import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from quart.typing import ResponseReturnValue
@@ -35,12 +35,12 @@ async def update() -> ResponseReturnValue:
     if not form.validate():
         return await ask_again("passwords/edit.html", form)
 
-    old, new, settings = form.password.data, form.new_password.data, current_app.config
-    remember, salt = visitor().is_remembered, settings["SECURITY_PASSWORD_SALT"]
+    old, new, remember = form.password.data, form.new_password.data, visitor().is_remembered
     try:
-        check_password(new, email=user.email, length_min=settings["SECURITY_PASSWORD_LENGTH_MIN"])
-        log_in, limits = new_log_in(remember=remember), password_limits(user.id)
-        secret = await change_password(user, old, new, salt=salt, log_in=log_in, limits=limits)
+        check_password(new, email=user.email, length_min=current_app.config["SECURITY_PASSWORD_LENGTH_MIN"])
+        secret = await change_password(
+            user, old, new, log_in=new_log_in(remember=remember), limits=password_limits(user.id)
+        )
     except PasswordRefused as refusal:
         return await ask_again("passwords/edit.html", form, new_password=str(refusal))
     except InvalidCredentials:

@@ -1,4 +1,4 @@
-"""A forgotten password: ask for a link, follow it, choose another."""
+"""Reset a forgotten password with a mailed link."""
 
 from quart import Blueprint, current_app, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue
@@ -57,7 +57,7 @@ async def update(token: str) -> ResponseReturnValue:
         check_password(password, email=email, length_min=current_app.config["SECURITY_PASSWORD_LENGTH_MIN"])
     except PasswordRefused as refusal:
         return await ask_again("recoveries/edit.html", form, {"email": email}, new_password=str(refusal))
-    with hashing.queue.place():
+    with hashing.queue.slot():
         hashed = await hash_password(password)
     user = await db.write(recoveries.reset, secret, password_hash=hashed, origin=origin())
     events.record("password_reset", user=user.id)

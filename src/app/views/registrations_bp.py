@@ -1,4 +1,4 @@
-"""Signing up: what is created here is an account."""
+"""Register an account."""
 
 from quart import Blueprint, current_app, flash, redirect, render_template, request, session
 from quart.typing import ResponseReturnValue
@@ -41,8 +41,14 @@ async def create() -> ResponseReturnValue:
             session[CHOSEN] = await confirmations.sign_up(email, password, origin=origin(), limits=limits)
             await flash(_("A mail is on its way to %(email)s. Open the link in it, in this browser.", email=email))
             return redirect("/login", 303)
-        how = {"welcome": settings["SECURITY_SEND_REGISTER_EMAIL"], "log_in_limits": log_in_limits(email)}
-        secret = await sign_up(email, password, log_in=new_log_in(remember=False), limits=limits, **how)
+        secret = await sign_up(
+            email,
+            password,
+            log_in=new_log_in(remember=False),
+            limits=limits,
+            log_in_limits=log_in_limits(email),
+            welcome=settings["SECURITY_SEND_REGISTER_EMAIL"],
+        )
     except PasswordRefused as refusal:
         return await ask_again("registrations/new.html", form, password=str(refusal))
     except (EmailTaken, EmailReserved) as refusal:

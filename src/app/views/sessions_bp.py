@@ -1,4 +1,4 @@
-"""Logging in and out: what is created here is a session."""
+"""Log in and out, and list the active sessions."""
 
 from quart import Blueprint, current_app, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue
@@ -41,11 +41,15 @@ async def create() -> ResponseReturnValue:
     if not form.validate():
         return await ask_again("sessions/new.html", form)
 
-    email, remember, settings = form.email.data, form.remember.data, current_app.config
-    how = {"salt": settings["SECURITY_PASSWORD_SALT"], "confirmed_only": settings["SECURITY_CONFIRMABLE"]}
-    log_in = new_log_in(remember=remember)._replace(known_browser=known_device(email) is not None)
+    email, remember = form.email.data, form.remember.data
     try:
-        secret = await sign_in(email, form.password.data, log_in=log_in, limits=log_in_limits(email), **how)
+        secret = await sign_in(
+            email,
+            form.password.data,
+            log_in=new_log_in(remember=remember, known_browser=known_device(email) is not None),
+            limits=log_in_limits(email),
+            confirmed_only=current_app.config["SECURITY_CONFIRMABLE"],
+        )
     except InvalidCredentials as refusal:
         return await ask_again("sessions/new.html", form, password=str(refusal))
 

@@ -1,6 +1,6 @@
-"""Showing one's password again, in front of a sensitive page (middleware/freshness.py)."""
+"""Reauthenticate before a sensitive page (middleware/freshness.py)."""
 
-from quart import Blueprint, current_app, redirect, render_template, request
+from quart import Blueprint, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 from quart_auth import Unauthorized
 
@@ -29,9 +29,10 @@ async def create() -> ResponseReturnValue:
     form = VerificationForm(await request.form)
     if not form.validate():
         return await ask_again("verifications/new.html", form)
-    proof = {"salt": current_app.config["SECURITY_PASSWORD_SALT"], "limits": password_limits(user.id)}
     try:
-        await prove_again(user, form.password.data, session_id=log_in.id, origin=origin(), **proof)
+        await prove_again(
+            user, form.password.data, session_id=log_in.id, limits=password_limits(user.id), origin=origin()
+        )
     except InvalidCredentials:
         return await ask_again("verifications/new.html", form, password=_("This is not your password."))
     return redirect(safe_path(form.next.data), 303)
