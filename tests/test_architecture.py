@@ -27,11 +27,9 @@ LAYERS = {
     "sweeper": {"models", "services", "events"},
     "lifespan": {"models", "services", "events", "sweeper", "mailer"},
     "views": {"models", "services", "forms", "middleware", "events", "languages", "letters"},
-    "listening": set[str](),
-    "master": {"events", "listening"},
-    "sharing": set[str](),
+    "master": {"events"},
     "hypercorn_mends": set[str](),
-    "server": {"events", "hypercorn_mends", "listening", "master", "sharing"},
+    "server": {"events", "hypercorn_mends", "master"},
     "preflight": {"models", "services", "database_url"},
     "deployment": {"models", "middleware", "config", "base_url", "database_url"},
     "cli": {"models", "services", "events", "database_url", "preflight", "deployment", "letters", "mailer", "sweeper"}

@@ -120,13 +120,13 @@ def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
 
 @pytest.fixture
 def busy() -> Iterator[socket.socket]:
-    """Return a socket on which somebody listens and nobody ever answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening
+    """Return a socket of another process, which would let workers share its port."""
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as listener:
+        yield listener
 
 
-def address_of(listening: socket.socket) -> str:
-    return f"127.0.0.1:{listening.getsockname()[1]}"
+def address_of(listener: socket.socket) -> str:
+    return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def test_it_says_that_it_started_and_where_it_listens(site: Server) -> None:
@@ -362,22 +362,3 @@ def test_a_broken_instance_file_stops_the_start(instance: Path, file: str, said:
 def pretend_to_be_at(instance: Path, revision: str) -> None:
     with closing(sqlite3.connect(instance / "app.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
-
-
-@pytest.mark.parametrize(
-    ("sent", "answer"),
-    [
-        (
-            b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
-            b"HTTP/1.1 200",
-        ),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"HTTP/1.1 400"),
-    ],
-    ids=["upgrade", "prior knowledge"],
-)
-def test_nobody_changes_to_http2_without_tls(site: Server, sent: bytes, answer: bytes) -> None:
-    host, port = site.address.split(":")
-    with socket.create_connection((host, int(port)), PATIENCE) as connection:
-        connection.sendall(sent)
-
-        assert connection.recv(1000).startswith(answer)
