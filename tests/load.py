@@ -52,7 +52,7 @@ def instance_in(folder: Path, template: Path) -> Path:
 
 @contextmanager
 def serving_many(
-    instance: Path, *, workers: int, uri: str = "", address: str = "", **settings: str
+    instance: Path, *, workers: int, uri: str = "", address: str = "", proxies: int = 0
 ) -> Iterator[Server]:
     """Run the site without the rate limits for one IP address."""
     with running(
@@ -66,7 +66,7 @@ def serving_many(
         THROTTLE_LOG_INS_PER_ADDRESS=NO_LIMIT,
         THROTTLE_SIGN_UPS_PER_ADDRESS=NO_LIMIT,
         THROTTLE_MAILS_PER_ADDRESS=NO_LIMIT,
-        **settings,
+        TRUSTED_PROXIES=str(proxies),
     ) as server:
         yield server
 

@@ -36,10 +36,9 @@ def test_a_rolling_restart_under_load_loses_no_request(tmp_path: Path, sqlite_te
     with ExitStack() as stack:
 
         def start(address: str) -> Server:
-            folder = tmp_path / address / str(len(list(tmp_path.glob(f"{address}/*"))))
-            folder.mkdir(parents=True)
-            uri = f"sqlite:///{database}"
-            serving = serving_many(folder, workers=2, uri=uri, address=address, TRUSTED_PROXIES="1")
+            folder = tmp_path / address
+            folder.mkdir(exist_ok=True)
+            serving = serving_many(folder, workers=2, uri=f"sqlite:///{database}", address=address, proxies=1)
             return stack.enter_context(serving)
 
         servers = [start(address) for address in addresses]

@@ -19,9 +19,11 @@ def patch_hypercorn() -> None:
 class HTTP1Protocol(H11Protocol):
     """Ignore requests to switch to HTTP/2 without TLS (h2c).
 
-    Behind a proxy that passes `Upgrade: h2c` on, the client could then send requests that the proxy never sees, with
-    an X-Forwarded-For of its choice: https://bishopfox.com/blog/h2c-smuggling-request. RFC 9113 removed this upgrade.
-    Not reported upstream yet: a setting that switches h2c off is missing (issue 317 repaired the upgrade).
+    Behind a proxy that passes `Upgrade: h2c` on, as HAProxy 2.6 does, a client could then send requests that the proxy
+    does not check, with an X-Forwarded-For of its choice: https://bishopfox.com/blog/h2c-smuggling-request. RFC 9113
+    has removed this upgrade.
+    Not reported upstream yet: a setting that switches h2c off is missing. The upgrade is wanted there
+    (https://github.com/pgjones/hypercorn/issues/317 repaired it).
     """
 
     async def _check_protocol(self, event: object) -> None:
