@@ -169,15 +169,16 @@ def test_every_connection_to_the_database_is_closed(stopped: dict[str, Outcome],
 
 
 def test_behind_a_proxy_sigterm_first_announces_the_stop(instance: Path) -> None:
-    with running(instance, "--workers", "2", workers=2, TRUSTED_PROXIES="1") as server:
-        assert server.get("/readyz").status_code == 200
+    with running(instance, "--workers", "2", workers=2, TRUSTED_PROXIES="1") as server, ExitStack() as stack:
+        idle = stack.enter_context(closing(connect(server)))
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        time.sleep(0.2)
 
-        response = server.get("/readyz")
-        assert (response.status_code, response.json()) == (503, {"status": "draining"})
-        assert response.headers["connection"] == "close"
-        assert server.get("/healthz").status_code == 200
+        for connection in (idle, stack.enter_context(closing(connect(server)))):
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+            assert (response.status, response.read().strip()) == (503, b'{"status":"draining"}')
+            assert response.getheader("Connection") == "close"
         assert server.process.wait(PATIENCE) == 0
 
 
