@@ -51,17 +51,22 @@ def instance_in(folder: Path, template: Path) -> Path:
 
 
 @contextmanager
-def serving_many(instance: Path, *, workers: int, uri: str = "") -> Iterator[Server]:
-    """Run the site, and have it take as many log-ins from one address as come."""
+def serving_many(
+    instance: Path, *, workers: int, uri: str = "", address: str = "", proxies: int = 0
+) -> Iterator[Server]:
+    """Run the site without the rate limits for one IP address."""
     with running(
         instance,
         *("--workers", str(workers)),
         workers=workers,
+        address=address,
         SQLALCHEMY_DATABASE_URI=uri,
         THROTTLE_WRONG_PASSWORDS_PER_ACCOUNT=NO_LIMIT,
         THROTTLE_WRONG_PASSWORDS_PER_ADDRESS=NO_LIMIT,
         THROTTLE_LOG_INS_PER_ADDRESS=NO_LIMIT,
         THROTTLE_SIGN_UPS_PER_ADDRESS=NO_LIMIT,
+        THROTTLE_MAILS_PER_ADDRESS=NO_LIMIT,
+        TRUSTED_PROXIES=str(proxies),
     ) as server:
         yield server
 
@@ -71,17 +76,20 @@ def client_of(server: Server) -> httpx.AsyncClient:
 
 
 async def ask(client: httpx.AsyncClient, path: str) -> Outcome:
-    return await _noted(path, client.build_request("GET", path), client)
+    return await noted(path, client.build_request("GET", path), client)
 
 
 async def register(client: httpx.AsyncClient, email: str) -> Outcome:
     body = urlencode({"email": email, "password": PASSWORD, "password_confirm": PASSWORD})
-    return await _noted("/register", client.build_request("POST", "/register", content=body, headers=FORM), client)
+    return await noted("/register", client.build_request("POST", "/register", content=body, headers=FORM), client)
 
 
-async def log_in_slowly(client: httpx.AsyncClient, seconds: float, begun: asyncio.Barrier) -> Outcome:
-    """Send a log-in byte by byte over so many seconds, once every other client has begun to send too."""
-    body = urlencode({"email": "nobody@example.com", "password": PASSWORD}).encode()
+async def send_slowly(client: httpx.AsyncClient, seconds: float, begun: asyncio.Barrier) -> Outcome:
+    """Send a form byte by byte for this long, once every other client has begun too.
+
+    The form asks for a password reset: the site writes to its database, and hashes no password.
+    """
+    body = urlencode({"email": "unknown@example.com"}).encode()
 
     async def trickle() -> AsyncIterator[bytes]:
         yield body[:1]
@@ -90,10 +98,10 @@ async def log_in_slowly(client: httpx.AsyncClient, seconds: float, begun: asynci
             await asyncio.sleep(seconds / len(body))
             yield bytes([byte])
 
-    return await _noted("/login", client.build_request("POST", "/login", content=trickle(), headers=FORM), client)
+    return await noted("/reset", client.build_request("POST", "/reset", content=trickle(), headers=FORM), client)
 
 
-async def _noted(path: str, request: httpx.Request, client: httpx.AsyncClient) -> Outcome:
+async def noted(path: str, request: httpx.Request, client: httpx.AsyncClient) -> Outcome:
     begun = time.monotonic()
     try:
         answer = await client.send(request)  # raises also for an answer that is cut off
@@ -102,33 +110,15 @@ async def _noted(path: str, request: httpx.Request, client: httpx.AsyncClient) -
     return Outcome(path, begun, time.monotonic() - begun, answer.status_code, answer.headers.get("Retry-After"))
 
 
-async def ask_until_refused(server: Server, told: asyncio.Event) -> list[str]:
-    """Ask again and again, each time on a new connection: `answered`, `refused` at connect, or else lost."""
-    host, port = server.address.split(":")
-    ends: list[str] = []
-    while not (told.is_set() and ends[-1:] == ["refused"]):
-        try:
-            reader, writer = await asyncio.open_connection(host, int(port))
-        except ConnectionRefusedError:
-            ends.append("refused")
-            continue
-        try:
-            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            answer = await reader.read()
-            ends.append("answered" if answer.rstrip().endswith(b'{"status":"alive"}') else f"lost: {answer!r}")
-        except OSError as error:
-            ends.append(f"lost: {error!r}")
-        finally:
-            writer.close()
-    return ends
-
-
 class Crowd:
-    """People who register and look at a page, one after the other, and a load balancer."""
+    """Clients that register users and get a page, one after the other, and clients that get the watched paths."""
 
-    def __init__(self, server: Server, people: int = 8) -> None:
+    def __init__(
+        self, server: Server, people: int = 8, watched: tuple[str, ...] = ("/healthz", *["/readyz"] * 4)
+    ) -> None:
         self.server = server
         self.people = people
+        self.watched = watched
         self.numbers = count()
         self.outcomes: list[Outcome] = []
         self.acknowledged: list[str] = []
@@ -139,7 +129,7 @@ class Crowd:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self.people):
                 tasks.create_task(self.register_and_look())
-            for path in ("/healthz", *["/readyz"] * 4):
+            for path in self.watched:
                 tasks.create_task(self.look_after(path))
             yield
             self.go_on = False

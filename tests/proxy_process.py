@@ -1,4 +1,4 @@
-"""HAProxy in front of the site, as in public: it speaks https to the world and HTTP/1.1 to us."""
+"""HAProxy in front of the site, as deploy/haproxy.cfg configures it."""
 
 import shutil
 import socket
@@ -7,28 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-CONFIGURATION = """
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-frontend world
-    bind 127.0.0.1:{port} ssl crt {folder}/both.pem alpn h2,http/1.1
-    option forwardfor
-    http-request set-header X-Forwarded-Proto https
-    default_backend site
-backend site
-    server site 127.0.0.1:{site}
-"""
+from conftest import ROOT
+
+CONFIGURATION = ROOT / "deploy/haproxy.cfg"
+PROGRAM = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 
 
 def make_certificate(folder: Path) -> Path:
-    """Make a certificate for localhost that signs itself, and return what a client has to trust."""
+    """Make a self-signed certificate for localhost, and return the file that a client must trust."""
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *name]
@@ -37,15 +26,34 @@ def make_certificate(folder: Path) -> Path:
     return folder / "cert.pem"
 
 
+def configuration_for(folder: Path, *, port: int, sites: tuple[str, str], tls: bool) -> str:
+    """Return deploy/haproxy.cfg with the addresses of a test, and without a change of the Unix user."""
+    bind = ("    bind :80\n", f"    bind 127.0.0.1:{port}\n")
+    if tls:
+        certificate = "    # bind :443 ssl crt /etc/haproxy/www.example.com.pem"
+        bind = (f"{bind[0]}{certificate}", f"    bind 127.0.0.1:{port} ssl crt {folder}/both.pem")
+    text = CONFIGURATION.read_text()
+    for old, new in (
+        bind,
+        ("    user haproxy\n    group haproxy\n", ""),
+        ("hdr Host www.example.com", f"hdr Host localhost:{port}"),
+        ("server one 127.0.0.1:5001", f"server one {sites[0]}"),
+        ("server two 127.0.0.1:5002", f"server two {sites[1]}"),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
 @contextmanager
-def running_proxy(folder: Path, *, port: int, behind: str) -> Iterator[None]:
-    """Run HAProxy until the block ends; the certificate lies in the folder."""
-    program = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-    if program is None:
+def running_proxy(folder: Path, *, port: int, sites: tuple[str, str], tls: bool = False) -> Iterator[None]:
+    """Run HAProxy until the block ends. With `tls` the folder contains the certificate."""
+    if PROGRAM is None:
         pytest.skip("no haproxy on this machine: apt-get install haproxy")
     configuration = folder / "haproxy.cfg"
-    configuration.write_text(CONFIGURATION.format(port=port, folder=folder, site=urlsplit(behind).port))
-    process = subprocess.Popen([program, "-db", "-f", str(configuration)], stderr=subprocess.DEVNULL)
+    configuration.write_text(configuration_for(folder, port=port, sites=sites, tls=tls))
+    with (folder / "haproxy.log").open("w") as log:
+        process = subprocess.Popen([PROGRAM, "-db", "-f", str(configuration)], stdout=log, stderr=log)
     try:
         wait_until_it_listens(port)
         yield

@@ -1,4 +1,4 @@
-"""Sites in this very process, for a browser to look at: what they render is known, and refusals take no time."""
+"""Sites in the process of the tests, for a browser: the tests see which templates they render."""
 
 import asyncio
 import shutil
@@ -24,7 +24,7 @@ from mariadb_server import free_port
 
 @dataclass
 class ServedSite:
-    """An app that answers at an address, and the templates of the pages that it showed."""
+    """A served app, its URL, and the templates that it has rendered."""
 
     app: Quart
     url: str
@@ -75,7 +75,7 @@ SITES: dict[str, dict[str, Any]] = {
 async def sites(
     sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, ServedSite]]:
-    """Serve a site for each kind of settings that people may meet. They share their key."""
+    """Serve one site for each set of settings. All have the same SECRET_KEY."""
     async with AsyncExitStack() as stack:
         found = {}
         for name, settings in SITES.items():

@@ -1,4 +1,4 @@
-"""The site as it is run: run.py in a process of its own, on a port of its own."""
+"""The site in a process of its own: run.py on a free port."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from mariadb_server import free_port
 
 @dataclass
 class Site:
-    """A server that was started, where it answers, and the folder of its database."""
+    """A running server, its URL, and its instance folder."""
 
     process: "subprocess.Popen[str]"
     url: str
@@ -26,21 +26,21 @@ class Site:
 
 @contextmanager
 def running_site(instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
-    """Run the site until the block ends; a database in the instance folder is migrated first."""
+    """Run the site until the block ends. A database in the instance folder is migrated first."""
     with running_at(free_port(), ROOT, instance, *arguments, **settings) as site:
         yield site
 
 
 @contextmanager
 def running_copy(root: Path, instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
-    """Run a copy of the site that is in another folder."""
+    """Run a copy of the project that is in another folder."""
     with running_at(free_port(), root, instance, *arguments, **settings) as site:
         yield site
 
 
 @contextmanager
 def running_at(port: int, root: Path, instance: Path, *arguments: str, **settings: str) -> Iterator[Site]:
-    """Run the site in a folder, at a port that is known before."""
+    """Run the project in `root` on this port."""
     command = [sys.executable, "run.py", "--upgrade", "--bind", f"127.0.0.1:{port}", *arguments]
     paths = {"QUART_INSTANCE_PATH": str(instance), "PYTHONPATH": str(root / "src")}
     environment = {**os.environ, **paths, **settings}

@@ -1,52 +1,90 @@
-"""What comes over the wire before the app sees it, and what Hypercorn alone would do with it."""
+"""Requests that Hypercorn handles before the app does: what our patches change, and what it does without them."""
 
-import os
-import signal
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from site_process import Site, running_site
-
-PATIENCE = 30  # seconds
-UPGRADE = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+from load import instance_in
+from mariadb_server import free_port
+from test_run import HYPERCORN, PATIENCE, Server, running
 
 pytestmark = pytest.mark.slow
 
+H2C = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+PRIOR_KNOWLEDGE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+UPGRADE = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+NO_KEY = UPGRADE + b"Connection: upgrade\r\n\r\n"
+NOT_TEXT = UPGRADE + KEY + b"Connection: upgrade\r\nSec-WebSocket-Protocol: \xe9\r\n\r\n"
+
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with running_site(tmp_path_factory.mktemp("site")) as site:
-        yield site
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("site"), "--upgrade") as server:
+        yield server
 
 
-def connected(site: Site) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", urlsplit(site.url).port or 0), PATIENCE)
+@pytest.fixture(scope="module")
+def unpatched(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Server]:
+    """Run the app under Hypercorn's own command, which does not load our patches."""
+    folder = instance_in(tmp_path_factory.mktemp("unpatched") / "site", sqlite_template)
+    address = f"127.0.0.1:{free_port()}"
+    with running(folder, "--bind", address, command=HYPERCORN, address=address) as server:
+        yield server
+
+
+def response_to(server: Server, request: bytes) -> tuple[bytes, bool]:
+    """Return the beginning of the response, and whether the server then closed the connection."""
+    host, port = server.address.split(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as connection:
+        connection.sendall(request)
+        response = connection.recv(1000)[:12]
+        connection.settimeout(2)
+        try:
+            while connection.recv(1000):
+                pass
+        except TimeoutError:
+            return response, False
+        return response, True
+
+
+@pytest.mark.parametrize(("request_", "response"), [(H2C, b"HTTP/1.1 200"), (PRIOR_KNOWLEDGE, b"HTTP/1.1 400")])
+def test_no_client_switches_to_http2_without_tls(site: Server, request_: bytes, response: bytes) -> None:
+    assert response_to(site, request_)[0] == response
+
+
+def test_unpatched_hypercorn_switches_to_http2_without_tls(unpatched: Server) -> None:
+    """If this fails, HTTP1Protocol can go."""
+    assert response_to(unpatched, H2C)[0] == b"HTTP/1.1 101"
 
 
 @pytest.mark.parametrize(
-    "head",
+    "request_",
     [
-        UPGRADE + b"Connection: upgrade\r\n\r\n",
+        NO_KEY,
+        NOT_TEXT,
         UPGRADE + KEY + b"Connection: upgrade, \xe9\r\n\r\n",
-        UPGRADE + KEY + b"Connection: upgrade\r\nSec-WebSocket-Protocol: \xe9\r\n\r\n",
         UPGRADE + KEY + b"Connection: upgrade\r\nSec-WebSocket-Extensions: \xe9\r\n\r\n",
     ],
-    ids=["no key", "connection", "protocol", "extensions"],
+    ids=["no key", "protocol", "connection", "extensions"],
 )
-def test_a_handshake_that_is_none_is_answered_and_closed(site: Site, head: bytes) -> None:
-    with connected(site) as connection:
-        connection.sendall(head)
+def test_an_invalid_websocket_handshake_is_refused_and_closed(site: Server, request_: bytes) -> None:
+    assert response_to(site, request_) == (b"HTTP/1.1 400", True)
 
-        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
-        connection.settimeout(3)
-        assert connection.recv(1000) == b""
+
+def test_unpatched_hypercorn_leaves_a_refused_handshake_open(unpatched: Server) -> None:
+    """If this fails, ClosingWSStream need not close connections."""
+    assert response_to(unpatched, NO_KEY) == (b"HTTP/1.1 400", False)
+
+
+def test_unpatched_hypercorn_logs_a_traceback_for_a_header_that_is_not_text(unpatched: Server) -> None:
+    """If this fails, ClosingWSStream need not catch UnicodeDecodeError."""
+    assert response_to(unpatched, NOT_TEXT) == (b"", True)
+    unpatched.wait_for(lambda: "UnicodeDecodeError" in unpatched.log.read_text())
 
 
 @pytest.mark.parametrize(
@@ -61,51 +99,18 @@ def test_a_handshake_that_is_none_is_answered_and_closed(site: Site, head: bytes
     ],
     ids=["host", "method", "accept", "shorter accept", "boundary"],
 )
-def test_a_long_head_holds_nobody_up(site: Site, head: bytes) -> None:
-    with connected(site) as connection:
+def test_a_long_head_holds_nobody_up(site: Server, head: bytes) -> None:
+    host, port = site.address.split(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as connection:
         connection.sendall(head + b"\r\n\r\nx")
         began = time.monotonic()
-        assert httpx.get(f"{site.url}/healthz", timeout=PATIENCE).status_code == 200
+        assert httpx.get(f"http://{site.address}/healthz", timeout=PATIENCE).status_code == 200
 
     assert time.monotonic() - began < 1
 
 
-def test_no_line_of_the_log_is_long_and_none_is_a_traceback(
-    site: Site, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    log = next(tmp_path_factory.getbasetemp().glob("site*/server.log")).read_text()
+def test_no_log_line_is_long_and_none_is_a_traceback(site: Server) -> None:
+    log = site.log.read_text()
 
     assert max(map(len, log.splitlines())) < 4000
     assert "Traceback" not in log
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_client_that_reads_nothing_does_not_keep_it_from_ending(tmp_path: Path, workers: str) -> None:
-    with running_site(tmp_path, "--workers", workers) as site, socket.socket() as greedy:
-        greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        greedy.connect(("127.0.0.1", urlsplit(site.url).port or 0))
-        greedy.sendall(b"GET /static/vendor/pico/pico.classless.min.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
-        time.sleep(0.5)
-        began = time.monotonic()
-        os.kill(site.process.pid, signal.SIGTERM)
-
-        assert site.process.wait(PATIENCE) == 0
-        assert time.monotonic() - began < 15
-
-
-def test_a_client_that_has_gone_is_let_go(tmp_path: Path) -> None:
-    """Hypercorn alone waits five seconds for the next request."""
-    with running_site(tmp_path) as site:
-        time.sleep(0.5)  # those who asked whether it runs have gone
-        before = sockets_of(site.process.pid)
-        with connected(site) as client:
-            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert client.recv(1000).startswith(b"HTTP/1.1 200")
-            assert sockets_of(site.process.pid) == before + 1
-        time.sleep(0.5)
-
-        assert sockets_of(site.process.pid) == before
-
-
-def sockets_of(pid: int) -> int:
-    return sum(str(file.readlink()).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir())

@@ -1,4 +1,4 @@
-"""The server as a person starts it, in a process of its own: what it serves, how it ends, and why it does not start."""
+"""The server in a process of its own: what it serves, how it stops, and why it does not start."""
 
 import os
 import re
@@ -22,12 +22,12 @@ from mariadb_server import MariaDB, free_port
 
 RUN = (sys.executable, "run.py")
 HYPERCORN = (str(Path(sys.executable).with_name("hypercorn")), "run:app")
-PATIENCE = 30  # seconds: a machine that does much else is slow to start a process
+PATIENCE = 30  # seconds: a busy machine is slow to start a process
 
 
 @dataclass
 class Server:
-    """A server that was started, and what it has said so far."""
+    """A running server and its log."""
 
     process: "subprocess.Popen[bytes]"
     log: Path
@@ -41,7 +41,7 @@ class Server:
         return httpx.get(f"http://{self.address}{path}", timeout=PATIENCE)
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Wait until the condition holds, but no longer than the process lives."""
+        """Wait until the condition holds. Fails if the process ends first."""
         until = time.monotonic() + PATIENCE
         while not condition():
             assert self.process.poll() is None, self.log.read_text()
@@ -54,7 +54,7 @@ class Server:
 
 
 def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
-    """Return our environment with these settings and no others."""
+    """Return the environment of the tests with these settings and no others."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("QUART_")}
     ours = {"INSTANCE_PATH": str(instance), "SECRET_KEY": SECRET_KEY} | settings
     return others | {f"QUART_{key}": value for key, value in ours.items()}
@@ -70,7 +70,7 @@ def running(
     folder: Path = ROOT,
     **settings: str,
 ) -> Iterator[Server]:
-    """Start a server, wait until each of its workers listens, and leave nothing of it behind."""
+    """Start a server, wait until each of its workers listens, and kill what remains at the end."""
     log, address = instance / "log", address or f"127.0.0.1:{free_port()}"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -92,9 +92,9 @@ def running(
 
 
 def refusal(instance: Path, *options: str, **settings: str) -> str:
-    """Return the line that a start ends with: one, and no traceback."""
+    """Return the error with which the start fails: one line, and no traceback."""
     command, env = [*RUN, *options], environment(instance, settings)
-    env = {name: value for name, value in env.items() if not name.startswith("COV")}  # which may have a word to say too
+    env = {name: value for name, value in env.items() if not name.startswith("COV")}  # coverage writes messages too
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (1, "")
     lines = done.stderr.splitlines()
@@ -111,7 +111,7 @@ def instance(tmp_path: Path, sqlite_template: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Server]:
-    """Return a server for those who only read, started as `QUART_BIND=… python run.py`."""
+    """Return a server for tests that change nothing, started as `QUART_BIND=… python run.py`."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copy(sqlite_template, folder / "app.db")
     with running(folder) as server:
@@ -120,16 +120,16 @@ def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
 
 @pytest.fixture
 def busy() -> Iterator[socket.socket]:
-    """Return a socket on which somebody listens and nobody ever answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening
+    """Return a socket of another process, which would let workers share its port."""
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as listener:
+        yield listener
 
 
-def address_of(listening: socket.socket) -> str:
-    return f"127.0.0.1:{listening.getsockname()[1]}"
+def address_of(listener: socket.socket) -> str:
+    return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_it_says_that_it_started_and_where_it_listens(site: Server) -> None:
+def test_the_log_says_where_it_listens(site: Server) -> None:
     started, mail_stays, running_on = site.log.read_text().splitlines()[:3]
 
     assert f" started pid={site.process.pid}" in started
@@ -146,7 +146,7 @@ def test_it_says_that_it_started_and_where_it_listens(site: Server) -> None:
         ("/readyz", '{"status":"ready"}'),
     ],
 )
-def test_it_serves_the_site_and_does_not_say_what_with(site: Server, path: str, said: str) -> None:
+def test_it_serves_the_site_without_a_server_header(site: Server, path: str, said: str) -> None:
     answer = site.get(path)
 
     assert answer.status_code == 200
@@ -154,7 +154,7 @@ def test_it_serves_the_site_and_does_not_say_what_with(site: Server, path: str, 
     assert "server" not in answer.headers
 
 
-def test_the_command_line_has_the_last_word_on_the_address(instance: Path) -> None:
+def test_the_option_bind_overrides_the_setting(instance: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
 
     with running(instance, "--bind", address, address=address, BIND="127.0.0.1:1") as server:
@@ -218,7 +218,7 @@ def test_upgrade_leaves_a_database_server_alone(mariadb: MariaDB, tmp_path: Path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]], ids=" ".join)
-def test_a_signal_ends_it_well(instance: Path, options: list[str], number: signal.Signals) -> None:
+def test_a_signal_stops_it_with_exit_code_0(instance: Path, options: list[str], number: signal.Signals) -> None:
     workers = 2 if "--workers" in options else 1
 
     with running(instance, *options, workers=workers) as server:
@@ -258,12 +258,12 @@ def test_a_port_in_use_stops_the_start(instance: Path, busy: socket.socket, opti
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:99999", "127.0.0.1:x", "nowhere.invalid:5000"])
-def test_an_address_that_is_none_stops_the_start(instance: Path, address: str) -> None:
+def test_an_invalid_bind_address_stops_the_start(instance: Path, address: str) -> None:
     assert address in refusal(instance, "--bind", address)
 
 
 @pytest.mark.parametrize("options", [[], ["--upgrade"]], ids=" ".join)
-def test_a_database_that_is_away_stops_the_start(tmp_path: Path, options: list[str]) -> None:
+def test_an_unreachable_database_stops_the_start(tmp_path: Path, options: list[str]) -> None:
     uri = f"mysql+aiomysql://root:a-secret@127.0.0.1:{free_port()}/app"
 
     line = refusal(tmp_path, *options, SQLALCHEMY_DATABASE_URI=uri)
@@ -273,7 +273,7 @@ def test_a_database_that_is_away_stops_the_start(tmp_path: Path, options: list[s
     assert "a-secret" not in line
 
 
-def test_an_address_with_an_argument_that_nobody_knows_stops_the_start(tmp_path: Path) -> None:
+def test_an_unknown_argument_in_the_database_url_stops_the_start(tmp_path: Path) -> None:
     line = refusal(tmp_path, SQLALCHEMY_DATABASE_URI="mysql+aiomysql://u@127.0.0.1/app?nonsense=1")
 
     assert "nonsense" in line
@@ -314,7 +314,7 @@ def test_upgrade_does_not_touch_a_schema_that_it_does_not_know(instance: Path) -
     assert "from_the_future" in refusal(instance, "--upgrade")
 
 
-def test_a_file_that_is_no_database_stops_the_start(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "app.db").write_text("Dear diary, this is no database.\n" * 100)
 
     assert "file is not a database" in refusal(tmp_path)
@@ -339,7 +339,7 @@ def test_a_wrong_setting_stops_the_start(instance: Path, key: str, value: str, s
     assert said in line
 
 
-def test_a_folder_that_cannot_keep_the_key_stops_the_start() -> None:
+def test_an_instance_folder_that_is_not_writable_stops_the_start() -> None:
     assert "/dev/null" in refusal(Path("/dev/null"), SECRET_KEY="")
 
 
@@ -362,22 +362,3 @@ def test_a_broken_instance_file_stops_the_start(instance: Path, file: str, said:
 def pretend_to_be_at(instance: Path, revision: str) -> None:
     with closing(sqlite3.connect(instance / "app.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
-
-
-@pytest.mark.parametrize(
-    ("sent", "answer"),
-    [
-        (
-            b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
-            b"HTTP/1.1 200",
-        ),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"HTTP/1.1 400"),
-    ],
-    ids=["upgrade", "prior knowledge"],
-)
-def test_nobody_changes_to_http2_without_tls(site: Server, sent: bytes, answer: bytes) -> None:
-    host, port = site.address.split(":")
-    with socket.create_connection((host, int(port)), PATIENCE) as connection:
-        connection.sendall(sent)
-
-        assert connection.recv(1000).startswith(answer)

@@ -50,9 +50,9 @@ def test_what_only_commands_need_has_the_names_that_we_think(tmp_path: Path) -> 
     subprocess.run([sys.executable, "-c", everything], cwd=ROOT, env=environment(tmp_path, {}), check=True)
 
 
-def test_what_was_imported_is_never_looked_through_for_garbage_and_all_else_is(loaded: dict[str, int]) -> None:
+def test_garbage_collection_skips_the_imported_modules(loaded: dict[str, int]) -> None:
     assert loaded["collecting"]
-    assert loaded["frozen"] > 100_000
+    assert loaded["frozen"] > 50_000
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,4 +1,4 @@
-"""How the server ends: nothing that was accepted is lost, nobody waits long, and no process is left behind."""
+"""How the server stops: requests under way are finished, it takes no longer than 15 s, and no process remains."""
 
 import asyncio
 import os
@@ -6,32 +6,36 @@ import signal
 import socket
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
-from itertools import chain
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
 import pytest
 
-from load import ask_until_refused, children, client_of, instance_in, living, log_in_slowly, serving_many, side_by_side
+from load import children, client_of, instance_in, living, send_slowly, serving_many, side_by_side
 from mariadb_server import free_port
 from test_run import PATIENCE, Server, running
 
 pytestmark = pytest.mark.slow
 
-SLOW = [0.1, *(n / 4 for n in range(1, 21))]  # seconds that the requests take
-LESS_SLOW = SLOW[:9]
+REQUEST_SECONDS = [0.1, *(n / 4 for n in range(1, 21))]
+SHORTER_REQUEST_SECONDS = REQUEST_SECONDS[:9]
+BEYOND_STARTUP_SECONDS = 3.2  # a worker that ends earlier ends the server
 APP = """
-import asyncio, sys, time
-from quart import Quart
+import asyncio, os, sys, time
+from quart import Quart, websocket
 from app import events
 from app.server import serve_app
 
 workers, manner, bind = sys.argv[1:]
 app = Quart("test")
+
+@app.get("/pid")
+async def pid():
+    return str(os.getpid())
 
 @app.get("/never")
 async def never():
@@ -39,41 +43,49 @@ async def never():
 
 @app.get("/large")
 async def large():
-    return b"x" * 2**25  # more than the kernel takes off our hands
+    return b"x" * 2**25  # more than the kernel buffers
 
 @app.get("/blocked")
 async def blocked():
     time.sleep(3600)
+
+@app.websocket("/socket")
+async def socket():
+    await websocket.accept()
+    await asyncio.sleep(3600)
 
 @app.before_serving
 async def start():
     if manner == "dying":
         raise SystemExit(3)
 
+@app.after_serving
+async def stop():
+    print("after_serving", flush=True)
+
 events.set_up("text")
 sys.exit(serve_app(app, bind=bind, workers=int(workers)))
 """
 TEST_APP = (sys.executable, "-c", APP)
+HANDSHAKE = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MTIzNA==\r\n"
 
 
 @dataclass
-class Ending:
-    """A way to end the server: who is told, and by which signals."""
+class Stop:
+    """A way to stop the server: which processes receive which signals."""
 
     workers: int
-    told: str = "master"
+    receiver: str = "master"
     signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
 
-    def tell(self, server: Server) -> None:
+    def send(self, server: Server) -> None:
         for number in self.signals:
-            (os.killpg if self.told == "group" else os.kill)(server.process.pid, number)
+            (os.killpg if self.receiver == "group" else os.kill)(server.process.pid, number)
             time.sleep(0.5 if len(self.signals) > 1 else 0)
 
 
 @dataclass
-class Ended:
-    """What became of it."""
-
+class Outcome:
     exit_code: int
     seconds: float
     statuses: list[int | str]
@@ -82,17 +94,14 @@ class Ended:
     files: set[str]
 
 
-ENDINGS = {
-    "1 worker": Ending(1),
-    "2 workers": Ending(2),
-    "4 workers": Ending(4),
-    "the group of 1": Ending(1, "group"),
-    "the group of 2": Ending(2, "group"),
-    "the group of 4": Ending(4, "group"),
-    "Ctrl-C with 1": Ending(1, "group", (signal.SIGINT,)),
-    "Ctrl-C with 2": Ending(2, "group", (signal.SIGINT,)),
-    "twice with 1": Ending(1, "master", (signal.SIGTERM, signal.SIGTERM)),
-    "twice with 2": Ending(2, "group", (signal.SIGTERM, signal.SIGINT, signal.SIGTERM)),
+STOPS = {
+    "1 worker": Stop(1),
+    "2 workers": Stop(2),
+    "4 workers": Stop(4),
+    "the group of 2": Stop(2, "group"),
+    "Ctrl-C with 1": Stop(1, "group", (signal.SIGINT,)),
+    "Ctrl-C with 2": Stop(2, "group", (signal.SIGINT,)),
+    "three signals": Stop(2, "group", (signal.SIGTERM, signal.SIGINT, signal.SIGTERM)),
 }
 
 
@@ -102,131 +111,152 @@ def instance(tmp_path: Path, sqlite_template: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> dict[str, Ended]:
-    """Every way to end the server, all at once: each takes the five seconds of its longest request."""
-    folders = [instance_in(tmp_path_factory.mktemp("ending") / "site", sqlite_template) for _ in ENDINGS]
-    return dict(zip(ENDINGS, side_by_side(end, folders, list(ENDINGS.values())), strict=True))
+def stopped(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> dict[str, Outcome]:
+    """Stop a server in each way, several at the same time: each takes the five seconds of its longest request."""
+    folders = [instance_in(tmp_path_factory.mktemp("stop") / "site", sqlite_template) for _ in STOPS]
+    return dict(zip(STOPS, side_by_side(stop_during_requests, folders, list(STOPS.values())), strict=True))
 
 
-def end(folder: Path, ending: Ending) -> Ended:
-    with serving_many(folder, workers=ending.workers) as server:
+def stop_during_requests(folder: Path, stop: Stop) -> Outcome:
+    with serving_many(folder, workers=stop.workers) as server:
         workers, since = children(server.process.pid), time.monotonic()
-        statuses = while_people_log_in(server, lambda: ending.tell(server))
+        statuses = act_during_requests(server, lambda: stop.send(server))
         exit_code = server.process.wait(PATIENCE)
         seconds = time.monotonic() - since
     files = {file.name for file in folder.iterdir()}
-    return Ended(exit_code, seconds, statuses, server.log.read_text(), living(workers), files)
+    return Outcome(exit_code, seconds, statuses, server.log.read_text(), living(workers), files)
 
 
-def while_people_log_in(server: Server, act: Callable[[], None], slow: list[float] = SLOW) -> list[int | str]:
-    """Act in the middle of many requests, and return how each was answered."""
+def act_during_requests(
+    server: Server, act: Callable[[], None], seconds: list[float] = REQUEST_SECONDS
+) -> list[int | str]:
+    """Call `act` while requests of these durations are under way, and return their statuses."""
 
-    async def log_in_and_act() -> list[int | str]:
-        begun = asyncio.Barrier(len(slow) + 1)
+    async def send_and_act() -> list[int | str]:
+        begun = asyncio.Barrier(len(seconds) + 1)
         async with client_of(server) as client:
-            requests = [asyncio.create_task(log_in_slowly(client, seconds, begun)) for seconds in slow]
+            requests = [asyncio.create_task(send_slowly(client, each, begun)) for each in seconds]
             await begun.wait()
             await asyncio.sleep(0.05)
             await asyncio.to_thread(act)
             return [outcome.status for outcome in await asyncio.gather(*requests)]
 
-    return asyncio.run(log_in_and_act())
+    return asyncio.run(send_and_act())
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_no_request_under_way_is_lost(ended: dict[str, Ended], ending: str) -> None:
-    why_not = [line for line in ended[ending].log.splitlines() if "database_unavailable" in line]
+@pytest.mark.parametrize("stop", STOPS)
+def test_no_request_under_way_is_lost(stopped: dict[str, Outcome], stop: str) -> None:
+    why_not = [line for line in stopped[stop].log.splitlines() if "database_unavailable" in line]
 
-    assert ended[ending].statuses == [422] * len(SLOW), why_not
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_it_ends_well_in_time_and_whole(ended: dict[str, Ended], ending: str) -> None:
-    assert ended[ending].exit_code == 0
-    assert 5 < ended[ending].seconds < 15
-    assert ended[ending].left == set()
+    assert stopped[stop].statuses == [303] * len(REQUEST_SECONDS), why_not
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_every_connection_to_the_database_is_closed(ended: dict[str, Ended], ending: str) -> None:
-    stopped = [line for line in ended[ending].log.splitlines() if " stopped " in line]
-
-    assert len(stopped) == ENDINGS[ending].workers
-    assert all("Connections in pool: 0" in line for line in stopped)
-    assert "Traceback" not in ended[ending].log
-    assert "app.db-wal" not in ended[ending].files  # SQLite removes it with the last connection
+@pytest.mark.parametrize("stop", STOPS)
+def test_it_exits_with_0_in_time_and_leaves_no_process(stopped: dict[str, Outcome], stop: str) -> None:
+    assert stopped[stop].exit_code == 0
+    assert 5 < stopped[stop].seconds < 15
+    assert stopped[stop].left == set()
 
 
-def test_short_requests_that_never_cease_are_answered_or_refused(tmp_path: Path, sqlite_template: Path) -> None:
-    endings = [Ending(1), Ending(2), Ending(2, "group"), Ending(4)] * 2
-    folders = [instance_in(tmp_path / str(number), sqlite_template) for number in range(len(endings))]
-    counted: Counter[str] = Counter()
+@pytest.mark.parametrize("stop", STOPS)
+def test_every_connection_to_the_database_is_closed(stopped: dict[str, Outcome], stop: str) -> None:
+    lines = [line for line in stopped[stop].log.splitlines() if " stopped " in line]
 
-    for ends in side_by_side(end_in_a_storm, folders, endings):
-        assert ends["answered"] > 20, ends
-        counted += ends
-    assert set(counted) == {"answered", "refused"}, counted
+    assert len(lines) == STOPS[stop].workers
+    assert all("Connections in pool: 0" in line for line in lines)
+    assert "Traceback" not in stopped[stop].log
+    assert "app.db-wal" not in stopped[stop].files  # SQLite removes it with the last connection
 
 
-def end_in_a_storm(folder: Path, ending: Ending) -> Counter[str]:
-    async def storm() -> Counter[str]:
-        told = asyncio.Event()
-        clients = [asyncio.create_task(ask_until_refused(server, told)) for _ in range(8)]
-        await asyncio.sleep(1)
-        ending.tell(server)
-        told.set()
-        return Counter(chain.from_iterable(await asyncio.gather(*clients)))
+def test_behind_a_proxy_sigterm_first_announces_the_stop(instance: Path) -> None:
+    with running(instance, "--workers", "2", workers=2, TRUSTED_PROXIES="1") as server, ExitStack() as stack:
+        idle = stack.enter_context(closing(connect(server)))
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
 
-    with serving_many(folder, workers=ending.workers) as server:
-        counted = asyncio.run(storm())
+        for connection in (idle, stack.enter_context(closing(connect(server)))):
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+            assert (response.status, response.read().strip()) == (503, b'{"status":"draining"}')
+            assert response.getheader("Connection") == "close"
         assert server.process.wait(PATIENCE) == 0
-    return counted
 
 
-def test_a_signal_while_the_workers_start_ends_it_well(tmp_path: Path, sqlite_template: Path) -> None:
+@pytest.mark.parametrize(("number", "proxies"), [(signal.SIGTERM, "0"), (signal.SIGINT, "1")])
+def test_without_a_proxy_or_on_ctrl_c_the_port_is_closed_at_once(
+    instance: Path, number: signal.Signals, proxies: str
+) -> None:
+    with running(instance, TRUSTED_PROXIES=proxies) as server:
+        server.process.send_signal(number)
+        time.sleep(0.3)
+
+        with pytest.raises(httpx.ConnectError):
+            server.get("/healthz")
+        assert server.process.wait(PATIENCE) == 0
+
+
+def test_a_signal_while_the_workers_start_stops_them(tmp_path: Path, sqlite_template: Path) -> None:
     folders = [instance_in(tmp_path / str(number), sqlite_template) for number in range(4)]
 
-    for exit_code, seconds, left in side_by_side(end_at_start, folders, [1, 2, 3, 5]):
+    for exit_code, seconds, left in side_by_side(stop_at_start, folders, [1, 2, 3, 5]):
         assert exit_code == 0
         assert seconds < 10
         assert left == set()
 
 
-def end_at_start(folder: Path, so_many: int) -> tuple[int, float, set[int]]:
+def stop_at_start(folder: Path, started_workers: int) -> tuple[int, float, set[int]]:
     with running(folder, "--workers", "8", workers=0) as server:
-        while len(workers := children(server.process.pid)) < so_many:
+        while len(workers := children(server.process.pid)) < started_workers:
             assert server.process.poll() is None
         since = time.monotonic()
         exit_code = server.end()
         return exit_code, time.monotonic() - since, living(workers)
 
 
-def test_a_worker_that_is_told_to_end_does_and_is_replaced(instance: Path) -> None:
+def test_a_worker_that_receives_sigterm_finishes_its_requests_and_is_replaced(instance: Path) -> None:
     with serving_many(instance, workers=2) as server:
         before = children(server.process.pid)
         first = min(before)
-        statuses = while_people_log_in(server, lambda: os.kill(first, signal.SIGTERM), LESS_SLOW)
+        statuses = act_during_requests(server, lambda: os.kill(first, signal.SIGTERM), SHORTER_REQUEST_SECONDS)
 
-        assert statuses == [422] * len(LESS_SLOW)
+        assert statuses == [303] * len(SHORTER_REQUEST_SECONDS)
         server.wait_for(lambda: server.starts == 3)
         after = children(server.process.pid)
         assert (len(after), before - after) == (2, {first})
-        assert server.get("/readyz").status_code == 200
         assert server.end() == 0
 
 
-def test_a_killed_worker_is_replaced_each_time(instance: Path) -> None:
-    with running(instance, "--workers", "2", workers=2) as server:
-        for starts in (3, 4):
-            time.sleep(3.2)  # a worker that ends earlier is taken for one that cannot start
-            before = children(server.process.pid)
-            os.kill(max(before), signal.SIGKILL)
+def test_a_killed_worker_is_replaced_and_its_queue_is_served(tmp_path: Path) -> None:
+    with serving_test_app(tmp_path, 2) as server, ExitStack() as stack:
+        time.sleep(BEYOND_STARTUP_SECONDS)
+        killed = max(children(server.process.pid))
+        os.kill(killed, signal.SIGSTOP)
+        connections = [stack.enter_context(closing(connect(server))) for _ in range(16)]
+        for connection in connections:
+            connection.request("GET", "/pid")
+        os.kill(killed, signal.SIGKILL)
 
-            server.wait_for(lambda starts=starts: server.starts == starts)  # type: ignore[misc]
-            after = children(server.process.pid)
-            assert (len(after), before - after) == (2, {max(before)})
-            assert server.get("/readyz").status_code == 200
+        served_by = {int(connection.getresponse().read()) for connection in connections}
+
+        assert served_by == children(server.process.pid)
+        assert killed not in served_by
         assert server.end() == 0
+
+
+def test_sixteen_connections_leave_no_worker_without_work(tmp_path: Path) -> None:
+    """The kernel chooses a worker by a hash: all sixteen get the same one in one of 32,768 runs."""
+    with serving_test_app(tmp_path, 2) as server, ExitStack() as stack:
+        connections = [stack.enter_context(closing(connect(server))) for _ in range(16)]
+        for connection in connections:
+            connection.request("GET", "/pid")
+
+        assert len({connection.getresponse().read() for connection in connections}) == 2
+
+
+def connect(server: Server) -> HTTPConnection:
+    connection = HTTPConnection(server.address, timeout=PATIENCE)
+    connection.connect()
+    return connection
 
 
 def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
@@ -235,45 +265,49 @@ def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
         assert 1 <= server.log.read_text().count("worker_ended") <= 2
 
 
-def test_a_master_that_is_killed_takes_its_workers_along_when_they_are_done(instance: Path) -> None:
+def test_the_workers_of_a_killed_master_finish_their_requests_and_exit(instance: Path) -> None:
     with serving_many(instance, workers=2) as server:
         workers = children(server.process.pid)
 
-        assert while_people_log_in(server, server.process.kill, LESS_SLOW) == [422] * len(LESS_SLOW)
+        statuses = act_during_requests(server, server.process.kill, SHORTER_REQUEST_SECONDS)
+        assert statuses == [303] * len(SHORTER_REQUEST_SECONDS)
         time.sleep(2)
         assert living(workers) == set()
         with socket.create_server(("127.0.0.1", int(server.address.split(":")[1]))):
             pass  # the port is free
 
 
-def test_nobody_can_keep_it_from_ending(tmp_path: Path) -> None:
-    """Neither a request that never ends, nor a client that does not read, nor one that has nothing to say."""
-    folders = [instance_folder(tmp_path, 1), instance_folder(tmp_path, 2)]
-    stubborn = [["never", "large", ""], ["never", "large", "", "blocked"]]  # only a master can end who is blocked
+def test_no_client_can_prevent_the_stop(tmp_path: Path) -> None:
+    """Neither an endless request, nor a client that does not read, nor an open websocket, nor a blocked worker."""
+    folders = [tmp_path / str(number) for number in range(3)]
+    blocking = [["never", "large", "socket"]] * 2 + [["blocked"]]
 
-    for seconds in side_by_side(end_with_the_stubborn, folders, [1, 2], stubborn):
-        assert seconds < 15
+    outcomes = side_by_side(stop_with_open_requests, folders, [1, 2, 2], blocking)
 
-
-def instance_folder(folder: Path, number: int) -> Path:
-    (folder / str(number)).mkdir()
-    return folder / str(number)
+    assert all(seconds < 15 for _, seconds, _ in outcomes)
+    assert [exit_code for exit_code, _, _ in outcomes] == [0, 0, 1]  # the master kills a worker that is blocked
+    assert [log.count("after_serving") for _, _, log in outcomes] == [1, 2, 1]
 
 
-def end_with_the_stubborn(folder: Path, workers: int, paths: list[str]) -> float:
-    port = free_port()
-    options, address = (str(workers), "living", f"127.0.0.1:{port}"), f"127.0.0.1:{port}"
-    with running(folder, *options, command=TEST_APP, workers=workers, address=address) as server, ExitStack() as stack:
+def stop_with_open_requests(folder: Path, workers: int, paths: list[str]) -> tuple[int, float, str]:
+    folder.mkdir()
+    with serving_test_app(folder, workers) as server, ExitStack() as stack:
         for path in paths:
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            client.sendall(f"GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() if path else b"")
+            client = stack.enter_context(connect(server).sock)
+            headers = HANDSHAKE if path == "socket" else ""
+            client.sendall(f"GET /{path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
             time.sleep(0.2)
         since = time.monotonic()
-        server.end()
-        return time.monotonic() - since
+        exit_code = server.end()
+        return exit_code, time.monotonic() - since, server.log.read_text()
 
 
-def test_clients_that_only_hold_a_connection_do_not_delay_the_end(instance: Path) -> None:
+def serving_test_app(folder: Path, workers: int) -> AbstractContextManager[Server]:
+    address = f"127.0.0.1:{free_port()}"
+    return running(folder, str(workers), "living", address, command=TEST_APP, workers=workers, address=address)
+
+
+def test_idle_connections_do_not_delay_the_stop(instance: Path) -> None:
     with running(instance) as server, httpx.Client(base_url=f"http://{server.address}") as client:
         assert client.get("/healthz").status_code == 200
         since = time.monotonic()

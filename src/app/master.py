@@ -1,6 +1,7 @@
-"""The master of several workers: it replaces who dies, has all finish what they do, and leaves nobody behind."""
+"""The master of several workers: it replaces a worker that ends, and stops all of them on a signal."""
 
 import multiprocessing
+import os
 import signal
 import socket
 import time
@@ -10,79 +11,84 @@ from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
 from app import events
-from app.listening import let_nobody_in
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
-STOPPED = 13  # seconds after which a worker that is still there is killed
-TOO_SOON = 3  # seconds: a worker that ends earlier would do so again
+KILL_AFTER_SECONDS = 13.5  # more than a worker takes for lame duck, grace period and shutdown (server.py)
+STARTUP_SECONDS = 3  # a worker that fails earlier would fail again, so the server ends
 
 _fork: Any = multiprocessing.get_context("fork")
 
 
-class Started(NamedTuple):
-    at: float  # by time.monotonic()
-    place: int  # which of the workers it is
+class Worker(NamedTuple):
+    started_at: float  # time.monotonic()
+    slot: int  # index of its listening socket
 
 
 class Master:
-    """Keep so many workers running until a signal comes. They share the listening socket."""
+    """Keep a worker running for each listening socket until a signal arrives.
 
-    def __init__(self, work: Callable[[int], None], workers: int, listening: socket.socket) -> None:
+    The master holds every socket open, so the connections in the queue of a killed worker wait for its replacement.
+    """
+
+    def __init__(self, work: Callable[[int], None], listeners: list[socket.socket]) -> None:
         self.work = work
-        self.workers = workers
-        self.listening = listening
-        self.started: dict[Any, Started] = {}
-        self.stopping_since: float | None = None
+        self.listeners = listeners
+        self.workers: dict[Any, Worker] = {}
+        self.stopped_by: int | None = None
+        self.kill_at = float("inf")  # time.monotonic()
         self.exit_code = 0
 
     def run(self) -> int:
+        """Return the exit code: 0 if every worker ended well after a signal."""
         for number in SIGNALS:
-            signal.signal(number, self.stop)
-        for _ in range(self.workers):
-            self.start()
-        while self.started:
-            wait([process.sentinel for process in self.started], timeout=1)
-            for process in [process for process in self.started if not process.is_alive()]:
-                self.replace(process)
-            self.kill_the_late()
+            signal.signal(number, lambda number, _frame: self.stop(number))
+        for slot in range(len(self.listeners)):
+            self.start(slot)
+        while self.workers:
+            wait([process.sentinel for process in self.workers], timeout=0.5)
+            for process in [process for process in self.workers if not process.is_alive()]:
+                self.handle_exit(process)
+            self.kill_late_workers()
         return self.exit_code
 
-    def start(self) -> None:
-        # A signal that comes now waits: for us until we know the worker, for the worker until it can end well.
+    def start(self, slot: int) -> None:
+        # Signals are blocked until the master has registered the worker, and the worker its own handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        if self.stopping_since is None:
-            place = min(set(range(self.workers)) - {started.place for started in self.started.values()})
-            process = _fork.Process(target=self.work, args=[place])
+        if self.stopped_by is None:
+            process = _fork.Process(target=self.work, args=[slot])
             process.start()
-            self.started[process] = Started(time.monotonic(), place)
+            self.workers[process] = Worker(time.monotonic(), slot)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        if self.stopping_since is not None:  # a thread of the look at the database, about to end, may have taken it
-            self.tell_all()
+        if self.stopped_by is not None:  # another thread received the signal meanwhile, where it was not blocked
+            self.signal_workers(self.stopped_by)
 
-    def stop(self, *_: object) -> None:
-        if self.stopping_since is None:
-            self.stopping_since = time.monotonic()
-            let_nobody_in(self.listening)
-            self.listening.close()  # the workers have theirs, as long as they need it
-        self.tell_all()
+    def stop(self, number: int) -> None:
+        """Pass a signal on to the workers. The first one also ends the replacement of workers."""
+        if self.stopped_by is None:
+            self.stopped_by = number
+            self.kill_at = time.monotonic() + KILL_AFTER_SECONDS
+            for listener in self.listeners:
+                listener.close()
+        self.signal_workers(number)
 
-    def tell_all(self) -> None:
-        for process in self.started:
-            process.terminate()
+    def signal_workers(self, number: int) -> None:
+        for process in self.workers:
+            if process.is_alive():
+                os.kill(process.pid, number)
 
-    def replace(self, process: Any) -> None:
-        lifetime = time.monotonic() - self.started.pop(process).at
-        if self.stopping_since is not None:
+    def handle_exit(self, process: Any) -> None:
+        worker = self.workers.pop(process)
+        if self.stopped_by is not None:
             self.exit_code = self.exit_code or int(process.exitcode != 0)
             return
         events.record("worker_ended", level=WARNING, pid=process.pid, exit_code=process.exitcode)
-        if process.exitcode != 0 and lifetime < TOO_SOON:
+        if process.exitcode != 0 and time.monotonic() - worker.started_at < STARTUP_SECONDS:
             self.exit_code = 1
-            self.stop()
+            self.stop(signal.SIGTERM)
         else:
-            self.start()
+            self.start(worker.slot)
 
-    def kill_the_late(self) -> None:
-        if self.stopping_since is not None and time.monotonic() - self.stopping_since > STOPPED:
-            for process in self.started:
+    def kill_late_workers(self) -> None:
+        if time.monotonic() > self.kill_at:
+            for process in self.workers:
                 process.kill()

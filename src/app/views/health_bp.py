@@ -1,6 +1,6 @@
-"""What a load balancer asks: is the process alive, and can it serve?"""
+"""The URLs that a load balancer checks: is the process alive, and can it serve requests?"""
 
-from quart import Blueprint
+from quart import Blueprint, current_app
 from quart.typing import ResponseReturnValue
 
 from app.middleware.errors import log_unavailable
@@ -20,6 +20,9 @@ async def alive() -> ResponseReturnValue:
 
 @health_bp.get("/readyz")
 async def ready() -> ResponseReturnValue:
+    """Return 200 if requests may be sent here: the schema is right and the process is not about to stop."""
+    if current_app.extensions.get("draining"):
+        return {"status": "draining"}, 503
     try:
         if await db.read(schema.current_revision) == schema.head_revision():
             return {"status": "ready"}
