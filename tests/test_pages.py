@@ -198,19 +198,30 @@ async def test_a_file_that_has_not_changed_is_not_sent_again(client: TestClientP
 
 
 def test_a_file_that_changes_gets_another_version(tmp_path: Path) -> None:
-    versions = set()
+    app, versions = Quart("site", static_folder=str(tmp_path)), set()
     for text in ("a { }", "bb { }", "ccc { }"):
         (tmp_path / "main.css").write_text(text)
-        versions.add(Versions(str(tmp_path)).version("main.css"))
+        versions.add(Versions(app).version("main.css"))
 
     assert len(versions) == 3
 
 
 async def test_a_file_that_is_missing_breaks_no_page(app: Quart) -> None:
     async with app.test_request_context("/"):
-        text = await render_template_string("{{ url_for('static', filename='js/nope.js') }}")
+        text = await render_template_string(
+            "{{ url_for('static', filename='js/nope.js') }} {{ static_url('js/nope.js') }}"
+        )
 
-    assert text == "/static/js/nope.js"
+    assert text == "/static/js/nope.js /static/js/nope.js"
+
+
+async def test_both_ways_to_link_a_file_give_the_same_url(app: Quart) -> None:
+    async with app.test_request_context("/", root_path="/shop"):
+        text = await render_template_string(
+            "{{ url_for('static', filename='css/main.css') == static_url('css/main.css') }}"
+        )
+
+    assert text == "True"
 
 
 async def test_static_files_do_not_ask_who_is_there(settings: dict[str, Any]) -> None:

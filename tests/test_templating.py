@@ -74,7 +74,7 @@ async def numbers() -> AsyncIterator[int]:
         ("{{ holder.fetch() }}", "fetch"),
         ("{% if fetch() %}yes{% endif %}", "fetch"),
         ("{% set fetched = fetch() %}", "fetch"),
-        ("{% if thing.is_ready %}yes{% endif %}", "is_ready"),
+        ("{{ thing.is_ready }}", "is_ready"),
         ("{% for number in numbers() %}{{ number }}{% endfor %}", "numbers"),
         ("{{ 1 | async_filter }}", "async_filter"),
         ("{% if number | async_filter %}yes{% endif %}", "async_filter"),
