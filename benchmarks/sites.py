@@ -69,12 +69,7 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 @contextmanager
 def ours(
-    database: str,
-    folder: Path,
-    *,
-    name: str = "ours",
-    command: Sequence[str] = RUN,
-    core: str = SERVER_CORE,
+    database: str, folder: Path, *, name: str = "ours", command: Sequence[str] = RUN, core: str = SERVER_CORE
 ) -> Iterator[Site]:
     """Run our site as in production, but without rate limits: all requests come from one IP address."""
     folder.mkdir(exist_ok=True)

@@ -95,8 +95,7 @@ OF_A_STRANGER = [
         "registration with a taken address",
         "registrations/new.html",
         person(
-            posted("/logout"),
-            sent("/register", email="{email}", password=NEW_PASSWORD, password_confirm=NEW_PASSWORD),
+            posted("/logout"), sent("/register", email="{email}", password=NEW_PASSWORD, password_confirm=NEW_PASSWORD)
         ),
     ),
     State("mailbox", "mailbox/index.html", after(reset_asked, at("/dev/mailbox"))),

@@ -72,11 +72,7 @@ def test_a_visitor_registers_and_the_cookies_are_bound_to_the_host(site: PublicS
 
 @pytest.mark.parametrize(
     ("path", "cookie", "encoding"),
-    [
-        ("/", "", "gzip"),
-        ("/", "device=x", None),
-        ("/static/vendor/pico/pico.classless.min.css", "device=x", "gzip"),
-    ],
+    [("/", "", "gzip"), ("/", "device=x", None), ("/static/vendor/pico/pico.classless.min.css", "device=x", "gzip")],
 )
 def test_what_the_proxy_compresses(site: PublicSite, path: str, cookie: str, encoding: str | None) -> None:
     """Pages for a request with a cookie are not compressed: BREACH."""
@@ -116,8 +112,7 @@ def test_check_finds_nothing_but_the_loopback_address(site: PublicSite) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hops", "said"),
-    [("0", "all visitors are throttled as one"), ("2", "visitors may say where they come from")],
+    ("hops", "said"), [("0", "all visitors are throttled as one"), ("2", "visitors may say where they come from")]
 )
 def test_check_sees_how_many_proxies_stand_in_front(site: PublicSite, hops: str, said: str) -> None:
     assert f"TRUSTED_PROXIES is {hops}, but 1 stand in front: {said}" in site.check(TRUSTED_PROXIES=hops).stderr

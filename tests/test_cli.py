@@ -148,10 +148,7 @@ async def test_create_refuses_what_cannot_be(
 
 @pytest.mark.parametrize(
     "words",
-    [
-        ("users", "create", EMAIL, "--name", "x" * 101),
-        ("roles", "create", "x" * 31),
-    ],
+    [("users", "create", EMAIL, "--name", "x" * 101), ("roles", "create", "x" * 31)],
     ids=lambda words: " ".join(words)[:40],
 )
 def test_what_a_column_cannot_hold_is_refused_in_a_line(commands: Commands, words: tuple[str, ...]) -> None:

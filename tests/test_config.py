@@ -325,11 +325,7 @@ def test_an_address_wins_over_its_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "base_url"),
-    [
-        ("www.example.com", "http://www.example.com"),
-        ("localhost:8000", "http://localhost:8000"),
-    ],
+    ("name", "base_url"), [("www.example.com", "http://www.example.com"), ("localhost:8000", "http://localhost:8000")]
 )
 async def test_the_originals_server_name_becomes_the_base_url(
     settings: dict[str, Any], name: str, base_url: str

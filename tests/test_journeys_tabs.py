@@ -6,15 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from browsers import PASSWORD, fill
-from journeys import (
-    OpenBrowser,
-    asks_to_log_in,
-    execute,
-    expire_log_ins,
-    log_in,
-    log_out,
-    registered,
-)
+from journeys import OpenBrowser, asks_to_log_in, execute, expire_log_ins, log_in, log_out, registered
 from site_process import Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

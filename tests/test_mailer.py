@@ -436,12 +436,7 @@ async def test_a_mail_that_is_refused_for_now_is_tried_again(
 
 @pytest.mark.parametrize(("step", "said"), [(step, said) for step, all_said in NEVER.items() for said in all_said])
 async def test_a_mail_that_is_refused_for_good_is_given_up_and_says_why(
-    app: Quart,
-    server: MailServer,
-    moved_clock: MovedClock,
-    log: pytest.LogCaptureFixture,
-    step: str,
-    said: str,
+    app: Quart, server: MailServer, moved_clock: MovedClock, log: pytest.LogCaptureFixture, step: str, said: str
 ) -> None:
     setattr(server, step, said)
     await post(app)
@@ -797,10 +792,7 @@ async def test_what_others_wrote_leaves_without_a_request(
 
 
 async def test_a_mailer_outlives_trouble_with_the_database(
-    settings: dict[str, Any],
-    server: MailServer,
-    monkeypatch: pytest.MonkeyPatch,
-    log: pytest.LogCaptureFixture,
+    settings: dict[str, Any], server: MailServer, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(mailer, "EVERY", 0.05)
     async with serving(settings) as app:

@@ -10,18 +10,7 @@ from sqlalchemy import update
 
 from app.models import User
 from conftest import CHEAP, serving
-from people import (
-    EMAIL,
-    PASSWORD,
-    change_password,
-    count,
-    create_user,
-    execute,
-    is_logged_in,
-    log_in,
-    page,
-    register,
-)
+from people import EMAIL, PASSWORD, change_password, count, create_user, execute, is_logged_in, log_in, page, register
 
 
 async def test_a_changed_password_is_the_one_that_counts(app: Quart, client: TestClientProtocol) -> None:

@@ -264,12 +264,7 @@ async def test_a_deleted_user_is_out_and_their_log_ins_are_gone(app: Quart, clie
     [("", timedelta(days=1), timedelta(days=30)), ("y", timedelta(days=30), timedelta(days=180))],
 )
 async def test_a_log_in_expires_when_idle_and_in_the_end(
-    app: Quart,
-    client: TestClientProtocol,
-    moved_clock: MovedClock,
-    remember: str,
-    idle: timedelta,
-    longest: timedelta,
+    app: Quart, client: TestClientProtocol, moved_clock: MovedClock, remember: str, idle: timedelta, longest: timedelta
 ) -> None:
     await create_user(app)
     await log_in(client, remember=remember)

@@ -134,8 +134,7 @@ async def test_a_file_is_compressed_once(browser: TestClientProtocol, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("filename", "size"),
-    [("photo.jpg", 9000), ("long.txt", static_files.MAX_TEXT_SIZE_BYTES + 1)],
+    ("filename", "size"), [("photo.jpg", 9000), ("long.txt", static_files.MAX_TEXT_SIZE_BYTES + 1)]
 )
 async def test_other_files_are_sent_as_they_are(
     browser: TestClientProtocol, tmp_path: Path, filename: str, size: int

@@ -29,12 +29,7 @@ async def note(session: AsyncSession, user_id: int, event: str, origin: Origin) 
     now, kept = clock.now(), _as_kept(origin)
     session.add(
         UserEvent(
-            user_id=user_id,
-            event=event,
-            ip=kept.ip,
-            user_agent=kept.user_agent,
-            created_on=now,
-            expires_on=now + KEPT,
+            user_id=user_id, event=event, ip=kept.ip, user_agent=kept.user_agent, created_on=now, expires_on=now + KEPT
         )
     )
 

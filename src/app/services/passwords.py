@@ -7,7 +7,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import time
+import timeit
 import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
@@ -71,10 +71,6 @@ class PasswordHasher:
         one_of_each = {_parameters(stored): stored for stored in samples if OLDER.identify(stored)}
         self.slowest = max(((_seconds(OLDER, stored), stored) for stored in one_of_each.values()), default=(0.0, ""))
 
-    def refusal_seconds(self, password: str) -> float:
-        """Return how long after its arrival a wrong password is refused, whatever is stored."""
-        return max(SHORTEST_REFUSAL_SECONDS, REFUSAL_MARGIN * self.hashing_seconds(password))
-
     def hashing_seconds(self, password: str) -> float:
         """Return how long the hashing of a refusal takes on an idle machine."""
         return self.current_seconds + self.slowest[0] * len(self._older_forms(password))
@@ -88,10 +84,11 @@ class PasswordHasher:
         """Return the hash to store from now on: `stored`, or a current one in its place. None if it does not match."""
         if not is_usable(password):
             password, stored = "", None
-        current = stored if stored and _is_current(stored) else None
+        current = stored if stored and _needs_update(CURRENT, stored) is False else None
         if _matches(CURRENT, unicodedata.normalize("NFC", password), current or self.decoy) and current:
             return current
-        older = stored if stored and not current and self._is_verifiable(stored) else None
+        kinds = OLDER if self.salt else CURRENT
+        older = stored if stored and not current and _needs_update(kinds, stored) is not None else None
         if (
             not any(_matches(OLDER, form, older or self.slowest[1]) for form in self._older_forms(password))
             or not older
@@ -99,9 +96,6 @@ class PasswordHasher:
             return None
         # Two simultaneous logins must store the same hash. The old one has a random salt, so its digest is unique.
         return self.hash(password, salt=hashlib.sha256(older.encode()).digest()[:16])
-
-    def _is_verifiable(self, stored: str) -> bool:
-        return bool(OLDER.identify(stored) if self.salt else CURRENT.identify(stored))
 
     def _older_forms(self, password: str) -> list[str]:
         """Return what an older hash may be of.
@@ -118,12 +112,11 @@ class PasswordHasher:
         return [*salted, *(form[:OLDER_LENGTH_MAX] for form in forms)]
 
 
-def _is_current(stored: str) -> bool:
-    """Return whether the hash has the parameters of new ones."""
-    try:
-        return CURRENT.identify(stored) is not None and not CURRENT.needs_update(stored)
-    except ValueError:  # malformed
-        return False
+def _needs_update(context: CryptContext, stored: str) -> bool | None:
+    """Return whether the hash has other parameters than new ones; None if it is malformed or of another scheme."""
+    with suppress(ValueError):
+        return context.needs_update(stored)
+    return None
 
 
 def _parameters(stored: str) -> str:
@@ -141,12 +134,8 @@ def _matches(context: CryptContext, secret: str, stored: str) -> bool:
 
 
 def _seconds(context: CryptContext, stored: str) -> float:
-    """Measure a verification: the shorter of two, as the machine may be busy."""
-    times = [time.monotonic()]
-    for _ in range(2):
-        _matches(context, "", stored)
-        times.append(time.monotonic())
-    return min(times[1] - times[0], times[2] - times[1])
+    """Measure a verification: the shortest of two, as the machine may be busy."""
+    return min(timeit.repeat(lambda: _matches(context, "", stored), number=1, repeat=2))
 
 
 async def hash_password(password: str) -> str:
@@ -163,8 +152,8 @@ async def verify_password(password: str, stored: str | None) -> str | None:
 
 
 def refusal_seconds(password: str) -> float:
-    """Return how long after its arrival a wrong password is refused."""
-    return _hasher().refusal_seconds(password)
+    """Return how long after its arrival a wrong password is refused, whatever is stored."""
+    return max(SHORTEST_REFUSAL_SECONDS, REFUSAL_MARGIN * _hasher().hashing_seconds(password))
 
 
 async def prepare() -> None:

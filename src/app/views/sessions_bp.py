@@ -7,14 +7,7 @@ from quart_auth import Unauthorized
 from app import events
 from app.forms.sessions import LoginForm
 from app.languages import gettext as _
-from app.middleware.authentication import (
-    end_log_in,
-    logged_in_user,
-    new_log_in,
-    origin,
-    start_log_in,
-    visitor,
-)
+from app.middleware.authentication import end_log_in, logged_in_user, new_log_in, origin, start_log_in, visitor
 from app.middleware.devices import known_device, remember_device
 from app.middleware.throttling import log_in_limits
 from app.models import UserSession, db
