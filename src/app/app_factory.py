@@ -78,7 +78,7 @@ def add_extensions(app: Quart) -> None:
 
 
 def add_middleware(app: Quart) -> None:
-    """Add what every request passes: the guards, the outermost last, then the hooks; those after it run last first."""
+    """Add the ASGI middleware, the outermost last, and the hooks of Quart."""
     base_url = BaseUrl.parse(app.config["BASE_URL"])
     wall: Any = app.asgi_app
     wall = BodyGuard(wall, base_url, site=app)
@@ -91,31 +91,17 @@ def add_middleware(app: Quart) -> None:
         wall = ProxyFixMiddleware(wall, trusted_hops=hops)
     app.asgi_app = wall  # type: ignore[method-assign] # the documented place for ASGI middleware
 
-    body_guard.init_app(app)
-    json_bodies.init_app(app)
-    targets.init_app(app)
-    request_log.init_app(app)
-    languages.init_app(app)
-    asgi.init_app(app)
-    devices.init_app(app)
-    authentication.init_app(app)
-    last_seen.init_app(app)
-    kept_forms.init_app(app)
-    headers.init_app(app)
-    static_files.init_app(app)
-    errors.init_app(app)
-    throttling.init_app(app)
+    # Quart calls the hooks before a request in this order, and those after it in the opposite one.
+    for module in (body_guard, json_bodies, targets, request_log, languages, asgi, devices, authentication, last_seen):
+        module.init_app(app)
+    for module in (kept_forms, headers, static_files, errors, throttling):
+        module.init_app(app)
 
 
 def add_blueprints(app: Quart) -> None:
-    app.register_blueprint(main_pages_bp)
-    app.register_blueprint(main_api_bp)
-    app.register_blueprint(health_bp)
-    app.register_blueprint(sessions_bp)
-    app.register_blueprint(verifications_bp)
-    app.register_blueprint(accounts_bp)
-    app.register_blueprint(links_bp)
-    app.register_blueprint(languages_bp)
+    always = (main_pages_bp, main_api_bp, health_bp, sessions_bp, verifications_bp, accounts_bp, links_bp, languages_bp)
+    for blueprint in always:
+        app.register_blueprint(blueprint)
     optional = {
         registrations_bp: "SECURITY_REGISTERABLE",
         passwords_bp: "SECURITY_CHANGEABLE",

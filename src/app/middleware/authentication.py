@@ -52,7 +52,7 @@ class IsAuthenticated:
         return bool(self)
 
     def __bool__(self) -> bool:
-        if not self.who.is_known:
+        if not self.who.is_loaded:
             raise RuntimeError("nobody has asked the database yet: await current_user.is_authenticated")
         return self.who.log_in is not None
 
@@ -64,16 +64,11 @@ class CurrentUser(AuthUser):
         super().__init__(auth_id, action)
         self.log_in: UserSession | None = None
         self.is_unknown = auth_id is not None
-        self._asked = auth_id is None
+        self.is_loaded = auth_id is None  # or the lookup has failed
 
     @property
     def is_authenticated(self) -> IsAuthenticated:  # type: ignore[override] # it can be awaited, as theirs
         return IsAuthenticated(self)
-
-    @property
-    def is_known(self) -> bool:
-        """Say whether the database was asked, or need not be."""
-        return self._asked
 
     @property
     def user(self) -> User | None:
@@ -90,17 +85,13 @@ class CurrentUser(AuthUser):
 
     async def load(self) -> None:
         """Ask the database, once. When it does not answer, the visitor is a stranger for the rest of this request."""
-        if self._asked or self.auth_id is None:
+        if self.is_loaded or self.auth_id is None:
             return
-        self.give_up()
+        self.is_loaded = True
         self.log_in = await db.read(sessions.find, secret=self.auth_id)
         self.is_unknown = False
         if self.log_in is not None and sessions.is_due(self.log_in):
             await touch(self.log_in)
-
-    def give_up(self) -> None:
-        """Do not ask the database any more."""
-        self._asked = True
 
     def __str__(self) -> str:
         return str(self.user) if self.user else ""

@@ -87,9 +87,9 @@ async def show_gone(_error: UnknownUser) -> Response | WerkzeugResponse:
 
 
 async def show_unavailable(error: DatabaseUnavailable) -> Response:
-    """Answer 503, and say in the log why."""
+    """Send 503, and log the reason."""
     log_unavailable(error)
-    visitor().give_up()
+    visitor().is_loaded = True  # the page of the error must not query the database again
     return await show_error(ServiceUnavailable(retry_after=error.retry_after))
 
 
@@ -102,7 +102,7 @@ async def show_crash(error: Exception) -> Response:
 
 
 async def show_overload(error: Overloaded) -> Response:
-    """Answer 503 at once, rather than late."""
+    """Send 503 at once: too many passwords wait to be hashed."""
     events.record("overloaded", level=ERROR, why=str(error))
     return await show_error(ServiceUnavailable(retry_after=error.retry_after))
 

@@ -14,30 +14,24 @@ View = Callable[P, Awaitable[T]]
 
 
 def roles_required(*names: str) -> Callable[[View[P, T]], View[P, T]]:
-    """Let in who has all of these roles; a stranger is asked to log in, anybody else gets 403."""
-    wanted = _named(names)
-    return _let_in(lambda: all(visitor().has_role(name) for name in wanted))
+    """Admit users who have all of these roles. A client without a session is sent to the login; others get 403."""
+    return _admit(names, lambda: all(visitor().has_role(name) for name in names))
 
 
 def roles_accepted(*names: str) -> Callable[[View[P, T]], View[P, T]]:
-    """Let in who has one of these roles."""
-    wanted = _named(names)
-    return _let_in(lambda: visitor().has_role(*wanted))
+    """Admit users who have one of these roles."""
+    return _admit(names, lambda: visitor().has_role(*names))
 
 
-def _named(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names. Raises ValueError for none, which would let everybody in, or nobody."""
+def _admit(names: tuple[str, ...], is_admitted: Callable[[], bool]) -> Callable[[View[P, T]], View[P, T]]:
     if not names:
-        raise ValueError("name a role")
-    return names
+        raise ValueError("name a role: without any, everybody would be admitted")
 
-
-def _let_in(may_enter: Callable[[], bool]) -> Callable[[View[P, T]], View[P, T]]:
     def decorate(view: View[P, T]) -> View[P, T]:
         @functools.wraps(view)
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
             await logged_in_user()
-            if not may_enter():
+            if not is_admitted():
                 raise Forbidden
             return await view(*args, **kwargs)
 

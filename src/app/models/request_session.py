@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from quart import g
 from sqlalchemy import Engine, event
@@ -14,14 +14,14 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from app.models import sqlite
 
 ENGINE, READ_ONLY = "engine", "read_only"  # in session.info
+CHANGES_IN_READ = "db.read() ran a function that changes rows, which needs a transaction: use db.write()"
 
 
 class RoutedSession(Session):
     """Use the engine that the running call of `db.read` or `db.write` has chosen."""
 
     def get_bind(self, *_args: Any, **_kwargs: Any) -> Engine:
-        engine: Engine = self.info[ENGINE]
-        return engine
+        return cast(Engine, self.info[ENGINE])
 
 
 class RequestSession:
@@ -56,22 +56,17 @@ def request_session() -> RequestSession:
     """Return the session of the current request or command."""
     if "db_session" not in g:
         g.db_session = RequestSession()
-    current: RequestSession = g.db_session
-    return current
-
-
-def refuse_changes(session: Session) -> None:
-    """Raise RuntimeError if a function that `db.read` runs has changed objects."""
-    if session.info[READ_ONLY] and (session.new or session.dirty or session.deleted):
-        raise RuntimeError("db.read() ran a function that changes rows, which needs a transaction: use db.write()")
+    return cast(RequestSession, g.db_session)
 
 
 @event.listens_for(RoutedSession, "before_flush")
-def _before_flush(session: Session, *_: Any) -> None:
-    refuse_changes(session)
+def refuse_changes(session: Session, *_: Any) -> None:
+    """Raise RuntimeError if a function that `db.read` runs has changed objects."""
+    if session.info[READ_ONLY] and (session.new or session.dirty or session.deleted):
+        raise RuntimeError(CHANGES_IN_READ)
 
 
 @event.listens_for(RoutedSession, "do_orm_execute")
-def _before_statement(state: ORMExecuteState) -> None:
+def refuse_changing_statement(state: ORMExecuteState) -> None:
     if state.session.info[READ_ONLY] and (state.is_insert or state.is_update or state.is_delete):
-        raise RuntimeError("db.read() ran a statement that changes rows, which needs a transaction: use db.write()")
+        raise RuntimeError(CHANGES_IN_READ)

@@ -26,12 +26,8 @@ COMMAND_LINE = Origin("command line", "")  # where a request has an address, so 
 
 async def note(session: AsyncSession, user_id: int, event: str, origin: Origin) -> None:
     """Record what happened, in the transaction in which it happens."""
-    now, kept = clock.now(), _as_kept(origin)
-    session.add(
-        UserEvent(
-            user_id=user_id, event=event, ip=kept.ip, user_agent=kept.user_agent, created_on=now, expires_on=now + KEPT
-        )
-    )
+    now, client = clock.now(), _as_kept(origin)._asdict()
+    session.add(UserEvent(user_id=user_id, event=event, created_on=now, expires_on=now + KEPT, **client))
 
 
 async def was_just_now(session: AsyncSession, user_id: int, what: str, origin: Origin, *, within: timedelta) -> bool:

@@ -42,10 +42,7 @@ def kind_of(stored: str | None) -> str:
 
 
 def is_usable(password: str) -> bool:
-    """Return whether the password is text.
-
-    Bytes that are no text arrive as U+FFFD, so a password of them would match other bytes too.
-    """
+    """Return whether the password is text. Other bytes arrive as U+FFFD, and would match any other such bytes."""
     return not any(char in "\0\N{REPLACEMENT CHARACTER}" or "\ud800" <= char <= "\udfff" for char in password)
 
 
@@ -144,10 +141,7 @@ async def hash_password(password: str) -> str:
 
 
 async def verify_password(password: str, stored: str | None) -> str | None:
-    """Return the hash to store from now on, or None if the password is wrong. Raises Overloaded.
-
-    `stored` is None where there is no account that may log in.
-    """
+    """Return the hash to store from now on, or None if the password is wrong or `stored` is. Raises Overloaded."""
     return await hashing.queue.run(_hasher().verify, password, stored)
 
 

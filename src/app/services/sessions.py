@@ -51,20 +51,12 @@ async def start(session: AsyncSession, *, user_id: int, log_in: NewLogIn) -> str
     if log_in.former_secret is not None:
         await end(session, secret=log_in.former_secret)
     secret = secrets.token_urlsafe(32)
-    now = clock.now()
-    session.add(
-        UserSession(
-            user_id=user_id,
-            digest=_digest(secret),
-            remember=log_in.remember,
-            created_on=now,
-            last_seen_on=now,
-            authenticated_on=now,
-            expires_on=now + min(log_in.lifetime),
-            ip=log_in.origin.ip[:IP_LENGTH],
-            user_agent=log_in.origin.user_agent[:USER_AGENT_LENGTH],
-        )
-    )
+    now, (ip, user_agent) = clock.now(), log_in.origin
+    row = UserSession(user_id=user_id, digest=_digest(secret), remember=log_in.remember)
+    row.created_on = row.last_seen_on = row.authenticated_on = now
+    row.expires_on = now + min(log_in.lifetime)
+    row.ip, row.user_agent = ip[:IP_LENGTH], user_agent[:USER_AGENT_LENGTH]
+    session.add(row)
     return secret
 
 
