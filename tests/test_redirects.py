@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from quart import Quart
 from quart.typing import TestClientProtocol
 
-from app.views.redirects import safe_path
+from app.views.answers import safe_path
 from people import EMAIL, PASSWORD, create_user, log_in, page, register
 
 TARGETS = json.loads((Path(__file__).parent / "vectors/redirect_targets.json").read_text())

@@ -127,11 +127,6 @@ async def end_log_in() -> None:
     quart_auth.logout_user()
 
 
-def forget_log_in() -> None:
-    """Take the cookie away from this browser; in the database there is nothing left of it."""
-    quart_auth.logout_user()
-
-
 def new_log_in(*, remember: bool, known_browser: bool = True) -> NewLogIn:
     """Describe the session that this request may start."""
     return NewLogIn(

@@ -85,7 +85,7 @@ class Database:
     @property
     def info(self) -> dict[Any, Any]:
         """What the functions of this request have put into `session.info`."""
-        return request_session().info
+        return request_session().session.info if "db_session" in g else {}
 
     async def read(self, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function(session, …)` without a transaction: several queries in it do not share a snapshot.

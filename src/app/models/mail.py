@@ -1,7 +1,5 @@
 """A mail that is to leave, or has left: the outbox."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 

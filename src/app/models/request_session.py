@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cached_property
 from typing import Any, cast
 
 from quart import g
@@ -25,18 +24,11 @@ class RoutedSession(Session):
 
 
 class RequestSession:
-    """A session, made when it is first needed, and the lock that runs its calls one after the other."""
+    """A session, and the lock that runs its calls one after the other."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-
-    @cached_property
-    def session(self) -> AsyncSession:
-        return AsyncSession(sync_session_class=RoutedSession, expire_on_commit=False)
-
-    @property
-    def info(self) -> dict[Any, Any]:
-        return self.session.info if "session" in vars(self) else {}
+        self.session = AsyncSession(sync_session_class=RoutedSession, expire_on_commit=False)
 
     @asynccontextmanager
     async def use(self, engine: AsyncEngine, *, read_only: bool, deadline: float) -> AsyncIterator[AsyncSession]:
@@ -53,7 +45,7 @@ class RequestSession:
 
 
 def request_session() -> RequestSession:
-    """Return the session of the current request or command."""
+    """Return the session of the current request or command, made when it is first needed."""
     if "db_session" not in g:
         g.db_session = RequestSession()
     return cast(RequestSession, g.db_session)

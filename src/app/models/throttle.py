@@ -1,7 +1,5 @@
 """How often somebody has done something since a while ago."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy.orm import Mapped, mapped_column

@@ -1,7 +1,5 @@
 """Users, and the normal forms of the e-mail address and the phone number that identify an account."""
 
-from __future__ import annotations
-
 import re
 from datetime import datetime
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """What happened to an account, for its owner to read. Rows are added and, in the end, swept; never changed."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, String

@@ -1,7 +1,5 @@
 """A browser that is logged in."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, String

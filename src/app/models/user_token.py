@@ -1,7 +1,5 @@
 """A link that was mailed to somebody and not used yet."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import StrEnum
 

@@ -36,11 +36,6 @@ SHORTEST_REFUSAL_SECONDS = 0.25
 REFUSAL_MARGIN = 1.1  # times the hashing that was measured at the start
 
 
-def kind_of(stored: str | None) -> str:
-    """Return the name of a stored hash's scheme, "none" or "unknown"."""
-    return (CURRENT.identify(stored) or OLDER.identify(stored) or "unknown") if stored else "none"
-
-
 def is_usable(password: str) -> bool:
     """Return whether the password is text. Other bytes arrive as U+FFFD, and would match any other such bytes."""
     return not any(char in "\0\N{REPLACEMENT CHARACTER}" or "\ud800" <= char <= "\udfff" for char in password)

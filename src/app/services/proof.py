@@ -32,21 +32,17 @@ class InvalidCredentials(Refusal):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hits:
-    """What an attempt added to its rate limits, and the part of it that a right password gets back."""
-
-    all: list[Taken]
-    if_right: list[Taken]
-
-
-@dataclass(frozen=True, kw_only=True)
 class VerifiedPassword:
-    """The user whose password was right, the hash that proved it, and the one to store from now on."""
+    """The user whose password was right, the hash that proved it, and the one to store from now on.
+
+    `hits` is what the attempt added to its rate limits, and `refundable` the part that a right password gets back.
+    """
 
     user_id: int
     proven_hash: str
     hash: str
-    hits: Hits
+    hits: list[Taken]
+    refundable: list[Taken]
 
 
 async def authenticate(password: str, *, find: Find, limits: Tries) -> VerifiedPassword:
@@ -63,7 +59,8 @@ async def authenticate(password: str, *, find: Find, limits: Tries) -> VerifiedP
         events.record("password_refused", level=WARNING, user=user.id if user else None)
         await asyncio.sleep(due - time.monotonic())
         raise InvalidCredentials
-    return VerifiedPassword(user_id=user.id, proven_hash=stored, hash=kept, hits=hits)
+    refundable = hits[len(limits.all) :]
+    return VerifiedPassword(user_id=user.id, proven_hash=stored, hash=kept, hits=hits, refundable=refundable)
 
 
 async def lock_verified_user(session: AsyncSession, verified: VerifiedPassword) -> User:
@@ -76,26 +73,25 @@ async def lock_verified_user(session: AsyncSession, verified: VerifiedPassword) 
         raise InvalidCredentials
     if user.password != verified.hash:
         user.password = verified.hash
-    await throttling.give_back(session, verified.hits.if_right)
+    await throttling.give_back(session, verified.refundable)
     return user
 
 
 @asynccontextmanager
-async def counted(limits: Tries) -> AsyncIterator[Hits]:
+async def counted(limits: Tries) -> AsyncIterator[list[Taken]]:
     """Reserve a slot for hashing and count an attempt. Raises Overloaded, before any query, and TooManyTries."""
     with hashing.queue.slot():
-        taken = await db.write(throttling.take, [*limits.all, *limits.wrong])
-        hits = Hits(all=taken, if_right=taken[len(limits.all) :])
+        hits = await db.write(throttling.take, [*limits.all, *limits.wrong])
         async with refunded_on_failure(hits):
             yield hits
 
 
 @asynccontextmanager
-async def refunded_on_failure(hits: Hits) -> AsyncIterator[None]:
+async def refunded_on_failure(hits: list[Taken]) -> AsyncIterator[None]:
     """Refund an attempt that failed for lack of capacity, which is no guess."""
     try:
         yield
     except (Overloaded, DatabaseUnavailable):
         with suppress(DatabaseUnavailable):
-            await db.write(throttling.give_back, hits.all)
+            await db.write(throttling.give_back, hits)
         raise

@@ -2,11 +2,12 @@
 
 from quart import Blueprint, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue
+from quart_auth import logout_user
 
 from app import events
 from app.forms.accounts import DeletionForm, ProfileForm
 from app.languages import gettext as _
-from app.middleware.authentication import forget_log_in, logged_in_user, origin
+from app.middleware.authentication import logged_in_user, origin
 from app.middleware.freshness import needs_recent_log_in
 from app.middleware.kept_forms import keeps_typed, kept_form
 from app.middleware.throttling import password_limits, phone_limits
@@ -71,6 +72,6 @@ async def delete() -> ResponseReturnValue:
         await delete_account(user, form.password.data, limits=password_limits(user.id))
     except InvalidCredentials:
         return await ask_again("accounts/delete.html", form, password=_("This is not your password."))
-    forget_log_in()
+    logout_user()
     await flash(_("Your account is deleted, with everything in it."))
     return say_good_bye()

@@ -1,5 +1,6 @@
-"""How a form that was not right is answered, and somebody who leaves."""
+"""Responses that several views share."""
 
+import re
 from collections.abc import Mapping
 
 from quart import Response, jsonify, redirect, render_template
@@ -8,6 +9,14 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from app.events import request_id
 from app.forms.base import SiteForm
 from app.middleware.errors import wants_json
+
+# A path on this site, in the characters of a URL. Neither //host nor /\host, which browsers take for another site.
+PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1999}", re.ASCII)
+
+
+def safe_path(target: str | None) -> str:
+    """Return the path that was asked for, or the front page for anything that is none."""
+    return target if target and PATH.fullmatch(target) else "/"
 
 
 def say_good_bye() -> WerkzeugResponse:

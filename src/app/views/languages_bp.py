@@ -9,7 +9,7 @@ from app.middleware.authentication import visitor
 from app.middleware.languages import remember_language
 from app.models import db
 from app.services import accounts
-from app.views.redirects import safe_path
+from app.views.answers import safe_path
 
 languages_bp = Blueprint("languages", __name__)
 

@@ -12,9 +12,8 @@ from app.services import confirmations
 from app.services.accounts import EmailReserved, EmailTaken
 from app.services.authentication import sign_up
 from app.services.password_policy import PasswordRefused, check_password
-from app.views.answers import ask_again
+from app.views.answers import ask_again, safe_path
 from app.views.confirmations_bp import CHOSEN
-from app.views.redirects import safe_path
 
 registrations_bp = Blueprint("registrations", __name__)
 

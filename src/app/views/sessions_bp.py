@@ -14,8 +14,7 @@ from app.models import UserSession, db
 from app.services import sessions
 from app.services.authentication import sign_in
 from app.services.proof import InvalidCredentials
-from app.views.answers import ask_again, say_good_bye
-from app.views.redirects import safe_path
+from app.views.answers import ask_again, safe_path, say_good_bye
 
 sessions_bp = Blueprint("sessions", __name__)
 

@@ -10,8 +10,7 @@ from app.middleware.authentication import logged_in_user, origin, visitor
 from app.middleware.throttling import password_limits
 from app.services.authentication import prove_again
 from app.services.proof import InvalidCredentials
-from app.views.answers import ask_again
-from app.views.redirects import safe_path
+from app.views.answers import ask_again, safe_path
 
 verifications_bp = Blueprint("verifications", __name__)
 
