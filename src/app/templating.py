@@ -4,14 +4,13 @@ Quart's own environment awaits every call in a template, which makes pages slowe
 a coroutine would be printed, or count as true in a condition. It raises TypeError instead.
 """
 
-from collections.abc import AsyncGenerator
-from inspect import iscoroutinefunction
+from collections.abc import AsyncGenerator, MutableMapping
+from inspect import isasyncgenfunction, iscoroutinefunction
 from types import AsyncGeneratorType, CoroutineType
 from typing import Any
 
 from jinja2 import Environment, Template, pass_eval_context
 from jinja2.nodes import EvalContext
-from jinja2.runtime import Context
 from markupsafe import Markup
 from quart import Quart, g
 
@@ -31,29 +30,30 @@ class SyncTemplate(Template):
             yield chunk
 
 
-class SyncContext(Context):
-    def call(self, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return refuse_async(super().call(obj, *args, **kwargs))
-
-
 class SyncFunctions(dict[str, Any]):
     """The filters or tests of an environment. Raises TypeError when a template uses an asynchronous one."""
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a function. Jinja calls this for each name when it compiles a template."""
         function = super().get(name, default)
-        if iscoroutinefunction(function):
+        if is_async(function):
             raise async_in_template(name)
         return function
 
 
 class SyncEnvironment(Environment):
     template_class = SyncTemplate
-    context_class = SyncContext
 
     def __init__(self, app: Quart, **options: Any) -> None:
         super().__init__(loader=app.create_global_jinja_loader(), finalize=refuse_async, **options)
         self.filters, self.tests = SyncFunctions(self.filters), SyncFunctions(self.tests)
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """Return the globals of a template that is being loaded. Raises TypeError if one of them is asynchronous."""
+        for name, value in self.globals.items():
+            if is_async(value):
+                raise async_in_template(name)
+        return super().make_globals(d)
 
 
 def refuse_async(value: Any) -> Any:
@@ -63,6 +63,10 @@ def refuse_async(value: Any) -> Any:
             value.close()  # else Python warns that it was never awaited
         raise async_in_template(value.__qualname__)
     return value
+
+
+def is_async(function: Any) -> bool:
+    return iscoroutinefunction(function) or isasyncgenfunction(function)
 
 
 def async_in_template(name: str) -> TypeError:
