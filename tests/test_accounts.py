@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
-from sqlalchemy import event, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.config import DEFAULTS
@@ -24,6 +24,7 @@ from app.words import EVENTS, moment_in_words
 from conftest import ROOT, serving
 from letters_read import follow, link
 from people import EMAIL, PASSWORD, change_password, create_user, execute, log_in, page, register
+from statements import sent_statements
 from test_sessions import MovedClock, moved_clock
 
 __all__ = ["moved_clock"]  # a fixture
@@ -484,13 +485,11 @@ async def test_nothing_is_told_of_what_was_not_done(app: Quart, client: TestClie
 
 
 async def test_what_has_happened_is_never_changed(app: Quart, client: TestClientProtocol) -> None:
-    statements: list[str] = []
-    engine = app.extensions["db"].sync_engine
-    event.listen(engine, "before_cursor_execute", lambda *told: statements.append(str(told[2]).lower()))
+    with sent_statements(app) as sent:
+        await live_a_while(app, client)
+        await page(client, "/account/activity")
 
-    await live_a_while(app, client)
-    await page(client, "/account/activity")
-
+    statements = [statement.lower() for statement in sent]
     of_events = [statement for statement in statements if re.search(r"\buser_event\b", statement)]
     assert {statement.split()[0] for statement in of_events} == {"insert", "select"}
     assert len([statement for statement in of_events if statement.startswith("insert")]) >= 12

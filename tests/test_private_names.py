@@ -13,8 +13,8 @@ from conftest import ROOT
 SOURCE = ROOT / "src"
 PATCHES = SOURCE / "app/hypercorn_mends.py"
 FILES = [*sorted(SOURCE.rglob("*.py")), ROOT / "run.py"]
-# Documented: methods of named tuples, and SQLAlchemy's Row._mapping.
-PUBLIC = {"_asdict", "_fields", "_make", "_replace", "_mapping"}
+# Documented: methods of named tuples, SQLAlchemy's Row._mapping, and os._exit.
+PUBLIC = {"_asdict", "_fields", "_make", "_replace", "_mapping", "_exit"}
 UPSTREAM = re.compile(r"(?i)upstream")
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from logging import WARNING
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
@@ -73,7 +74,7 @@ class Master:
 
     def signal_workers(self, number: int) -> None:
         for process in self.workers:
-            if process.is_alive():
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(process.pid, number)
 
     def handle_exit(self, process: Any) -> None:

@@ -6,7 +6,7 @@ a coroutine would be printed, or count as true in a condition. It raises TypeErr
 
 from collections.abc import AsyncGenerator, MutableMapping
 from inspect import isasyncgenfunction, iscoroutinefunction
-from types import AsyncGeneratorType, CoroutineType
+from types import AsyncGeneratorType, CoroutineType, FunctionType, MethodType
 from typing import Any
 
 from jinja2 import Environment, Template, pass_eval_context
@@ -17,6 +17,7 @@ from quart import Quart, g
 from app.languages import catalogue, language
 
 ASYNC_TYPES = (CoroutineType, AsyncGeneratorType)
+FUNCTION_TYPES = (FunctionType, MethodType)
 
 
 class SyncTemplate(Template):
@@ -65,8 +66,10 @@ def refuse_async(value: Any) -> Any:
     return value
 
 
-def is_async(function: Any) -> bool:
-    return iscoroutinefunction(function) or isasyncgenfunction(function)
+def is_async(value: Any) -> bool:
+    if type(value) not in FUNCTION_TYPES:  # isinstance would look into `request`, which is a proxy
+        return False
+    return iscoroutinefunction(value) or isasyncgenfunction(value)
 
 
 def async_in_template(name: str) -> TypeError:

@@ -28,7 +28,7 @@ class Versions:
 
     def version(self, filename: str) -> str | None:
         """Return the version of a file, or None if it cannot be read: the link then leads to a 404."""
-        path = f"{self.folder}/{filename}"
+        path = os.path.normpath(f"{self.folder}/{filename}")  # as Quart finds the file
         try:
             return _digest(path, os.stat(path).st_mtime_ns)  # noqa: PTH116 # six links a page: pathlib takes 0.1 ms
         except (OSError, ValueError):
@@ -46,7 +46,8 @@ class Versions:
     async def set_caching(self, response: Response) -> Response:
         """Let browsers keep a file for a year under the URL with its version, and revalidate it under any other."""
         if is_static_file(response):
-            is_current = request.args.get("v") == self.version((request.view_args or {})["filename"])
+            version = self.version((request.view_args or {})["filename"])
+            is_current = version is not None and request.args.get("v") == version
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_current else "no-cache"
             response.headers.pop("Expires", None)  # Cache-Control overrules Quart's twelve hours
         return response

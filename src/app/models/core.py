@@ -29,12 +29,13 @@ OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, Timeou
 
 
 class DatabaseUnavailable(Exception):
-    """The database is unavailable or timed out.
-
-    The transaction was rolled back, unless the connection was lost during COMMIT.
-    """
+    """The database is unavailable or timed out. The transaction was rolled back, unless `is_uncertain`."""
 
     retry_after = 5  # seconds
+
+    def __init__(self, reason: str, *, is_uncertain: bool = False) -> None:
+        super().__init__(reason)
+        self.is_uncertain = is_uncertain  # lost during COMMIT: the transaction may have been committed
 
 
 class Pool(NamedTuple):
@@ -52,6 +53,7 @@ class Call:
     pool: Pool
     deadline: float  # in the time of the event loop
     is_running: bool = True  # until its function has returned
+    is_committing: bool = False
 
 
 _current_call: ContextVar[Call | None] = ContextVar("_current_call", default=None)
@@ -90,8 +92,8 @@ class Database:
     async def read(self, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function(session, …)` without a transaction: several queries in it do not share a snapshot.
 
-        Raises DatabaseUnavailable; RuntimeError if the function changes rows, or if called by a function that `read` or
-        `write` runs.
+        Raises DatabaseUnavailable; RuntimeError if the function changes rows through the session, or if called by a
+        function that `read` or `write` runs.
         """
         call = self._new_call("read")
         return await self._run(call, partial(self._read, call, function, *args, **kwargs))
@@ -135,7 +137,8 @@ class Database:
         except PROGRAMMING_ERRORS:
             raise
         except (*OUTAGE_ERRORS, LostRace, CommitUncertain) as error:
-            raise DatabaseUnavailable(f"{type(error).__name__}: {getattr(error, 'orig', None) or error}") from error
+            reason = f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"
+            raise DatabaseUnavailable(reason, is_uncertain=call.is_committing) from error
         finally:
             call.is_running = False
             call.pool.limiter.release()
@@ -151,12 +154,14 @@ class Database:
             await session.connection()  # begins: on SQLite this waits until the function is the only writer
             result = await function(session, *args, **kwargs)
             await session.flush()
+            call.is_committing = True
             try:
                 await session.commit()
             except exc.DBAPIError as error:
                 await session.invalidate()  # a failed COMMIT may leave the transaction open
                 if error.connection_invalidated:
                     raise CommitUncertain(str(error.orig)) from error
+                call.is_committing = False
                 raise
             return result
 

@@ -50,10 +50,14 @@ def begin_immediate(connection: Connection) -> None:
 @asynccontextmanager
 async def interrupt_at(deadline: float, session: AsyncSession) -> AsyncIterator[None]:
     """Interrupt the query that runs at the deadline. A query runs in a thread, which cannot be cancelled."""
-    loop, connection = asyncio.get_running_loop(), await (await session.connection()).get_raw_connection()
-    driver: Any = connection.driver_connection  # aiosqlite.Connection
-    timer = loop.call_at(deadline, lambda: loop.create_task(driver.interrupt()))
+    connection = await (await session.connection()).get_raw_connection()
+    timer = asyncio.create_task(_interrupt(deadline, connection.driver_connection))
     try:
         yield
     finally:
         timer.cancel()
+
+
+async def _interrupt(deadline: float, connection: Any) -> None:
+    await asyncio.sleep(deadline - asyncio.get_running_loop().time())
+    await connection.interrupt()  # of aiosqlite

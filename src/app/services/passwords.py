@@ -151,8 +151,10 @@ async def prepare() -> None:
     if hasher.current_seconds:
         return
     if hasher.salt:
-        with suppress(DatabaseUnavailable, DBAPIError):  # `run.py` has reported a missing database or table already
+        try:
             samples = await db.read(_find_older, parameters=_parameters(hasher.decoy))
+        except (DatabaseUnavailable, DBAPIError):  # the next login tries again
+            return
     await asyncio.to_thread(hasher.prepare, samples)  # a thread of the queue would not survive the fork
     hashing.queue.seconds_each = hasher.hashing_seconds("")
 

@@ -50,6 +50,7 @@ async def authenticate(password: str, *, find: Find, limits: Tries) -> VerifiedP
 
     The attempt is counted first, so parallel guesses cannot exceed the limit. No connection is held while hashing.
     """
+    await passwords.prepare()  # done already, unless the database was unavailable at the start
     due = time.monotonic() + passwords.refusal_seconds(password)
     async with counted(limits) as hits:
         user = await db.read(find)
@@ -91,7 +92,8 @@ async def refunded_on_failure(hits: list[Taken]) -> AsyncIterator[None]:
     """Refund an attempt that failed for lack of capacity, which is no guess."""
     try:
         yield
-    except (Overloaded, DatabaseUnavailable):
-        with suppress(DatabaseUnavailable):
-            await db.write(throttling.give_back, hits)
+    except (Overloaded, DatabaseUnavailable) as error:
+        if not getattr(error, "is_uncertain", False):  # else it may have been refunded already
+            with suppress(DatabaseUnavailable):
+                await db.write(throttling.give_back, hits)
         raise
