@@ -37,8 +37,6 @@ TYPED = {"new_password": "another horse battery staple", "new_password_confirm":
 FAREWELL = ("account_deleted", EMAIL)
 Rows = dict[str, list[str]]
 
-on_sqlite = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
-
 
 async def leave(client: TestClientProtocol, **typed: Any) -> Response:
     return await client.post("/account/delete", form={"password": PASSWORD} | typed)
@@ -230,31 +228,6 @@ async def test_without_the_password_nothing_goes(
     assert await is_logged_in(client)
 
 
-@on_sqlite
-async def test_a_password_that_is_not_sent_or_sent_twice_deletes_nothing(
-    app: Quart, client: TestClientProtocol
-) -> None:
-    await register(client)
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    twice = "&".join(["password=" + PASSWORD.replace(" ", "+")] * 2).encode()
-
-    assert (await client.post("/account/delete")).status_code == 422
-    assert (await client.post("/account/delete", data=twice, headers=headers)).status_code == 422
-    assert (await client.post("/account/delete?password=" + PASSWORD.replace(" ", "+"))).status_code == 422
-
-    assert await count(app, User) == 1
-
-
-async def test_opening_the_page_deletes_nothing(app: Quart, client: TestClientProtocol) -> None:
-    await register(client)
-
-    assert (await client.get("/account/delete?password=" + PASSWORD.replace(" ", "+"))).status_code == 200
-    assert (await client.delete("/account/delete")).status_code == 405
-
-    assert await count(app, User) == 1
-    assert await is_logged_in(client)
-
-
 async def test_it_takes_a_recent_log_in_besides(
     app: Quart, client: TestClientProtocol, moved_clock: MovedClock
 ) -> None:
@@ -271,31 +244,6 @@ async def test_it_takes_a_recent_log_in_besides(
     await client.post("/verify", form={"password": PASSWORD})
     assert (await leave(client)).status_code == 303
     assert await count(app, User) == 0
-
-
-async def test_the_page_opens_for_ten_minutes_and_can_be_sent_for_ten_more(
-    app: Quart, client: TestClientProtocol, moved_clock: MovedClock
-) -> None:
-    await register(client)
-
-    moved_clock.forward(timedelta(minutes=10))
-    assert (await client.get("/account/delete")).status_code == 200
-    moved_clock.forward(timedelta(seconds=1))
-    assert (await client.get("/account/delete")).status_code == 303
-    moved_clock.forward(timedelta(minutes=9, seconds=59))
-    assert (await leave(client)).location == "/"
-    assert await count(app, User) == 0
-
-
-async def test_a_proof_in_another_browser_is_none_in_this_one(
-    app: Quart, client: TestClientProtocol, moved_clock: MovedClock
-) -> None:
-    await register(client)
-    moved_clock.forward(timedelta(minutes=30))
-    await log_in(app.test_client())
-
-    assert (await leave(client)).location == "/verify?next=/account/delete"
-    assert await count(app, User) == 1
 
 
 @pytest.fixture
@@ -518,7 +466,6 @@ async def other_session(app: Quart) -> int:
         return await db.read(newest)
 
 
-PASSWORDS = ("password", "password_confirm")
 OF_A_STRANGER: dict[str, tuple[str, dict[str, str]]] = {
     "logs in": ("/login", {"email": EMAIL, "password": PASSWORD}),
     "guesses": ("/login", {"email": EMAIL, "password": "wrong horse"}),
@@ -644,15 +591,6 @@ async def test_the_address_and_the_number_may_be_used_again_and_bring_nothing_ba
         user = await db.read(accounts.get_by_email, email=EMAIL)
     assert (user.name, list(user.roles)) == (None, [])
     assert "reset" not in {mail.template for mail in await mails(app)}
-
-
-async def test_the_former_password_opens_nothing_any_more(app: Quart, client: TestClientProtocol) -> None:
-    await register(client)
-    await leave(client)
-
-    assert (await log_in(client)).status_code == 422
-    await register(app.test_client(), password="a new horse battery staple")
-    assert (await log_in(client)).status_code == 422
 
 
 async def test_a_former_address_that_was_kept_for_the_account_is_free_too(

@@ -1,6 +1,5 @@
 """Where there is no mail server: a line in the log, and a page that shows the mails to this machine alone."""
 
-import asyncio
 import re
 import time
 from datetime import timedelta
@@ -13,7 +12,6 @@ from quart.typing import TestClientProtocol
 
 from app import mailer
 from app.models import Mail, clock, db
-from app.services import outbox
 from conftest import serving
 from letters_read import link, mails
 from people import EMAIL, PASSWORD, create_user, register
@@ -81,17 +79,6 @@ async def test_the_link_in_the_log_works(app: Quart, client: TestClientProtocol,
 
     (path,) = re.findall(r"link=http://localhost:5000(/reset/\S+)", log.text)
     assert (await client.get(path)).status_code == 200
-
-
-async def test_several_workers_tell_of_a_mail_once(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(mailer, "EVERY", 0.05)
-    async with serving(settings) as one, serving(settings) as other:
-        await asyncio.gather(*(post(app, to=f"{number}@example.com") for number in range(6) for app in (one, other)))
-        await comes_to(one, "not sent")
-
-    assert log.text.count("mail_kept") == 12
 
 
 async def test_a_mail_stays_with_all_that_it_says(app: Quart, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,27 +205,6 @@ async def test_what_is_hostile_in_a_mail_comes_out_as_it_is(app: Quart, client: 
     assert "&amp;amp;" not in page
 
 
-async def test_the_newest_mail_stands_first(app: Quart, client: TestClientProtocol) -> None:
-    assert "Nothing yet." in await shown(client)
-    for number in range(55):
-        await post(app, to=f"person-{number}@example.com")
-
-    listed = re.findall(r"To person-(\d+)@", await shown(client))
-    assert listed == [str(number) for number in range(54, 4, -1)]
-
-
-async def test_a_mail_that_has_left_is_not_shown(app: Quart, client: TestClientProtocol) -> None:
-    await app.extensions["mailer"].stop()
-    await post(app)
-    (mail,) = await mails(app)
-    async with app.app_context():
-        claimed = await db.write(outbox.claim, mail.id, tries=mail.tries)
-        assert claimed is not None
-        await db.write(outbox.mark_sent, claimed)
-
-    assert "Nothing yet." in await shown(client)
-
-
 async def test_a_mail_that_cannot_be_written_hides_no_others(app: Quart, client: TestClientProtocol) -> None:
     await post(app, "no_such_template")
     path = await link_of_one_who_asks(app)
@@ -250,15 +216,6 @@ async def link_of_one_who_asks(app: Quart) -> str:
     await create_user(app)
     await app.test_client().post("/reset", form={"email": EMAIL})
     return await link(app, "reset")
-
-
-async def test_a_link_that_was_replaced_is_shown_no_more(app: Quart, client: TestClientProtocol) -> None:
-    older = await ask_for_a_reset(app)
-    await client.post("/reset", form={"email": EMAIL})
-
-    page = await shown(client)
-    assert older not in page
-    assert await link(app, "reset") in page
 
 
 async def test_the_mail_of_somebody_who_has_gone_is_shown(app: Quart, client: TestClientProtocol) -> None:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import timedelta
@@ -34,7 +33,7 @@ from app.services.outbox import Link
 from conftest import ROOT, SECRET_KEY, serving
 from letters_read import link, mails
 from mariadb_server import free_port
-from people import EMAIL, PASSWORD, change_password, count, create_user, execute, log_in, register
+from people import EMAIL, PASSWORD, change_password, create_user, execute, log_in, register
 from proxy_process import make_certificate
 from smtp_server import MailServer
 from test_cli import Commands, commands, environment
@@ -490,33 +489,6 @@ async def test_a_server_that_hangs_is_left_in_time(
     assert [mail.state for mail in await mails(app)] == ["sent"]
 
 
-@on_sqlite
-async def test_a_server_that_never_says_a_word_is_left_in_time(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mailer, "SECONDS", 0.3)
-    done = asyncio.Event()
-
-    async def listen(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await done.wait()
-        writer.close()
-
-    silent = await asyncio.start_server(listen, "127.0.0.1", 0)
-    async with serving_still(settings | {"MAIL_PORT": silent.sockets[0].getsockname()[1]}) as app:
-        await post(app)
-        await deliver(app)
-        assert [(mail.state, mail.tries) for mail in await mails(app)] == [("waiting", 1)]
-    done.set()
-    silent.close()
-
-
-def test_a_claim_outlives_the_longest_delivery(settings: dict[str, Any]) -> None:
-    app = create_app(settings)
-    written_down = app.config["DATABASE_TIMEOUT"]
-
-    assert timedelta(seconds=mailer.LONGEST + mailer.SECONDS) + written_down < outbox.CLAIMED
-
-
 async def test_a_server_that_is_gone_after_it_has_the_mail_gets_it_again_under_the_same_id(
     app: Quart, server: MailServer, moved_clock: MovedClock
 ) -> None:
@@ -546,14 +518,6 @@ async def test_a_server_that_is_gone_after_it_said_yes_gets_the_mail_once(
     assert await deliver(app) == 0
     assert [mail.state for mail in await mails(app)] == ["sent"]
     assert len(server.envelopes) == 1
-
-
-async def test_two_mails_have_two_ids(app: Quart, server: MailServer) -> None:
-    await post(app)
-    await post(app)
-    await deliver(app)
-
-    assert len({str(message["Message-ID"]) for message in server.messages}) == 2
 
 
 @on_sqlite
@@ -712,19 +676,6 @@ async def test_a_mail_is_tried_until_it_is_worth_nothing_any_more(
     assert await mails(app) == []
 
 
-async def test_several_deliverers_send_each_mail_once(app: Quart, server: MailServer) -> None:
-    for number in range(20):
-        await post(app, to=f"person-{number}@example.com")
-
-    tried = await asyncio.gather(*(deliver(app) for _ in range(6)))
-
-    assert Counter(str(message["To"]) for message in server.messages) == {
-        f"person-{number}@example.com": 1 for number in range(20)
-    }
-    assert sum(tried) == 20
-    assert {(mail.state, mail.tries) for mail in await mails(app)} == {("sent", 1)}
-
-
 async def test_several_processes_on_one_database_send_each_mail_once(
     settings: dict[str, Any], server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -736,19 +687,6 @@ async def test_several_processes_on_one_database_send_each_mail_once(
 
     assert len(found) == len(server.envelopes) == 12
     assert {mail.tries for mail in found} == {1}
-
-
-async def test_of_many_who_claim_a_mail_one_gets_it(app: Quart) -> None:
-    await post(app)
-    (mail,) = await mails(app)
-
-    async def claim_it() -> Mail | None:
-        async with app.app_context():
-            return await db.write(outbox.claim, mail.id, tries=0)
-
-    claimed = await asyncio.gather(*(claim_it() for _ in range(8)))
-
-    assert [mail.tries for mail in claimed if mail is not None] == [1]
 
 
 async def test_a_mail_of_one_that_was_killed_is_due_again_after_two_minutes(
@@ -780,15 +718,6 @@ async def test_one_that_was_thought_dead_does_not_meddle_afterwards(
     (mail,) = await mails(app)
     assert (mail.state, mail.tries, mail.due_on) == ("waiting", 2, quick.due_on)
     assert (mail.error, mail.secret) == (None, SECRET)
-
-
-async def test_what_others_wrote_leaves_without_a_request(
-    settings: dict[str, Any], server: MailServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mailer, "EVERY", 0.05)
-    async with serving(settings) as app:
-        await post(app)
-        await server.arrival()
 
 
 async def test_a_mailer_outlives_trouble_with_the_database(
@@ -852,17 +781,6 @@ async def test_a_unit_that_is_rolled_back_leaves_no_mail(app: Quart, server: Mai
     assert await deliver(app) == 0
 
 
-async def test_of_many_who_sign_up_with_one_address_one_is_welcomed(
-    settings: dict[str, Any], server: MailServer
-) -> None:
-    async with serving_still(settings | {"SECURITY_SEND_REGISTER_EMAIL": True}) as app:
-        await asyncio.gather(*(register(app.test_client()) for _ in range(6)))
-        await deliver(app)
-
-        assert await count(app, User) == 1
-    assert [message["Subject"] for message in server.messages] == ["Welcome"]
-
-
 async def test_what_was_sent_keeps_neither_its_link_nor_what_it_said_and_is_swept_after_a_week(
     app: Quart, server: MailServer, moved_clock: MovedClock
 ) -> None:
@@ -891,21 +809,6 @@ async def test_a_farewell_leaves_nothing_behind(app: Quart, client: TestClientPr
     await deliver(app)
 
     assert [(message["Subject"], message["To"]) for message in server.messages] == [("Your account is deleted", EMAIL)]
-    assert await mails(app) == []
-
-
-async def test_a_farewell_that_is_refused_is_tried_again(
-    app: Quart, client: TestClientProtocol, server: MailServer, moved_clock: MovedClock
-) -> None:
-    await register(client)
-    await client.post("/account/delete", form={"password": PASSWORD})
-    server.to_recipient = "450 4.2.1 try later"
-    await deliver(app)
-    server.to_recipient = "250 OK"
-    moved_clock.forward(timedelta(minutes=1))
-    await deliver(app)
-
-    assert len(server.messages) == 1
     assert await mails(app) == []
 
 
@@ -1014,18 +917,6 @@ def test_the_command_sends_a_test_now(commands: Commands, server: MailServer) ->
 
 
 @on_sqlite
-def test_the_command_says_what_the_server_said(commands: Commands, server: MailServer) -> None:
-    server.to_recipient = "550 5.1.1 no such person"
-
-    line = commands.refusal("mail", "test", EMAIL)
-
-    assert line.startswith(f"Error: 127.0.0.1:{server.port}: SMTP")
-    assert "550" in line
-    assert "no such person" in line
-    assert server.envelopes == []
-
-
-@on_sqlite
 @pytest.mark.parametrize(
     ("address", "changed", "said"),
     [
@@ -1041,19 +932,6 @@ def test_the_command_refuses_with_a_line_that_says_why(
 ) -> None:
     assert said in commands.refusal("mail", "test", address, **changed)
     assert server.envelopes == []
-
-
-async def test_a_stop_waits_for_a_delivery_for_a_moment(settings: dict[str, Any], server: MailServer) -> None:
-    async with serving(settings) as app:
-        server.hang.set()
-        await post(app)
-        app.extensions["mailer"].woken.set()
-        await asyncio.to_thread(server.hangs.wait, 10)
-        asyncio.get_running_loop().call_later(0.5, server.hang.clear)
-        await app.extensions["mailer"].stop()
-
-        assert [(mail.state, mail.tries) for mail in await mails(app)] == [("sent", 1)]
-    assert len(server.envelopes) == 1
 
 
 async def test_a_stop_does_not_wait_long_and_the_mail_arrives_later(
