@@ -22,7 +22,7 @@ NAVIGATION: Mapping[str, str] = {
     "Accept-Encoding": "gzip, deflate, br, zstd",
     "Accept-Language": "en-US,en;q=0.9",
 }
-# What differs when the user submits a form, and when the page loads its style sheet.
+# The headers that differ when the user submits a form, and when the page loads its style sheet.
 FORM = {
     "Cache-Control": "max-age=0",
     "Content-Type": "application/x-www-form-urlencoded",

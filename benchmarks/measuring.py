@@ -1,4 +1,4 @@
-"""What every scenario needs: a database, sites measured in turn, and rows of the table."""
+"""The tools of every scenario: a database, sites measured in turn, and rows of the table."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -70,7 +70,7 @@ class Bench:
 
 @dataclass
 class Row:
-    """A line of the table: what was measured, compared with what, and the figure of each round."""
+    """A line of the table: the thing measured, the thing it is compared with, and the figure of each round."""
 
     what: str
     against: str  # "" when the figure is compared with nothing

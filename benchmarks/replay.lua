@@ -1,7 +1,7 @@
 -- Sends the requests of a file in turn, again and again: wrk … -- FILE RUN
 -- A line has the method, path, first digit of the expected status, body, and then the names and values of the headers,
 -- separated by tabs. Each # in a body becomes a text that is unique in the run.
--- wrk does not tell which response belongs to which request, so responses are counted by kind: the first digit of the
+-- wrk does not match responses with requests, so responses are counted by kind: the first digit of the
 -- status, or "empty" for a page without content, or "login" for a redirect to the login page.
 local requests, run, threads = {}, "", {}
 at, sent, expected, received = 0, 0, {}, {} -- global, because done() reads them

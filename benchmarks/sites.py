@@ -22,7 +22,7 @@ PEER_VENV = ROOT / ".venv-peer"
 
 # What follows `python`; PORT is replaced by a free port.
 RUN = ("run.py", "--bind", "127.0.0.1:PORT")
-# By default uvicorn believes X-Forwarded-For from 127.0.0.1, and logs every request a second time.
+# By default uvicorn trusts X-Forwarded-For from 127.0.0.1, and logs every request a second time.
 UVICORN = ("-m", "uvicorn", "run:app", "--port", "PORT", "--no-proxy-headers", "--no-access-log", "--no-server-header")
 GRANIAN = ("-m", "granian", "run:app", "--port", "PORT", "--interface", "asgi")
 HYPERCORN = ("-m", "hypercorn", "--bind", "127.0.0.1:PORT")

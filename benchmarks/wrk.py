@@ -17,7 +17,7 @@ SERVER_CORE, LOAD_CORE = "0", "1"
 
 
 class BenchError(Exception):
-    """A measured site did not do what it should, so its figures mean nothing."""
+    """A measured site sent wrong responses or failed, so its figures mean nothing."""
 
 
 class Request(NamedTuple):
@@ -53,7 +53,7 @@ class Figures(NamedTuple):
 
 
 def put_load_on(url: str, load: Load) -> Figures:
-    """Return what wrk measured. Raises BenchError when a response was missing, empty or of another kind."""
+    """Return the figures of wrk. Raises BenchError when a response was missing, empty or of another kind."""
     wrk = shutil.which("wrk")
     if wrk is None:
         raise BenchError("wrk is missing: apt-get install wrk")

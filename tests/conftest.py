@@ -101,14 +101,14 @@ CHEAP = passwords.CURRENT.using(argon2__memory_cost=8)
 
 @pytest.fixture(autouse=True)
 def cheap_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash in little memory, except where a test looks at the time or at the hash."""
+    """Hash in little memory, except in tests that check the time or the hash."""
     if not any(map(request.node.get_closest_marker, ("slow", "real_hashes"))):
         monkeypatch.setattr(passwords, "CURRENT", CHEAP)
 
 
 @pytest.fixture(autouse=True)
 def immediate_refusals(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse wrong passwords at once, except where a test looks at the time."""
+    """Refuse wrong passwords at once, except in tests that check the time."""
     if not request.node.get_closest_marker("slow"):
         monkeypatch.setattr(passwords, "SHORTEST_REFUSAL_SECONDS", 0)
         monkeypatch.setattr(evening, "STEP", 0.001)

@@ -87,7 +87,7 @@ async def register(client: httpx.AsyncClient, email: str) -> Outcome:
 async def send_slowly(client: httpx.AsyncClient, seconds: float, begun: asyncio.Barrier) -> Outcome:
     """Send a form byte by byte for this long, once every other client has begun too.
 
-    The form asks for a password reset: the site writes to its database, and hashes no password.
+    The form requests a password reset: the site writes to its database, and hashes no password.
     """
     body = urlencode({"email": "unknown@example.com"}).encode()
 

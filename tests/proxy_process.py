@@ -27,7 +27,7 @@ def make_certificate(folder: Path) -> Path:
 
 
 def configuration_for(folder: Path, *, port: int, sites: tuple[str, str], tls: bool) -> str:
-    """Return deploy/haproxy.cfg with the addresses of a test, and without a change of the Unix user."""
+    """Return deploy/haproxy.cfg with the ports and URLs of a test, and without a change of the Unix user."""
     bind = ("    bind :80\n", f"    bind 127.0.0.1:{port}\n")
     if tls:
         certificate = "    # bind :443 ssl crt /etc/haproxy/www.example.com.pem"

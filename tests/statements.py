@@ -1,4 +1,4 @@
-"""What a request sends to the database, by the documented events of SQLAlchemy."""
+"""The statements that a request sends to the database, by the documented events of SQLAlchemy."""
 
 import re
 from collections.abc import Callable, Iterator

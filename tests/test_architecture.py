@@ -56,7 +56,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize("layer", ["models", "services", "forms"])
-def test_below_the_views_only_the_database_and_the_password_hasher_know_quart(layer: str) -> None:
+def test_below_the_views_only_the_database_and_the_password_hasher_import_quart(layer: str) -> None:
     knowing = {
         path.name for path in (SOURCE / layer).rglob("*.py") if any("quart" in name for name in imports_of(path))
     }

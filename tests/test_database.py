@@ -1,4 +1,4 @@
-"""`db.read` and `db.write`: transactions, deadlines, retries, and what happens to a connection."""
+"""`db.read` and `db.write`: transactions, deadlines, retries, and the state of connections."""
 
 import asyncio
 import sqlite3
@@ -58,7 +58,7 @@ async def name_of_ada(app: Quart) -> str | None:
 # Transactions
 
 
-async def test_what_a_function_returns_is_loaded_and_detached(app: Quart) -> None:
+async def test_objects_that_a_function_returns_are_loaded_and_detached(app: Quart) -> None:
     user = await create_user(app)
 
     assert (user.id, user.email, user.active, str(user)) == (user.id, EMAIL, True, EMAIL)
@@ -173,7 +173,7 @@ async def test_a_read_that_changes_rows_is_an_error_and_changes_nothing(app: Qua
 
 async def test_a_time_without_a_time_zone_is_refused(app: Quart) -> None:
     await create_user(app)
-    naive = datetime(2026, 7, 1, 12)  # noqa: DTZ001 # what is refused
+    naive = datetime(2026, 7, 1, 12)  # noqa: DTZ001 # the refused value
 
     with pytest.raises(StatementError, match="has no time zone"):
         await write(app, lambda session: session.execute(update(User).values(confirmed_on=naive)))
@@ -245,7 +245,7 @@ async def test_a_transaction_past_its_deadline_is_rolled_back(app: Quart) -> Non
 
 
 @pytest.mark.parametrize("database_uri", ["mariadb"], indirect=True)
-async def test_what_waited_for_a_lock_past_its_deadline_is_not_committed_later(
+async def test_a_write_that_waited_for_a_lock_past_its_deadline_is_not_committed_later(
     app: Quart, client: TestClientProtocol
 ) -> None:
     await register(client)
@@ -408,7 +408,7 @@ async def test_no_connection_is_in_use_while_a_password_is_hashed(
 # MariaDB
 
 
-async def test_connections_to_mariadb_are_strict_and_speak_utf8mb4_and_utc(mariadb: MariaDB, tmp_path: Path) -> None:
+async def test_connections_to_mariadb_are_strict_and_use_utf8mb4_and_utc(mariadb: MariaDB, tmp_path: Path) -> None:
     uri = mariadb.create_database("strict")
     app = create_app({"SQLALCHEMY_DATABASE_URI": uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)})
     variables = "@@sql_mode, @@character_set_connection, @@time_zone, @@innodb_lock_wait_timeout, @@tx_isolation"

@@ -240,7 +240,7 @@ async def test_a_websocket_of_another_site_or_host_is_refused(app: Quart, ada: T
             assert await says(ada, path, headers) in (1008, 403, 400), headers
 
 
-async def test_a_websocket_for_people_with_an_account_asks_for_it(app: Quart, ada: TestClientProtocol) -> None:
+async def test_a_websocket_that_needs_a_login_is_refused_without_one(app: Quart, ada: TestClientProtocol) -> None:
     assert await says(app.test_client(), "/closed", {"Origin": HERE}) == 401
     assert await says(ada, "/closed", {"Origin": HERE}) == "hello"
     await ada.post("/logout")

@@ -1,4 +1,4 @@
-"""Password hashes: which ones verify, which ones are replaced, and what a refusal costs."""
+"""Password hashes: which ones verify, which ones are replaced, and the cost of a refusal."""
 
 import json
 import subprocess
@@ -71,13 +71,13 @@ def test_a_weaker_argon2_hash_is_replaced_each_time_by_the_same() -> None:
     ["x", "$argon2id$", "$argon2id$v=19$m=19456,t=2,p=1$cut", "$2b$12$short", "!" * 255, STORED[:-20]],
     ids=["text", "name", "parameters", "bcrypt", "long", "cut"],
 )
-def test_what_is_no_hash_matches_nothing(garbage: str) -> None:
+def test_a_malformed_hash_matches_no_password(garbage: str) -> None:
     for hasher in (OURS, WITH_SALT):
         assert hasher.verify("correct horse", garbage) is None
 
 
 @pytest.mark.parametrize("password", ["\0null-in-it", chr(0xD800) * 10, "\ufffd" * 10])
-def test_what_is_no_text_matches_nothing(password: str) -> None:
+def test_a_password_that_is_not_text_matches_no_hash(password: str) -> None:
     assert OURS.verify(password, OURS.hash("")) is None
 
 
@@ -119,7 +119,7 @@ def test_where_no_older_hash_is_stored_the_salt_costs_nothing() -> None:
 
 
 def interleaved(one: Callable[[], object], other: Callable[[], object], *, rounds: int) -> tuple[float, float]:
-    """Return the median times of two calls, measured in turn and without what other programs do."""
+    """Return the median times of two calls, measured in turn and without the load of other programs."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for spent, call in zip(times, (one, other), strict=True):

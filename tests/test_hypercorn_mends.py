@@ -1,4 +1,4 @@
-"""Requests that Hypercorn handles before the app does: what our patches change, and what it does without them."""
+"""Requests that Hypercorn handles before the app does, with and without the patches."""
 
 import socket
 import time
@@ -99,7 +99,7 @@ def test_unpatched_hypercorn_logs_a_traceback_for_a_header_that_is_not_text(unpa
     ],
     ids=["host", "method", "accept", "shorter accept", "boundary"],
 )
-def test_a_long_head_holds_nobody_up(site: Server, head: bytes) -> None:
+def test_a_long_head_delays_no_other_client(site: Server, head: bytes) -> None:
     host, port = site.address.split(":")
     with socket.create_connection((host, int(port)), PATIENCE) as connection:
         connection.sendall(head + b"\r\n\r\nx")

@@ -1,4 +1,4 @@
-"""What a request costs: the statements that it sends, and what runs for it."""
+"""The cost of a request: the statements that it sends, and the functions that run for it."""
 
 import asyncio
 import inspect
@@ -25,7 +25,7 @@ async def sent(app: Quart) -> Any:
 
 @pytest.fixture
 async def ada(app: Quart, client: TestClientProtocol, sent: list[str]) -> TestClientProtocol:
-    """A browser that is logged in, before which nothing was sent."""
+    """A logged-in browser, with an empty list of statements."""
     await create_user(app)
     await log_in(client)
     sent.clear()
@@ -95,7 +95,7 @@ async def test_a_login_in_a_trusted_browser_sends_few_statements(
 
 
 def logged_commands(mariadb: MariaDB) -> list[str]:
-    """Return what the general query log has of the connection that looked up the user."""
+    """Return the entries of the general query log for the connection that looked up the user."""
     query = "SELECT argument FROM mysql.general_log WHERE thread_id IN "
     query += "(SELECT thread_id FROM mysql.general_log WHERE argument LIKE '%FROM user_session%')"
     with mariadb.connect() as connection, connection.cursor() as cursor:
@@ -140,7 +140,7 @@ async def test_the_outbox_is_queried_after_a_request_that_enqueued_an_email_and_
 
 @pytest.fixture
 def called(app: Quart, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What Quart calls for a request: it would run in a thread what is not a coroutine function."""
+    """The functions that Quart calls for a request. It runs those that are not coroutine functions in a thread."""
     called, ensure_async = [], app.ensure_async
 
     def note(function: Any) -> Any:

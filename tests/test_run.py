@@ -1,4 +1,4 @@
-"""The server in a process of its own: what it serves, how it stops, and why it does not start."""
+"""The server in a process of its own: its responses, its stop, and the errors that prevent its start."""
 
 import os
 import re
@@ -70,7 +70,7 @@ def running(
     folder: Path = ROOT,
     **settings: str,
 ) -> Iterator[Server]:
-    """Start a server, wait until each of its workers listens, and kill what remains at the end."""
+    """Start a server, wait until each of its workers listens, and kill remaining processes at the end."""
     log, address = instance / "log", address or f"127.0.0.1:{free_port()}"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -129,7 +129,7 @@ def address_of(listener: socket.socket) -> str:
     return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_the_log_says_where_it_listens(site: Server) -> None:
+def test_the_log_contains_the_bind_address(site: Server) -> None:
     started, mail_stays, running_on = site.log.read_text().splitlines()[:3]
 
     assert f" started pid={site.process.pid}" in started

@@ -1,4 +1,4 @@
-"""Static files: their URLs while they change, and what is compressed for which client."""
+"""Static files: their URLs while they change, and compression for clients that accept it."""
 
 import gzip
 import shutil
@@ -157,7 +157,7 @@ async def test_the_files_of_a_blueprint_are_compressed_too(small: Quart, tmp_pat
 
 @pytest.mark.parametrize("path", ["/", "/login", "/api/", "/nowhere", "/static/none.css"])
 async def test_pages_and_json_are_never_compressed(client: TestClientProtocol, path: str) -> None:
-    """The length of a compressed page would tell another site what stands in it (BREACH)."""
+    """The length of a compressed page would reveal its content to another site (BREACH)."""
     response = await client.get(path, headers=BROWSER)
 
     assert response.content_encoding is None

@@ -1,4 +1,4 @@
-"""Templates render synchronously, refuse what would have to be awaited, and translate what they show."""
+"""Templates render synchronously, refuse asynchronous values, and translate their text."""
 
 import asyncio
 import gc
@@ -34,10 +34,10 @@ async def test_no_context_processor_runs_in_a_thread(app: Quart) -> None:
     assert all(asyncio.iscoroutinefunction(each) for each in processors)
 
 
-async def test_a_template_knows_whether_a_user_is_logged_in(app: Quart) -> None:
-    template = "{% if current_user.is_authenticated %}user{% else %}stranger{% endif %}"
+async def test_a_template_can_test_whether_a_user_is_logged_in(app: Quart) -> None:
+    template = "{% if current_user.is_authenticated %}user{% else %}anonymous{% endif %}"
     async with app.test_request_context("/"):
-        assert await render_template_string(template) == "stranger"
+        assert await render_template_string(template) == "anonymous"
 
 
 async def test_a_forgotten_await_is_an_error_and_not_a_yes(app: Quart) -> None:
@@ -83,7 +83,7 @@ async def numbers() -> AsyncIterator[int]:
         ("{{ forgotten }}", "fetch"),
     ],
 )
-async def test_whatever_a_template_would_have_to_await_is_an_error(app: Quart, template: str, name: str) -> None:
+async def test_an_asynchronous_value_in_a_template_is_an_error(app: Quart, template: str, name: str) -> None:
     if name in ("fetch", "numbers") and "holder" not in template and "forgotten" not in template:
         app.add_template_global(globals()[name])
     app.add_template_filter(fetch, "async_filter")

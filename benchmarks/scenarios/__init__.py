@@ -1,4 +1,4 @@
-"""What is measured: each scenario puts the same load on several sites in turn, and gives rows of the table."""
+"""The scenarios: each puts the same load on several sites in turn, and gives rows of the table."""
 
 from scenarios.databases import far_database, sqlite
 from scenarios.many_users import many_users

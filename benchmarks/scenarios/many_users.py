@@ -75,7 +75,7 @@ def populated(bench: Bench, database: str, users: int) -> Iterator[Population]:
 
 
 def fill(bench: Bench, database: str, users: int) -> None:
-    """Add users who share the password hash of the first, and sessions whose tokens are token-1, token-2 and so on."""
+    """Add users with the password hash of the first, and sessions whose tokens are token-1, token-2 and so on."""
     email, now, sessions = "concat('user', seq, '@example.com')", "utc_timestamp()", users * SESSIONS_EACH
     quote = bench.mariadb.quote
     password, user_agent = quote(bench.stored_hash(database)), quote(NAVIGATION["User-Agent"])

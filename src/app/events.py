@@ -94,7 +94,7 @@ def safe(fact: Any) -> Any:
     """Return a number unchanged, and anything else as text of limited length without e-mail addresses."""
     if fact is None or isinstance(fact, int | float):
         return fact
-    # Cut only after the replacement: a pattern does not find an e-mail address that was cut in two.
+    # Cut only after the replacement: a pattern does not match an e-mail address that was cut in two.
     return without_addresses(str(fact)[: 2 * FACT_LENGTH])[:FACT_LENGTH]
 
 

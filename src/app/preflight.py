@@ -24,7 +24,7 @@ async def check_ready() -> None:
         is_newer = current is not None and not schema.is_known(current)
     except schema.BrokenMigrations as error:
         raise NotReady(str(error)) from error
-    except (DatabaseUnavailable, TypeError) as error:  # TypeError: the driver does not know an argument of the URL
+    except (DatabaseUnavailable, TypeError) as error:  # TypeError: the driver has no argument that the URL names
         url = database_url(current_app.config).render_as_string(hide_password=True)
         raise NotReady(f"the database {url} does not answer: {error}") from error
     if is_newer:

@@ -19,7 +19,7 @@ from app.hypercorn_mends import patch_hypercorn
 from app.master import SIGNALS, Master
 
 BACKLOG = 1024  # connections that the kernel queues for each listening socket
-LAME_DUCK_SECONDS = 1  # for proxies to notice the 503 of /readyz; more than two intervals between their checks
+LAME_DUCK_SECONDS = 1  # for proxies to detect the 503 of /readyz; more than two intervals between their checks
 GRACE_PERIOD_SECONDS = 10  # for requests under way; a supervisor must wait longer before it kills the process
 SHUTDOWN_SECONDS = 2  # for the app to close its connections when requests outlast the grace period
 ORPHAN_CHECK_SECONDS = 0.5
@@ -89,14 +89,14 @@ async def _serve(app: Quart, listener: socket.socket, *, master: int | None = No
     if not serving.done():
         await _exit_with_open_requests(app, serving)
     orphan_check.cancel()
-    serving.result()  # raises what ended the server
+    serving.result()  # raises the error that ended the server
 
 
 async def _wait_for_stop(app: Quart, config: Config) -> None:
-    """Wait for a signal and, if a proxy stands in front, until it has stopped sending requests here.
+    """Wait for a signal and, behind a proxy, until the proxy has stopped sending requests here.
 
-    Closing a listening socket resets the connections in its queue, so a proxy must learn first from /readyz that this
-    process is about to stop. Ctrl-C (SIGINT) stops at once.
+    Closing a listening socket resets the connections in its queue, so a proxy must first receive 503 from /readyz
+    and use another server. Ctrl-C (SIGINT) stops at once.
     """
     received: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in SIGNALS:
@@ -104,7 +104,7 @@ async def _wait_for_stop(app: Quart, config: Config) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     number = await received.get()
-    config.keep_alive_max_requests = 0  # every response now says `Connection: close`
+    config.keep_alive_max_requests = 0  # every response now carries `Connection: close`
     if number == signal.SIGTERM and app.config.get("TRUSTED_PROXIES"):
         app.extensions["draining"] = True
         await asyncio.sleep(LAME_DUCK_SECONDS)

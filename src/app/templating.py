@@ -1,4 +1,4 @@
-"""Templates are rendered synchronously: a view awaits what a page needs and passes the result.
+"""Templates are rendered synchronously: a view awaits the data of a page and passes the result.
 
 Quart's own environment awaits every call in a template, which makes pages slower. In this one nothing is awaited, so
 a coroutine would be printed, or count as true in a condition. It raises TypeError instead.
@@ -85,7 +85,7 @@ def translate(eval_context: EvalContext, message: str, /, **values: Any) -> str:
     text = catalogue(language()).gettext(message)
     if not eval_context.autoescape:
         return text % values
-    return Markup(text) % values if values else Markup(text % values)  # noqa: S704 # the message is ours
+    return Markup(text) % values if values else Markup(text % values)  # noqa: S704 # our own message
 
 
 def take_focus() -> bool:

@@ -25,7 +25,7 @@ def roles_accepted(*names: str) -> Callable[[View[P, T]], View[P, T]]:
 
 def _admit(names: tuple[str, ...], is_admitted: Callable[[], bool]) -> Callable[[View[P, T]], View[P, T]]:
     if not names:
-        raise ValueError("name a role: without any, everybody would be admitted")
+        raise ValueError("name a role: without one, every user would be admitted")
 
     def decorate(view: View[P, T]) -> View[P, T]:
         @functools.wraps(view)

@@ -48,7 +48,7 @@ def limit(what: str, whose: str) -> Limit:
 
 
 def phone_limits(user_id: int) -> Tries:
-    """Return the limits of changing the phone number, as the response tells that a number is taken."""
+    """Return the limits of changing the phone number, as the response reveals that a number is taken."""
     return Tries((limit("PHONES_PER_ACCOUNT", f"user {user_id}"),))
 
 

@@ -62,8 +62,8 @@ _current_call: ContextVar[Call | None] = ContextVar("_current_call", default=Non
 class Database:
     """Run service functions on the database of the running app: `user = await db.read(accounts.find, 17)`.
 
-    Each request has one session, made when it is first needed and closed when the request ends. What a function returns
-    is loaded and detached. Between two calls no connection is held.
+    Each request has one session, made when it is first needed and closed when the request ends. The objects that a
+    function returns are loaded and detached. Between two calls no connection is held.
     """
 
     def init_app(self, app: Quart, *, url: URL, timeout: timedelta, options: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ class Database:
 
     @property
     def info(self) -> dict[Any, Any]:
-        """What the functions of this request have put into `session.info`."""
+        """The values that the functions of this request have put into `session.info`."""
         return request_session().session.info if "db_session" in g else {}
 
     async def read(self, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -101,8 +101,8 @@ class Database:
     async def write(self, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function(session, …)` in a transaction and commit it.
 
-        The whole function runs again after a deadlock, a lock timeout or a connection that was lost before COMMIT, so
-        it must do nothing that a rollback does not undo. Raises DatabaseUnavailable; RuntimeError if called by a
+        The whole function runs again after a deadlock, a lock timeout or a connection that was lost before COMMIT. It
+        must do nothing that a rollback does not undo. Raises DatabaseUnavailable; RuntimeError if called by a
         function that `read` or `write` runs.
         """
         call = self._new_call("write")
@@ -166,7 +166,7 @@ class Database:
             return result
 
     async def _wait_for_shielded_calls(self, _error: BaseException | None) -> None:
-        """Wait until the calls have finished whose caller was cancelled."""
+        """Wait for the calls that continue although their caller was cancelled."""
         if "db_session" in g:
             async with g.db_session.lock:
                 pass

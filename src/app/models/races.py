@@ -16,7 +16,7 @@ SQLITE_ERRORS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class LostRace(Exception):
-    """Raised by a service function to run its transaction again: a concurrent one has changed what it relied on."""
+    """Raised by a service function to run its transaction again: a concurrent one has changed the rows that it read."""
 
 
 class CommitUncertain(Exception):
@@ -33,7 +33,7 @@ def is_retryable(error: LostRace | exc.DBAPIError) -> bool:
 
 
 async def retry(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Return what one of at most three attempts returns. Between them sleep for a short random time."""
+    """Return the result of the first attempt that succeeds, of at most three. Sleep for a random time between them."""
     for number in range(1, MAX_ATTEMPTS):
         try:
             return await attempt()

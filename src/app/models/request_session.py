@@ -32,7 +32,7 @@ class RequestSession:
 
     @asynccontextmanager
     async def use(self, engine: AsyncEngine, *, read_only: bool, deadline: float) -> AsyncIterator[AsyncSession]:
-        """Yield the session on an engine. At the end roll back what was not committed, and detach what was loaded."""
+        """Yield the session on an engine. At the end roll back uncommitted changes, and detach all objects."""
         self.session.info.update({ENGINE: engine.sync_engine, READ_ONLY: read_only})
         try:
             if engine.dialect.name == "sqlite":

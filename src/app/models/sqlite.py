@@ -27,7 +27,7 @@ def create_file(_dialect: Dialect, _record: Any, arguments: list[Any], _paramete
 
 
 def set_pragmas(connection: Any, _record: ConnectionPoolEntry, *, lock_timeout: int) -> None:
-    """Set what SQLite keeps per connection. `lock_timeout` is in seconds.
+    """Set the options that SQLite keeps per connection. `lock_timeout` is in seconds.
 
     https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable explains `isolation_level`: the driver
     must not begin transactions by itself.

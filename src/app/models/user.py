@@ -61,7 +61,7 @@ def valid_phone(typed: str) -> str:
     """Return a phone number in E.164 format, like +491701234567. Raises ValueError.
 
     The number must include its country code and have a length that the country uses. Whether its range
-    is assigned is not checked: an installed phonenumbers does not know ranges that were assigned later.
+    is assigned is not checked: an installed phonenumbers lacks ranges that were assigned later.
     """
     # A letter or an extension would be dropped silently, and another number stored than the user typed.
     if len(typed) > PHONE_LENGTH or any(character.isalpha() for character in typed):

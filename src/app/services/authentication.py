@@ -1,6 +1,6 @@
-"""Register, log in, reauthenticate, change the password, delete the account: what takes a password.
+"""Register, log in, reauthenticate, change the password, delete the account: each needs a password.
 
-Each function verifies or hashes the password first, then makes one transaction of what it allows (proof.py).
+Each function verifies or hashes the password first, then runs the rest in one transaction (proof.py).
 """
 
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Confirm e-mail addresses before the first login (SECURITY_CONFIRMABLE). Registering does not tell who has an account.
+"""Confirm e-mail addresses before the first login (SECURITY_CONFIRMABLE). Registering does not reveal accounts.
 
 An attacker may register the e-mail address of another user with a password of their own. So the link confirms that
 password only in the browser in which it was chosen. In any other browser the reader of the e-mail chooses one.
@@ -33,7 +33,7 @@ class PasswordNeeded(Refusal):
 async def sign_up(email: str, password: str, *, origin: Origin, limits: Tries) -> str:
     """Create an unconfirmed account, or e-mail the owner of the existing one. Raises TooManyTries, Overloaded.
 
-    Returns what the browser must present for `confirm` to keep the password.
+    Returns the text that the browser must present for `confirm` to keep the password.
     """
     async with evened_out():
         async with counted(limits):

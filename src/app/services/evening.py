@@ -1,4 +1,4 @@
-"""Equal response times where the work differs, so that an attacker cannot measure who has an account."""
+"""Uniform response times, so that an attacker cannot measure whether an account exists."""
 
 import asyncio
 import time

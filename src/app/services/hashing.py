@@ -1,7 +1,7 @@
 """Threads that compute password hashes, one for each usable core, and the queue in front of them.
 
-The event loop answers other requests meanwhile. A request reserves a slot first. When the expected wait is too long, it
-fails at once with 503 and not late.
+The event loop serves other requests meanwhile. A request reserves a slot first, and fails at once with 503 when the
+expected wait is too long.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class HashingQueue:
     @contextmanager
     def slot(self) -> Iterator[None]:
         """Reserve a slot. Raises Overloaded, at once, when the expected wait is too long."""
-        ahead = self.waiting + 1 - THREADS  # of those, each thread takes its part before ours begins
+        ahead = self.waiting + 1 - THREADS  # to finish before this one starts
         if ahead * self.seconds_each / THREADS > LONGEST_EXPECTED_WAIT_SECONDS:
             raise Overloaded(f"{self.waiting} passwords wait to be hashed")
         self.waiting += 1
@@ -56,7 +56,7 @@ class HashingQueue:
             self.waiting -= 1
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function in a thread. Raises Overloaded when the thread becomes free too late."""
+        """Run a function in a thread. Raises Overloaded when no thread becomes free in time."""
         submitted = time.monotonic()
 
         def timed() -> T:

@@ -1,6 +1,6 @@
 """Password hashes: argon2id for new passwords, older kinds only to verify.
 
-Every refusal takes the same time. Where there is no account, or no password, a decoy is verified instead.
+Every refusal takes the same time. If there is no account, or no password, a decoy is verified instead.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class PasswordHasher:
         return CURRENT.hash("a password that no user has")
 
     def prepare(self, samples: Iterable[str]) -> None:
-        """Measure what a refusal costs, so that the first one takes as long as later ones."""
+        """Measure the hashing of a refusal, so that the first one takes as long as later ones."""
         self.current_seconds = _seconds(CURRENT, self.decoy)
         one_of_each = {_parameters(stored): stored for stored in samples if OLDER.identify(stored)}
         self.slowest = max(((_seconds(OLDER, stored), stored) for stored in one_of_each.values()), default=(0.0, ""))
@@ -90,7 +90,7 @@ class PasswordHasher:
         return self.hash(password, salt=hashlib.sha256(older.encode()).digest()[:16])
 
     def _older_forms(self, password: str) -> list[str]:
-        """Return what an older hash may be of.
+        """Return the texts that an older hash may have been made of.
 
         Flask-Security hashes an HMAC of the password, unless SECURITY_PASSWORD_SINGLE_HASH is set. Later releases
         normalise it to NFKD first.
@@ -146,7 +146,7 @@ def refusal_seconds(password: str) -> float:
 
 
 async def prepare() -> None:
-    """Look up and measure what a refusal costs. A server with workers does so once, before it forks."""
+    """Sample the stored hashes and measure a refusal. A server with workers does so once, before it forks."""
     hasher, samples = _hasher(), list[str]()
     if hasher.current_seconds:
         return
@@ -165,7 +165,7 @@ def init_app(app: Quart) -> None:
 
 
 async def _find_older(session: AsyncSession, *, parameters: str) -> list[str]:
-    """Return stored hashes with other parameters, of the oldest accounts. Where none is left, this scans the table."""
+    """Return stored hashes with other parameters, of the oldest accounts. If there is none, this scans the table."""
     query = select(User.password).where(User.password.not_like(f"{parameters}$%")).order_by(User.id).limit(SAMPLES)
     return [stored for stored in await session.scalars(query) if stored]
 

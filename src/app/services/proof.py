@@ -26,16 +26,16 @@ Find = Callable[[AsyncSession], Awaitable[User | None]]
 
 
 class InvalidCredentials(Refusal):
-    """The e-mail address or the password is wrong, or the account is closed. The client does not learn which."""
+    """The e-mail address or the password is wrong, or the account is closed. The response does not reveal which."""
 
     message = _("The address or the password is wrong.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedPassword:
-    """The user whose password was right, the hash that proved it, and the one to store from now on.
+    """The user whose password was right, the hash that it matched, and the one to store from now on.
 
-    `hits` is what the attempt added to its rate limits, and `refundable` the part that a right password gets back.
+    `hits` are those that the attempt added to its rate limits, and `refundable` those that a right password refunds.
     """
 
     user_id: int

@@ -15,7 +15,7 @@ PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,1999}", re.ASCII)
 
 
 def safe_path(target: str | None) -> str:
-    """Return the path that was asked for, or the front page for anything that is none."""
+    """Return the requested path, or the front page if it is not a path on this site."""
     return target if target and PATH.fullmatch(target) else "/"
 
 
