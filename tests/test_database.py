@@ -360,20 +360,6 @@ async def test_a_call_completes_although_its_caller_is_cancelled_and_the_request
     assert await name_of_ada(app) == "Countess"
 
 
-def test_one_app_can_be_used_in_one_event_loop_after_the_other(settings: dict[str, Any]) -> None:
-    async def work(session: AsyncSession, _number: int) -> None:
-        await session.execute(select(User.id).limit(1))
-
-    async def rush(app: Quart) -> None:
-        await asyncio.gather(*(write(app, work, number) for number in range(20)))
-        async with app.app_context():
-            await db.dispose()
-
-    app = create_app(settings)
-    for _ in range(2):
-        asyncio.run(rush(app))
-
-
 # Hashing
 
 

@@ -36,10 +36,7 @@ class SyncFunctions(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a function. Jinja calls this for each name when it compiles a template."""
-        function = super().get(name, default)
-        if is_async(function):
-            raise async_in_template(name)
-        return function
+        return refuse_async_function(name, super().get(name, default))
 
 
 class SyncEnvironment(Environment):
@@ -52,8 +49,7 @@ class SyncEnvironment(Environment):
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         """Return the globals of a template that is being loaded. Raises TypeError if one of them is asynchronous."""
         for name, value in self.globals.items():
-            if is_async(value):
-                raise async_in_template(name)
+            refuse_async_function(name, value)
         return super().make_globals(d)
 
 
@@ -66,10 +62,11 @@ def refuse_async(value: Any) -> Any:
     return value
 
 
-def is_async(value: Any) -> bool:
-    if type(value) not in FUNCTION_TYPES:  # isinstance would look into `request`, which is a proxy
-        return False
-    return iscoroutinefunction(value) or isasyncgenfunction(value)
+def refuse_async_function(name: str, value: Any) -> Any:
+    is_function = type(value) in FUNCTION_TYPES  # isinstance would look into `request`, which is a proxy
+    if is_function and (iscoroutinefunction(value) or isasyncgenfunction(value)):
+        raise async_in_template(name)
+    return value
 
 
 def async_in_template(name: str) -> TypeError:

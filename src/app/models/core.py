@@ -14,7 +14,6 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.models.engine import make_engine, make_read_engine, pool_capacity
-from app.models.limiter import ConnectionLimiter
 from app.models.races import CommitUncertain, LostRace, retry
 from app.models.request_session import refuse_changes, request_session
 
@@ -22,7 +21,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Operation = Callable[Concatenate[AsyncSession, P], Awaitable[T]]
 
-MAX_QUEUE_SHARE = 0.75  # of DATABASE_TIMEOUT: a caller that has queued for longer could not finish in time
+# Of DATABASE_TIMEOUT. A call that has waited for longer fails fast: under overload it would be cancelled half way, its
+# connection discarded, and throughput would drop to zero.
+MAX_QUEUE_SHARE = 0.75
 # Errors in our own code. Every other error means that the database is away, full, read-only or overloaded.
 PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
 OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, OSError)
@@ -39,10 +40,10 @@ class DatabaseUnavailable(Exception):
 
 
 class Pool(NamedTuple):
-    """An engine, and the limiter in front of its connection pool."""
+    """An engine, and a slot for each connection of its pool."""
 
     engine: AsyncEngine
-    limiter: ConnectionLimiter
+    slots: asyncio.Semaphore
 
 
 @dataclass
@@ -69,10 +70,10 @@ class Database:
     def init_app(self, app: Quart, *, url: URL, timeout: timedelta, options: dict[str, Any]) -> None:
         """Make the engines. `timeout` is the deadline of one call, with the wait for a connection."""
         capacity = pool_capacity(options)
-        # A second writer to SQLite would sleep between its attempts. It queues in the limiter instead.
+        # A second writer to SQLite would sleep between its attempts. It waits for a slot instead.
         max_writers = 1 if url.get_backend_name() == "sqlite" else capacity
-        app.extensions["db_read_pool"] = Pool(make_read_engine(url, options), ConnectionLimiter(capacity))
-        app.extensions["db_write_pool"] = pool = Pool(make_engine(url, options), ConnectionLimiter(max_writers))
+        app.extensions["db_read_pool"] = Pool(make_read_engine(url, options), asyncio.Semaphore(capacity))
+        app.extensions["db_write_pool"] = pool = Pool(make_engine(url, options), asyncio.Semaphore(max_writers))
         app.extensions["db"] = pool.engine
         app.extensions["db_timeout"] = timeout.total_seconds()
         app.teardown_appcontext(self._wait_for_shielded_calls)
@@ -121,7 +122,8 @@ class Database:
 
     async def _run(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
-            await call.pool.limiter.acquire(timeout=MAX_QUEUE_SHARE * current_app.extensions["db_timeout"])
+            async with asyncio.timeout(MAX_QUEUE_SHARE * current_app.extensions["db_timeout"]):
+                await call.pool.slots.acquire()
         except TimeoutError as error:
             raise DatabaseUnavailable("TimeoutError: all connections are in use") from error
         # A client disconnect cancels this coroutine. Shield the call: it completes and returns a clean connection.
@@ -141,7 +143,7 @@ class Database:
             raise DatabaseUnavailable(reason, is_uncertain=call.is_committing) from error
         finally:
             call.is_running = False
-            call.pool.limiter.release()
+            call.pool.slots.release()
 
     async def _read(self, call: Call, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         async with request_session().use(call.pool.engine, read_only=True, deadline=call.deadline) as session:

@@ -11,19 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import events
 from app.languages import known_language
 from app.models import User, db
-from app.services import accounts, activity, credentials, notices, outbox, sessions
+from app.services import accounts, activity, credentials, notices, outbox, proof, sessions
 from app.services.accounts import EmailTaken
 from app.services.activity import Origin
 from app.services.passwords import hash_password
-from app.services.proof import (
-    Find,
-    InvalidCredentials,
-    VerifiedPassword,
-    authenticate,
-    counted,
-    lock_verified_user,
-    refunded_on_failure,
-)
+from app.services.proof import Find, InvalidCredentials, VerifiedPassword, lock_verified_user
 from app.services.sessions import NewLogIn
 from app.services.throttling import Tries
 
@@ -37,7 +29,7 @@ async def sign_up(
 
     Raises EmailTaken, EmailReserved, TooManyTries.
     """
-    async with counted(limits):
+    async with proof.counted(limits):
         hashed = await hash_password(password)
     try:
         user, secret = await db.write(_register, email, password_hash=hashed, log_in=log_in, welcome=welcome)
@@ -55,8 +47,8 @@ async def sign_in(email: str, password: str, *, log_in: NewLogIn, limits: Tries,
 
 async def prove_again(user: User, password: str, *, session_id: int, limits: Tries, origin: Origin) -> None:
     """Reauthenticate the user for one session. Raises InvalidCredentials, TooManyTries."""
-    verified = await authenticate(password, find=partial(accounts.find, user_id=user.id), limits=limits)
-    async with refunded_on_failure(verified.hits):
+    verified = await proof.authenticate(password, find=partial(accounts.find, user_id=user.id), limits=limits)
+    async with proof.refunded_on_failure(verified.hits):
         await db.write(_renew, verified, session_id=session_id, origin=origin)
     events.record("verified", user=user.id)
 
@@ -66,8 +58,8 @@ async def change_password(user: User, password: str, new_password: str, *, log_i
 
     A copied cookie, also of this browser, is dead afterwards. Raises InvalidCredentials, TooManyTries.
     """
-    verified = await authenticate(password, find=partial(accounts.find, user_id=user.id), limits=limits)
-    async with refunded_on_failure(verified.hits):
+    verified = await proof.authenticate(password, find=partial(accounts.find, user_id=user.id), limits=limits)
+    async with proof.refunded_on_failure(verified.hits):
         new_hash = await hash_password(new_password)
         secret = await db.write(_replace_password, verified, new_hash=new_hash, log_in=log_in)
     events.record("password_changed", user=user.id)
@@ -76,8 +68,8 @@ async def change_password(user: User, password: str, new_password: str, *, log_i
 
 async def delete_account(user: User, password: str, *, limits: Tries) -> None:
     """Delete an account with all its data. Raises InvalidCredentials, TooManyTries."""
-    verified = await authenticate(password, find=partial(accounts.find, user_id=user.id), limits=limits)
-    async with refunded_on_failure(verified.hits):
+    verified = await proof.authenticate(password, find=partial(accounts.find, user_id=user.id), limits=limits)
+    async with proof.refunded_on_failure(verified.hits):
         await db.write(_delete, verified)
     events.record("account_deleted", user=user.id)
 
@@ -97,8 +89,8 @@ async def _log_in_again(email: str, password: str, *, log_in: NewLogIn, limits: 
 
 
 async def _log_in(password: str, *, find: Find, log_in: NewLogIn, limits: Tries) -> str:
-    verified = await authenticate(password, find=find, limits=limits)
-    async with refunded_on_failure(verified.hits):
+    verified = await proof.authenticate(password, find=find, limits=limits)
+    async with proof.refunded_on_failure(verified.hits):
         user, secret = await db.write(_start_session, verified, log_in=log_in)
     events.record("logged_in", user=user.id)
     return secret

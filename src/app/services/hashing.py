@@ -1,8 +1,4 @@
-"""Threads that compute password hashes, one for each usable core, and the queue in front of them.
-
-The event loop serves other requests meanwhile. A request reserves a slot first, and fails at once with 503 when the
-expected wait is too long.
-"""
+"""Threads that compute password hashes, one for each usable core. A request that would wait too long fails at once."""
 
 import asyncio
 import os
