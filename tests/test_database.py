@@ -305,15 +305,23 @@ async def test_as_many_calls_run_as_there_are_connections(
 
     async def work(_session: AsyncSession, number: int) -> None:
         running.add(number)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1)
 
     settings["SQLALCHEMY_ENGINE_OPTIONS"] = options
     async with serving(settings) as app:
         await app.extensions["mailer"].stop()
-        calls = asyncio.gather(*(read(app, work, number) for number in range(20)))
-        await asyncio.sleep(0.1)
+        calls = asyncio.gather(*(read(app, work, number) for number in range(20)), return_exceptions=True)
+        await until_settled(running)
         assert len(running) == capacity
         await calls
+
+
+async def until_settled(running: set[int]) -> None:
+    """Wait until no more calls begin to run."""
+    before = -1
+    while len(running) != before:
+        before = len(running)
+        await asyncio.sleep(0.3)
 
 
 async def test_a_caller_that_is_cancelled_in_the_queue_does_nothing_and_frees_its_slot(
