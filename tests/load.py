@@ -145,8 +145,9 @@ class Crowd:
                 if outcome.status == 303:
                     self.acknowledged.append(email)
                     known = httpx.Cookies(client.cookies)
-                client.cookies = known
-                self.outcomes.append(await ask(client, "/"))
+                if known:  # else the page would be an anonymous one, which needs no database
+                    client.cookies = known
+                    self.outcomes.append(await ask(client, "/"))
 
     async def look_after(self, path: str) -> None:
         async with client_of(self.server) as client:

@@ -36,7 +36,7 @@ from app.models import User, db
 from app.models.base import Base
 from app.services import accounts, sessions
 from app.services.activity import Origin
-from app.services.passwords import hash_password
+from app.services.passwords import PasswordHasher
 from app.services.sessions import Lifetime, NewLogIn
 from conftest import SECRET_KEY
 from people import EMAIL, PASSWORD
@@ -359,7 +359,7 @@ def filled_in(value: bytes, cookies: dict[bytes, bytes]) -> bytes:
 def test_nothing_that_reaches_the_app_breaks_it(app: Quart, ears: Ears, database_uri: str) -> None:
     kind, browser, site = re.split(r"\W", database_uri)[0], Browser(app), app.test_app()
     with asyncio.Runner() as runner:
-        hashed = runner.run(hash_password(PASSWORD))
+        hashed = PasswordHasher().hash(PASSWORD)
         runner.run(site.startup())
 
         @tuned(max_examples=VISITS[kind], **TUNED)
