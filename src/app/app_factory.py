@@ -13,6 +13,7 @@ from app.middleware import (
     asgi,
     authentication,
     body_guard,
+    devices,
     errors,
     headers,
     json_bodies,
@@ -91,7 +92,7 @@ def add_middleware(app: Quart) -> None:
     app.asgi_app = wall  # type: ignore[method-assign] # the documented place for ASGI middleware
 
     # Quart calls the hooks before a request in this order, and those after it in the opposite one.
-    for module in (body_guard, json_bodies, targets, request_log, languages, asgi, authentication, last_seen):
+    for module in (body_guard, json_bodies, targets, request_log, languages, asgi, devices, authentication, last_seen):
         module.init_app(app)
     for module in (kept_forms, headers, static_files, errors, throttling):
         module.init_app(app)

@@ -7,13 +7,10 @@ themselves out and not its owner. The cookie lets nobody in, and nothing in it s
 import hashlib
 import secrets
 
-from quart import Response, after_this_request, current_app, request
-from werkzeug.wrappers import Response as WerkzeugResponse
+from quart import Quart, Response, current_app, g, request
 
 from app.middleware.signing import signer
 from app.models.user import email_key
-
-AnyResponse = Response | WerkzeugResponse
 
 ACCOUNTS = 5  # that one browser is remembered for
 HALF_A_YEAR = 180 * 86400  # seconds
@@ -33,13 +30,14 @@ def remember_device(email: str) -> None:
     if not known_device(email):
         name = secrets.token_urlsafe(12)
         signature = signer("device").get_signature(_subject(name, email)).decode()
-        value = "~".join([f"{name}.{signature}", *_tokens()][:ACCOUNTS])
+        g.device_cookie = "~".join([f"{name}.{signature}", *_tokens()][:ACCOUNTS])
 
-        @after_this_request
-        async def set_device_cookie(response: AnyResponse) -> AnyResponse:
-            safe = {"secure": current_app.config["SESSION_COOKIE_SECURE"], "httponly": True, "samesite": "Lax"}
-            response.set_cookie(_cookie_name(), value, max_age=HALF_A_YEAR, path="/", **safe)
-            return response
+
+async def set_device_cookie(response: Response) -> Response:
+    if "device_cookie" in g:
+        safe = {"secure": current_app.config["SESSION_COOKIE_SECURE"], "httponly": True, "samesite": "Lax"}
+        response.set_cookie(_cookie_name(), g.device_cookie, max_age=HALF_A_YEAR, path="/", **safe)
+    return response
 
 
 def _tokens() -> list[str]:
@@ -52,3 +50,7 @@ def _cookie_name() -> str:
 
 def _subject(name: str, email: str) -> str:
     return f"{name}:{hashlib.sha256(email_key(email).encode()).hexdigest()}"
+
+
+def init_app(app: Quart) -> None:
+    app.after_request(set_device_cookie)
