@@ -50,14 +50,13 @@ def begin_immediate(connection: Connection) -> None:
 @asynccontextmanager
 async def interrupt_at(deadline: float, session: AsyncSession) -> AsyncIterator[None]:
     """Interrupt the query that runs at the deadline. A query runs in a thread, which cannot be cancelled."""
-    connection = await (await session.connection()).get_raw_connection()
-    timer = asyncio.create_task(_interrupt(deadline, connection.driver_connection))
+    loop, connection = asyncio.get_running_loop(), await (await session.connection()).get_raw_connection()
+    driver: Any = connection.driver_connection  # of aiosqlite
+    tasks: list[asyncio.Task[None]] = []
+    timer = loop.call_at(deadline, lambda: tasks.append(loop.create_task(driver.interrupt())))
     try:
         yield
     finally:
         timer.cancel()
-
-
-async def _interrupt(deadline: float, connection: Any) -> None:
-    await asyncio.sleep(deadline - asyncio.get_running_loop().time())
-    await connection.interrupt()  # of aiosqlite
+        for task in tasks:  # one that has not begun yet would hit the next user of the connection
+            task.cancel()
