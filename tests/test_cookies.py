@@ -12,7 +12,7 @@ from quart.typing import TestClientProtocol
 
 from app.app_factory import create_app
 from conftest import SECRET_KEY
-from people import cookie_of, create_user, is_logged_in, log_in, register, thief_with
+from people import cookie_of, create_user, is_logged_in, log_in, page, register, thief_with
 
 SALT = "quart auth salt"
 FORMER_KEY = "the-key-of-last-year-is-long-enough-to-be-a-key"
@@ -230,3 +230,24 @@ async def test_a_flashed_message_under_another_key_is_not_shown(app: Quart) -> N
 
     assert "EVIL" not in (await answer_to(app, cookie))[1]
     await check_stranger(app, cookie)
+
+
+async def test_the_parts_of_two_cookies_do_not_make_a_third(app: Quart) -> None:
+    ada, eve = app.test_client(), app.test_client()
+    await register(ada)
+    await register(eve, email="eve@example.com")
+    hers, mine = (cookie_of(client).split(".") for client in (ada, eve))
+
+    for mixed in range(1, 7):  # which of payload, time and signature are Ada's; 0 and 7 are whole cookies
+        parts = [hers[n] if mixed >> n & 1 else mine[n] for n in range(3)]
+        if parts not in (hers, mine):  # the two may have come in one second
+            await check_stranger(app, b"auth=" + ".".join(parts).encode())
+
+
+async def test_two_whole_cookies_that_change_places_are_the_other_persons(app: Quart) -> None:
+    ada, eve = app.test_client(), app.test_client()
+    await register(ada)
+    await register(eve, email="eve@example.com")
+
+    assert "<strong>eve@example.com</strong>" in await page(thief_with(app, cookie_of(eve)))
+    assert "<strong>ada@example.com</strong>" in await page(thief_with(app, cookie_of(ada)))

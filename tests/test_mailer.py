@@ -1028,3 +1028,16 @@ def test_a_site_that_is_told_to_end_during_a_delivery_ends_in_time(instance: Pat
     assert log.count("Connections in pool: 0") == workers
     assert "Traceback" not in log
     set_due(instance)  # which says that it is still there
+
+
+async def test_of_many_who_claim_a_mail_one_gets_it(app: Quart) -> None:
+    await post(app)
+    (mail,) = await mails(app)
+
+    async def claim_it() -> Mail | None:
+        async with app.app_context():
+            return await db.write(outbox.claim, mail.id, tries=0)
+
+    claimed = await asyncio.gather(*(claim_it() for _ in range(8)))
+
+    assert [mail.tries for mail in claimed if mail is not None] == [1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
@@ -15,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import User, UserSession, db
+from app.services import accounts
 from conftest import serving
 from letters_read import mails
 from people import EMAIL, PASSWORD, change_password, cookie_of, count, create_user, is_logged_in, log_in, owner_on, page
@@ -475,3 +477,22 @@ async def test_guesses_count_together_wherever_the_password_is_asked_for(
     statuses = [(await client.post(path, form=form)).status_code for path, form in [*ways.items()] * 2]
 
     assert statuses == [422] * 5 + [429]
+
+
+@on_sqlite
+async def test_a_closed_account_proves_nothing(app: Quart, ada: TestClientProtocol) -> None:
+    async with app.app_context():
+        await db.write(accounts.deactivate, email=EMAIL)
+
+    answer = await verify(ada)
+
+    assert str(answer.location).startswith("/login")
+    assert not await is_logged_in(ada)
+
+
+async def test_of_many_guesses_at_once_five_are_looked_at(counting: Quart, moved_clock: MovedClock) -> None:
+    client = await enter(counting)
+
+    answers = await asyncio.gather(*(verify(client, "wrong horse") for _ in range(12)))
+
+    assert Counter(answer.status_code for answer in answers) == {422: 5, 429: 7}
