@@ -4,40 +4,51 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST = $(BIN)/python -m pytest
 TOGETHER = -n 2 --dist loadfile --no-loadscope-reorder
 LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: run test cover lint shell bench pictures lock
+.PHONY: run shell check test test-all lint cover bench pictures lock
 
-run: $(VENV)/runs ## Serve the site at http://127.0.0.1:5000
-	@$(BIN)/python run.py --upgrade
+run: $(VENV)/runs ## Serve the site at http://localhost:5000
+	@QUART_LOG_FORMAT=$${QUART_LOG_FORMAT:-console} $(BIN)/python run.py --upgrade
 
 shell: $(VENV)/runs ## Open a Python shell inside the app
 	@$(BIN)/quart --app run shell
-
-test: $(VENV)/develops ## Run every test, or only ARGS
-ifdef ARGS
-	@$(BIN)/python -m pytest $(ARGS)
-else
-	@$(BIN)/python -m pytest $(TOGETHER) -m "not slow"
-	@$(BIN)/python -m pytest -m slow
-endif
-
-cover: $(VENV)/develops ## Measure what the tests cover that do not measure time
-	@$(BIN)/python -m pytest $(TOGETHER) -m "not slow" --cov --cov-report=term
 
 lint: $(VENV)/develops ## Check style and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
+check: $(VENV)/develops ## Check style and types, and run the tests that need no other program: under a minute
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy > $(VENV)/mypy.log 2>&1 & mypy=$$!; \
+	$(PYTEST) --tier check $(TOGETHER) -q; tests=$$?; \
+	wait $$mypy; types=$$?; cat $(VENV)/mypy.log; exit $$((tests + types))
+
+test: $(VENV)/develops ## Run the tests of the site, also with MariaDB, processes and a browser; or only ARGS
+ifdef ARGS
+	@$(PYTEST) $(ARGS)
+else
+	@$(PYTEST) --tier test $(TOGETHER)
+endif
+
+test-all: $(VENV)/develops ## Run every test: also floods, kills, fuzzing, every look, and the benchmark
+	@$(PYTEST) --tier all $(TOGETHER) -m "not slow"
+	@$(PYTEST) --tier all -m slow
+
+cover: $(VENV)/develops ## Measure the coverage of the tests that do not measure time
+	@$(PYTEST) $(TOGETHER) -m "not slow" --cov --cov-report=term
+
 bench: $(VENV)/develops ## Measure against a peer and write benchmarks/results.md; ARGS names scenarios
 	@PYTHONPATH=src:tests $(BIN)/python benchmarks/bench.py $(ARGS)
 
-pictures: $(VENV)/develops ## Take the pictures of docs/images anew
-	@PYTHONPATH=src $(BIN)/python tests/pictures.py
+pictures: $(VENV)/develops ## Take the pictures of docs/images again
+	@PYTHONPATH=src:tests $(BIN)/python tests/pictures.py
 
-lock: ## Write the lock files anew, with uv
+lock: ## Write the lock files again, with uv
 	$(LOCK) --extra build -o requirements.lock
 	$(LOCK) --extra build --extra dev -c requirements.lock -o requirements-dev.lock
 
@@ -50,6 +61,6 @@ $(VENV)/runs: requirements.lock pyproject.toml
 	@touch $@
 
 $(VENV)/develops: $(VENV)/runs requirements-dev.lock
-	@echo "Adding the tools to test with …"
+	@echo "Installing the tools for tests …"
 	@$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
 	@touch $@

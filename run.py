@@ -3,61 +3,80 @@
 import argparse
 import asyncio
 import gc
+import os
 import sys
 
 from hypercorn.run import run as serve_and_reload
 
-from app import events
 from app.app_factory import create_app
-from app.config import ConfigError, check_bind
-from app.database_url import database_url
-from app.models import db
-from app.preflight import NotReady, SchemaNotAtHead, check_ready
-from app.server import hypercorn_config, serve_app
-from app.services import passwords, schema
+from app.lib import logs
+from app.lib.db import db, schema
+from app.lib.db.startup_checks import PendingMigrations, StartupError, check_database_ready
+from app.lib.db.url import database_url
+from app.lib.server.serve import hypercorn_config, serve_app
+from app.lib.settings.loader import ConfigError, check_bind
+from app.services.authentication import prepare_hasher
 
 try:
     app = create_app()
 except ConfigError as error:
     sys.exit(f"Cannot start: {error}")
-app.before_serving(lambda: events.set_up(app.config["LOG_FORMAT"]))  # also under another server
+app.before_serving(lambda: logs.set_up(app.config["LOG_FORMAT"]))  # also under another server
 gc.freeze()  # full collections skip the imported modules: shorter pauses, and workers go on sharing that memory
 
 
 def main() -> int:
     """Serve the app until a signal stops it, and return the exit code."""
     options = parse_options()
-    events.set_up(app.config["LOG_FORMAT"])
+    logs.set_up(app.config["LOG_FORMAT"])
     try:
         check_bind(options.bind)
-        prepare_database(upgrade=options.upgrade)
+        is_new = prepare_database(upgrade=options.upgrade)
+        if app.config["LOG_FORMAT"] == "console":
+            announce(options.bind, is_new=is_new)
         if options.reload:
             config = hypercorn_config(options.bind)
             config.application_path, config.use_reloader = "run:app", True
             return serve_and_reload(config)
         return serve_app(app, bind=options.bind, workers=options.workers)
-    except (NotReady, schema.UpgradeFailed, ValueError) as error:
+    except (StartupError, schema.UpgradeFailed, ValueError) as error:
         sys.exit(f"Cannot start: {error}")
     except OSError as error:
         sys.exit(f"Cannot listen on {options.bind}: {error.strerror}")
 
 
-def prepare_database(*, upgrade: bool) -> None:
-    """Raise NotReady unless the database can be used. `upgrade` migrates an SQLite database first."""
+def prepare_database(*, upgrade: bool) -> bool:
+    """Raise StartupError unless the database can be used. `upgrade` migrates an SQLite database first.
+
+    Returns whether it was migrated.
+    """
     try:
         asyncio.run(check_database())
-    except SchemaNotAtHead:
+    except PendingMigrations:
         if not upgrade or database_url(app.config).get_backend_name() != "sqlite":
             raise
         schema.upgrade()
         asyncio.run(check_database())
+        return True
+    return False
+
+
+def announce(bind: str, *, is_new: bool) -> None:
+    """Tell a developer what was done, and where to open the site."""
+    database, base_url = database_url(app.config), app.config["BASE_URL"]
+    name = os.path.relpath(database.database or "") if database.get_backend_name() == "sqlite" else database.database
+    url = base_url if base_url.endswith(bind.rpartition(":")[2]) else f"http://{bind}"
+    mailbox = f" E-mails are shown at {url}/dev/mailbox." if app.config["MAIL_DEV_MAILBOX"] else ""
+    sys.stdout.write(f"The database {name} {'was created or migrated' if is_new else 'is up to date'}.\n")
+    sys.stdout.write(f"Open {url} in your browser.{mailbox}\nPress Ctrl-C to stop.\n")
+    sys.stdout.flush()
 
 
 async def check_database() -> None:
     async with app.app_context():
         try:
-            await check_ready()
-            await passwords.prepare()  # before the workers start, which would slow each other down
+            await check_database_ready()
+            await prepare_hasher()  # before the workers start, which would slow each other down
         finally:
             await db.dispose()
 

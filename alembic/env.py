@@ -2,67 +2,123 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from alembic import context
-from alembic.operations.ops import DropIndexOp, DropTableOp, ModifyTableOps
+from alembic.operations.ops import DropConstraintOp, DropIndexOp, DropTableOp, ModifyTableOps
 from alembic.util import CommandError
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
 from app.app_factory import create_app
-from app.config import ConfigError
-from app.database_url import database_url
+from app.lib.db.engine import make_engine
+from app.lib.db.url import database_url
+from app.lib.settings.loader import ConfigError
 from app.models import Base
-from app.models.columns import UtcDateTime
-from app.models.engine import make_engine
+from app.models.base import UtcDateTime
+
+LOCK_TIMEOUT_SECONDS = 10
+IN_USE = "Another run of Alembic is changing this database. Run the command again when it has finished."
 
 
 def render_item(kind: str, item: Any, _autogen_context: Any) -> str | Literal[False]:
-    """Write our types into new migrations as what the database has, so that old migrations need none of our types."""
+    """Write UtcDateTime as the type that the database has: a migration must not depend on a class that may change."""
     return "sa.DateTime()" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 
-def drop_no_index_of_a_dropped_table(_context: Any, _revision: Any, directives: list[Any]) -> None:
-    """Leave the indexes to the table that they go with: MySQL keeps one that a foreign key needs."""
+def order_for_mysql(_context: Any, _revision: Any, directives: list[Any]) -> None:
+    """Reorder a generated migration: MySQL refuses to drop an index that a foreign key uses."""
     for script in directives:
-        steps = script.downgrade_ops.ops
-        dropped = {step.table_name for step in steps if isinstance(step, DropTableOp)}
-        script.downgrade_ops.ops = [step for step in steps if not goes_with(step, dropped)]
+        remove_indexes_of_dropped_tables(script.downgrade_ops)
+        for step in [*script.upgrade_ops.ops, *script.downgrade_ops.ops]:
+            if isinstance(step, ModifyTableOps):
+                step.ops.sort(key=lambda operation: not drops_foreign_key(operation))  # stable: those come first
 
 
-def goes_with(step: Any, tables: set[str]) -> bool:
+def drops_foreign_key(operation: Any) -> bool:
+    return isinstance(operation, DropConstraintOp) and operation.constraint_type == "foreignkey"
+
+
+def remove_indexes_of_dropped_tables(operations: Any) -> None:
+    """Leave out the DROP INDEX before a DROP TABLE, which drops the indexes too."""
+    dropped = {step.table_name for step in operations.ops if isinstance(step, DropTableOp)}
+    operations.ops = [step for step in operations.ops if not is_within(step, dropped)]
+
+
+def is_within(step: Any, tables: set[str]) -> bool:
     return isinstance(step, ModifyTableOps | DropIndexOp) and step.table_name in tables
 
 
 def migrate(connection: Connection | None = None, *, url: URL | None = None) -> None:
     options: dict[str, Any] = {"connection": connection, "url": url, "literal_binds": connection is None}
     if connection is not None and connection.dialect.name == "sqlite":
-        options["transactional_ddl"] = True  # which SQLite can, and Alembic does not assume
+        options["transactional_ddl"] = True  # SQLite can roll back DDL; Alembic assumes that it cannot
     context.configure(
         target_metadata=Base.metadata,
         render_as_batch=True,
         render_item=render_item,
-        process_revision_directives=drop_no_index_of_a_dropped_table,
+        process_revision_directives=order_for_mysql,
         **options,
     )
     with context.begin_transaction():
         context.run_migrations()
 
 
+def migrate_alone(connection: Connection) -> None:
+    """Run the migrations while no other process does. Raises CommandError if one does not finish in time.
+
+    After a killed run the server may still execute its last statement, and holds the lock until that is done. SQLite
+    has locked the database at BEGIN.
+    """
+    if connection.dialect.name == "sqlite":
+        with triggers_kept(connection):
+            migrate(connection)
+        return
+    lock = text("SELECT GET_LOCK(CONCAT('alembic ', MD5(DATABASE())), :timeout)")  # until the connection is closed
+    if not connection.scalar(lock, {"timeout": LOCK_TIMEOUT_SECONDS}):
+        raise CommandError(IN_USE)
+    migrate(connection)
+
+
+@contextmanager
+def triggers_kept(connection: Connection) -> Iterator[None]:
+    """Create the triggers again that SQLite has dropped: a batch migration copies the table and drops the original."""
+    triggers = text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
+    before = connection.execute(triggers).all()
+    yield
+    kept = {trigger.name for trigger in connection.execute(triggers)}
+    tables = inspect(connection).get_table_names()
+    for trigger in before:
+        if trigger.name not in kept and trigger.tbl_name in tables:
+            connection.exec_driver_sql(trigger.sql)
+
+
+def prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Let a batch migration drop and rename a table, which other tables and views refer to.
+
+    With foreign keys on, the rows that refer to the table would be deleted. Without legacy_alter_table the renaming
+    fails if a view selects from the table: https://www.sqlite.org/lang_altertable.html#otheralter
+    """
+    connection.execute("PRAGMA foreign_keys=OFF")
+    connection.execute("PRAGMA legacy_alter_table=ON")
+
+
 async def migrate_online(url: URL, options: dict[str, Any]) -> None:
     engine = make_engine(url, options)
     if url.get_backend_name() == "sqlite":
-        # There, altering a table builds it again, which would delete the rows that point at it.
-        event.listen(engine.sync_engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys=OFF"))
-    async with engine.begin() as connection:
-        await connection.run_sync(migrate)
-    await engine.dispose()
+        event.listen(engine.sync_engine, "connect", prepare_sqlite)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(migrate_alone)
+    finally:
+        await engine.dispose()
 
 
 def main() -> None:
-    if context.config.cmd_opts is not None:  # somebody typed `alembic …` and wants to see what it does
+    if context.config.cmd_opts is not None:  # run by the `alembic` command: show each migration
         logging.basicConfig(format="%(message)s")
         logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
     try:

@@ -13,7 +13,7 @@ from measuring import Bench, Row
 from scenarios import SCENARIOS
 from wrk import LOAD_CORE, BenchError
 
-from mariadb_server import MariaDB
+from support.mariadb_server import MariaDB
 
 HERE = Path(__file__).parent
 

@@ -11,7 +11,7 @@ from sites import Site, wait_until_idle
 from sqlalchemy.engine import make_url
 from wrk import Load, put_load_on
 
-from mariadb_server import MariaDB
+from support.mariadb_server import MariaDB
 
 
 @dataclass

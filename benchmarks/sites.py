@@ -12,8 +12,8 @@ from typing import NamedTuple
 import httpx
 from wrk import SERVER_CORE, BenchError
 
-from conftest import UNTHROTTLED
-from mariadb_server import free_port
+from support.app import UNLIMITED
+from support.mariadb_server import free_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -73,7 +73,7 @@ def ours(
 ) -> Iterator[Site]:
     """Run our site as in production, but without rate limits: all requests come from one IP address."""
     folder.mkdir(exist_ok=True)
-    settings = {f"QUART_{limit}": many for limit, many in UNTHROTTLED.items()}
+    settings = {f"QUART_{limit}": many for limit, many in UNLIMITED.items()}
     settings |= {
         "QUART_INSTANCE_PATH": str(folder),
         "QUART_SQLALCHEMY_DATABASE_URI": database,

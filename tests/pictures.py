@@ -13,9 +13,9 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from browsers import FLAGS, PASSWORD, fill
-from conftest import ROOT
-from site_process import running_site
+from support.app import ROOT
+from support.browsers import FLAGS, PASSWORD, fill
+from support.site_process import running_site
 
 IMAGES = ROOT / "docs/images"
 LOOKS = [("light", 1280), ("dark", 768), ("light", 320)]

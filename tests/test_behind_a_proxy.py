@@ -13,13 +13,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import ROOT, SECRET_KEY
-from mariadb_server import free_port
-from people import EMAIL, PASSWORD
-from proxy_process import make_certificate, running_proxy
-from site_process import running_site
+from support.actions import EMAIL, PASSWORD
+from support.app import ROOT, SECRET_KEY
+from support.mariadb_server import free_port
+from support.proxy_process import make_certificate, running_proxy
+from support.site_process import running_site
 
-SIGN_UP = {"email": EMAIL, "password": PASSWORD, "password_confirm": PASSWORD}
+pytestmark = pytest.mark.programs
+
+CSS = "/static/vendor/pico/pico.classless.min.css"
+REGISTRATION = {"email": EMAIL, "password": PASSWORD, "password_confirm": PASSWORD}
 
 
 @dataclass
@@ -30,7 +33,7 @@ class PublicSite:
     certificate: Path
     settings: dict[str, str]
 
-    def visitor(self) -> httpx.Client:
+    def browser(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, verify=ssl.create_default_context(cafile=str(self.certificate)))
 
     def check(self, *, trusts: Path | None = None, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -57,65 +60,62 @@ def site(folder: Path) -> Iterator[PublicSite]:
             yield PublicSite(url, certificate, settings | {"QUART_INSTANCE_PATH": str(folder)})
 
 
-def test_a_visitor_registers_and_the_cookies_are_bound_to_the_host(site: PublicSite) -> None:
-    with site.visitor() as visitor:
-        answer = visitor.post("/register", data=SIGN_UP, headers={"Origin": site.url})
-        page = visitor.get("/").text
+def test_a_user_registers_and_the_cookies_are_bound_to_the_host(site: PublicSite) -> None:
+    with site.browser() as browser:
+        response = browser.post("/register", data=REGISTRATION, headers={"Origin": site.url})
+        page = browser.get("/").text
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (response.status_code, response.headers["location"]) == (303, "/")
     assert "Logged in as" in page
-    cookies = answer.headers.get_list("set-cookie")
+    cookies = response.headers.get_list("set-cookie")
     assert len(cookies) == 3
     assert all(cookie.startswith("__Host-") and "; Secure" in cookie for cookie in cookies)
-    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+    assert response.headers["strict-transport-security"] == "max-age=31536000"
 
 
-@pytest.mark.parametrize(
-    ("path", "cookie", "encoding"),
-    [("/", "", "gzip"), ("/", "device=x", None), ("/static/vendor/pico/pico.classless.min.css", "device=x", "gzip")],
-)
-def test_what_the_proxy_compresses(site: PublicSite, path: str, cookie: str, encoding: str | None) -> None:
-    """Pages for a request with a cookie are not compressed: BREACH."""
-    with site.visitor() as visitor:
-        response = visitor.get(path, headers={"Accept-Encoding": "gzip", "Cookie": cookie})
-
-    assert response.status_code == 200
-    assert response.headers.get("content-encoding") == encoding
+def test_the_proxy_compresses_no_page_for_a_request_with_a_cookie(site: PublicSite) -> None:
+    """The length of a compressed page would reveal its content to another site (BREACH)."""
+    with site.browser() as browser:
+        for path, cookie, encoding in ("/", "", "gzip"), ("/", "device=x", None), (CSS, "device=x", "gzip"):
+            response = browser.get(path, headers={"Accept-Encoding": "gzip", "Cookie": cookie})
+            assert (response.status_code, response.headers.get("content-encoding")) == (200, encoding)
 
 
 def test_another_site_cannot_send_our_forms_through_the_proxy(site: PublicSite) -> None:
-    with site.visitor() as visitor:
+    with site.browser() as browser:
         for origin in ("https://evil.example", "http://localhost", "null"):
-            assert visitor.post("/login", data=SIGN_UP, headers={"Origin": origin}).status_code == 403
+            assert browser.post("/login", data=REGISTRATION, headers={"Origin": origin}).status_code == 403
 
 
-def test_a_visitor_cannot_say_where_they_come_from(site: PublicSite, folder: Path) -> None:
+def test_a_client_cannot_forge_its_ip_address(site: PublicSite, folder: Path) -> None:
     forged = dict.fromkeys(("X-Forwarded-For", "X-Real-IP", "Forwarded"), "203.0.113.7")
-    with site.visitor() as visitor:
-        visitor.post("/register", data=SIGN_UP | {"email": "liar@example.com"}, headers=forged)
+    with site.browser() as browser:
+        browser.post("/register", data=REGISTRATION | {"email": "liar@example.com"}, headers=forged)
 
     with closing(sqlite3.connect(folder / "app.db")) as connection:
         assert {ip for (ip,) in connection.execute("SELECT ip FROM user_session")} == {"127.0.0.1"}
 
 
-def test_a_visitor_cannot_name_another_host(site: PublicSite) -> None:
-    with site.visitor() as visitor:
-        assert visitor.get("/", headers={"Host": "evil.example"}).status_code == 400
-        assert visitor.get("/", headers={"X-Forwarded-Host": "evil.example"}).status_code == 200
+def test_a_client_cannot_name_another_host(site: PublicSite) -> None:
+    with site.browser() as browser:
+        assert browser.get("/", headers={"Host": "evil.example"}).status_code == 400
+        assert browser.get("/", headers={"X-Forwarded-Host": "evil.example"}).status_code == 200
 
 
 def test_check_finds_nothing_but_the_loopback_address(site: PublicSite) -> None:
     done = site.check(MAIL_SERVER="mail.example.invalid", MAIL_DEFAULT_SENDER="site@example.com")
 
     assert done.returncode == 1  # no machine has a public name to test with
-    assert done.stderr.splitlines() == [f"Error: BASE_URL is {site.url}: set it to the address that people type"]
+    assert done.stderr.splitlines() == [f"Error: BASE_URL is {site.url}: set it to the public URL"]
 
 
-@pytest.mark.parametrize(
-    ("hops", "said"), [("0", "all visitors are throttled as one"), ("2", "visitors may say where they come from")]
-)
-def test_check_sees_how_many_proxies_stand_in_front(site: PublicSite, hops: str, said: str) -> None:
-    assert f"TRUSTED_PROXIES is {hops}, but 1 stand in front: {said}" in site.check(TRUSTED_PROXIES=hops).stderr
+def test_check_sees_how_many_proxies_stand_in_front(site: PublicSite) -> None:
+    for hops, consequence in (
+        ("0", "rate limits count all clients as one"),
+        ("2", "clients can forge their IP address"),
+    ):
+        line = f"TRUSTED_PROXIES is {hops}, but there are 1: {consequence}"
+        assert line in site.check(TRUSTED_PROXIES=hops).stderr
 
 
 def test_check_sees_a_certificate_that_does_not_verify(site: PublicSite) -> None:
@@ -123,9 +123,9 @@ def test_check_sees_a_certificate_that_does_not_verify(site: PublicSite) -> None
 
 
 def test_check_sees_that_it_is_another_site(site: PublicSite) -> None:
-    assert "is another site, or one with another SECRET_KEY" in site.check(SECRET_KEY="x" * 40).stderr
+    assert "is another site, or has another SECRET_KEY" in site.check(SECRET_KEY="x" * 40).stderr
 
 
-def test_nobody_else_learns_how_a_request_arrived(site: PublicSite) -> None:
-    with site.visitor() as visitor:
-        assert visitor.get("/healthz", headers={"X-Self-Check": "how did I arrive?"}).json() == {"status": "alive"}
+def test_only_check_learns_how_a_request_arrived(site: PublicSite) -> None:
+    with site.browser() as browser:
+        assert browser.get("/healthz", headers={"X-Self-Check": "how did I arrive?"}).json() == {"status": "alive"}

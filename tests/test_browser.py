@@ -1,87 +1,94 @@
-"""The main job, in a real browser on a real server: register, log in, see who one is, change the password, log out."""
+"""A look at each page in a real browser, and the life of an account. Further looks are in starter/."""
 
 import re
 
 import pytest
 from playwright.async_api import Page, expect
 
-from browsers import PASSWORD, OpenWindow, fill
-from site_process import Site
+from support.accessibility import WIDE_LIGHT, arm, check, expect_none, take, violations
+from support.app import ROOT
+from support.browsers import PASSWORD, fill
+from support.journeys import OpenBrowser, new_email, start_session
+from support.page_states import ONE_OF_EACH, STATES, State
+from support.visitor import Visitor
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+TEMPLATES = ROOT / "src/app/templates"
+NO_PAGES = ("emails/", "layout_sections/", "layout.html", "macros.html")
+PHONE = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
+BAD = """<!doctype html>
+<html><head><title>Bad</title></head><body><main>
+<h1>One</h1><h1>Two</h1><p id="same" style="color: #aaa">Faint</p><p id="same">And again</p>
+<form><input id="email" aria-invalid="true" aria-describedby="nothing"><small class="error">Wrong.</small></form>
+<div style="width: 2000px">Wide</div>
+<button aria-label="A" style="width: 9px"></button><button aria-label="B" style="width: 9px"></button>
+</main></body></html>"""
 
 
-async def test_a_person_registers_changes_the_password_logs_out_and_in_again(
-    page: Page, request: pytest.FixtureRequest
+def test_every_page_is_among_the_states() -> None:
+    pages = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.html")}
+
+    assert {state.template for state in STATES} == {page for page in pages if not page.startswith(NO_PAGES)}
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("state", ONE_OF_EACH, ids=str)
+async def test_every_user_can_use_the_page(state: State, visitor: Visitor) -> None:
+    await state.come(visitor)
+    page = visitor.page
+    await arm(page)
+
+    problems = await check(page, "structure", "errors", *(["refusal"] if state.status == 422 else []))
+    await take(page, WIDE_LIGHT)
+    expect_none(problems + await check(page, "width") + await violations(page))
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_look_finds_what_is_wrong_with_a_page(visitor: Visitor) -> None:
+    page = visitor.page
+    await page.set_content(BAD)
+    await arm(page)
+    await take(page, WIDE_LIGHT)
+
+    assert [line.split(":")[0] for line in await check(page, "structure", "errors", "refusal", "width")] == [
+        "2 h1",
+        "no lang",
+        "two elements are #same",
+        "input#email has no label",
+        "input#email is described by no #nothing",
+        "input#email does not say what is wrong",
+        '"Wrong." is tied to no field that is aria-invalid',
+        "the focus is on the body, not on input#email",
+        'the title is "Bad"',
+        "728 px wider than its window",
+    ]
+    rules = {line.split(" ")[0] for line in await violations(page)}
+    assert rules == {"color-contrast", "html-has-lang", "label", "label-title-only", "target-size"}
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_user_registers_logs_in_again_changes_the_password_and_ends_a_session(
+    page: Page, another_browser: OpenBrowser
 ) -> None:
-    email = f"ada-{abs(hash(request.node.name))}@example.com"
-
+    phone, email = await another_browser(user_agent=PHONE), new_email()
     await page.goto("/")
     await page.get_by_role("navigation").get_by_role("link", name="Register").click()
     await fill(page, email=email, password=PASSWORD, password_confirm=PASSWORD)
-    await expect(page.get_by_role("status").first).to_have_text("Welcome. Your account is open and you are logged in.")
+    await expect(page.get_by_role("status").first).to_have_text("Welcome! Your account was created.")
     await expect(page.get_by_text("Logged in as")).to_contain_text(email)
-
-    await page.get_by_role("link", name="Account", exact=True).click()
-    await page.get_by_role("link", name="Change password").click()
-    await fill(page, password=PASSWORD, new_password="another horse", new_password_confirm="another horse")
-    await expect(page.get_by_role("status").first).to_contain_text("Your password is changed.")
 
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_text("You are not logged in.")).to_be_visible()
     await page.goto("/change")
     await expect(page).to_have_url(re.compile(r"/login\?next=/change$"))
-    await fill(page, email=email, password="another horse")
+    await fill(page, email=email, password=PASSWORD)
     await expect(page).to_have_url(re.compile(r"/change$"))
+    await fill(page, password=PASSWORD, new_password="another horse", new_password_confirm="another horse")
+    await expect(page.get_by_role("status").first).to_contain_text("Your password was changed.")
 
-
-async def test_a_mistake_is_said_beside_its_field(page: Page) -> None:
-    await page.goto("/login")
-
-    await fill(page, email="nobody@example.com", password=PASSWORD)
-
-    field = page.get_by_label("Password")
-    await expect(field).to_have_attribute("aria-invalid", "true")
-    await expect(field).to_have_accessible_description("The address or the password is wrong.")
-    await expect(page.get_by_label("E-mail address")).to_have_value("nobody@example.com")
-
-
-async def test_the_button_of_the_front_page_answers_in_the_page(page: Page, request: pytest.FixtureRequest) -> None:
-    await page.goto("/")
-
-    await page.get_by_role("button", name="Click Me").click()
-
-    with_script = "with JavaScript" in request.node.name
-    await expect(page.locator("#home-page-answer")).to_have_text(re.compile("Hello!") if with_script else "")
-
-
-@pytest.mark.parametrize("width", [320, 1280])
-async def test_a_dozen_languages_have_room(open_window: OpenWindow, site: Site, width: int) -> None:
-    window = await open_window(base_url=site.url, viewport={"width": width, "height": 700})
-    page = await window.new_page()
-    await page.goto("/")
-
-    await page.evaluate("""() => {
-        const last = document.querySelector("footer button:last-of-type");
-        for (let more = 0; more < 12; more += 1) last.after(last.cloneNode(true));
-    }""")
-
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-@pytest.mark.parametrize("width", [320, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/about", "/login", "/register", "/nowhere"])
-async def test_no_page_is_wider_than_its_window(
-    open_window: OpenWindow, site: Site, path: str, scheme: str, width: int
-) -> None:
-    window = await open_window(
-        base_url=site.url,
-        color_scheme="dark" if scheme == "dark" else "light",
-        viewport={"width": width, "height": 700},
-    )
-    page = await window.new_page()
-
-    await page.goto(path)
-
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    await start_session(phone.context, email, "another horse")
+    await page.goto("/sessions")
+    await expect(page.get_by_role("listitem").filter(has_text="Firefox on Android")).to_contain_text("127.0.0.1")
+    await page.get_by_role("button", name=re.compile("^End session: Firefox on Android")).click()
+    await expect(page.get_by_text("There are no other sessions.")).to_be_visible()
+    await phone.goto("/")
+    await expect(phone.get_by_text("You are not logged in.")).to_be_visible()

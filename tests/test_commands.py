@@ -1,4 +1,4 @@
-"""The commands for accounts and roles, as an administrator types them: what they do, say, and keep to themselves."""
+"""The commands for accounts and roles: what they do, print, and keep to themselves."""
 
 import re
 from datetime import timedelta
@@ -10,57 +10,256 @@ from quart.typing import TestClientProtocol
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import Mail, Throttle, User, UserEvent, UserSession, UserToken, clock, db
-from app.models.user_token import Purpose
-from app.services import accounts, links, notices, roles
-from app.services.activity import COMMAND_LINE, Origin
-from app.words import EVENTS
-from conftest import serving
-from letters_read import mails
-from people import EMAIL, PASSWORD, cookie_of, count, create_user, execute, is_logged_in, log_in, page, register
-from test_cli import ADA, Commands, commands, environment
-
-__all__ = ["commands", "environment"]  # fixtures
+from app.lib import clock
+from app.lib.errors import InvalidText
+from app.models import Email, RateLimit, User, UserEvent, UserSession, UserToken
+from app.models.user_token import TokenPurpose
+from app.services import roles, security_alerts, tokens, users
+from app.services.client import COMMAND_LINE, Client
+from app.views.labels import EVENTS
+from support.actions import (
+    EMAIL,
+    PASSWORD,
+    cookie_of,
+    count,
+    create_user,
+    execute,
+    is_logged_in,
+    log_in,
+    page,
+    read,
+    register,
+    write,
+)
+from support.app import both_databases, on_mariadb, serving
+from support.commands import ADA, CommandLine, run_command
+from support.mail_helpers import mails
+from support.mariadb_server import MariaDB, free_port
+from support.user_agents import FIREFOX
 
 BOB = "bob@example.com"
 OTHER_PASSWORD = "another horse battery staple"
-FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
-UNKNOWN_USER = "Error: There is no account with this address."
-UNKNOWN_ROLE = "Error: There is no role of this name."
-
-on_sqlite = pytest.mark.parametrize("database_uri", ["sqlite"], indirect=True)
-on_mariadb = pytest.mark.parametrize("database_uri", ["mariadb"], indirect=True)
+UNKNOWN_USER = "Error: There is no account with this e-mail address."
+UNKNOWN_ROLE = "Error: There is no role with this name."
 
 
-async def happened(app: Quart, email: str = EMAIL) -> list[tuple[str, str, str]]:
-    """Return what happened to an account, the oldest first: what, on which machine, by which program."""
+async def events_of(app: Quart, email: str = EMAIL) -> list[tuple[str, str, str]]:
+    """Return the audit log of an account, oldest first: the event, the IP address, the user agent."""
 
     async def query(session: AsyncSession) -> list[tuple[str, str, str]]:
-        user = await accounts.get_by_email(session, email=email)
-        theirs = select(UserEvent).where(UserEvent.user_id == user.id).order_by(UserEvent.id)
-        return [(row.event, row.ip, row.user_agent) for row in await session.scalars(theirs)]
+        user = await users.get_by_email(session, email=email)
+        rows = await session.scalars(select(UserEvent).where(UserEvent.user_id == user.id).order_by(UserEvent.id))
+        return [(row.event, row.ip, row.user_agent) for row in rows]
 
-    async with app.app_context():
-        return await db.read(query)
+    return list(await read(app, query))
 
 
-async def make_role(app: Quart, name: str, *emails: str) -> None:
-    async with app.app_context():
-        await db.write(roles.create, name=name)
-        for email in emails:
-            await db.write(roles.add_to_user, email=email, role_name=name)
+async def create_role(app: Quart, name: str, *emails: str) -> None:
+    await write(app, roles.create, name=name)
+    for email in emails:
+        await write(app, roles.add_to_user, email=email, role_name=name)
 
 
 async def roles_of(app: Quart, email: str) -> list[str]:
-    async with app.app_context():
-        return [str(role) for role in (await db.read(accounts.get_by_email, email=email)).roles]
+    return [str(role) for role in (await read(app, users.get_by_email, email=email)).roles]
 
 
-# Each change is an event
+# Accounts
 
 
-CHANGES = [  # what is typed, and what happens to the account
-    (("users", "confirm", ADA), "confirmed"),
+async def test_create_opens_an_account_that_can_log_in(
+    app: Quart, client: TestClientProtocol, command_line: CommandLine
+) -> None:
+    printed = command_line.succeed("users", "create", EMAIL, "--name", "Ada Lovelace", typed=f"{PASSWORD}\n")
+
+    assert printed.rstrip().endswith(f"Ada Lovelace <{EMAIL}>")
+    assert await events_of(app) == [("registered", COMMAND_LINE.ip, COMMAND_LINE.user_agent)]
+    assert (await log_in(client)).status_code == 303
+
+
+async def test_create_refuses_invalid_input_in_one_line(app: Quart, command_line: CommandLine) -> None:
+    await create_user(app, BOB)
+    for email, password, reason in [
+        ("ada.example.com", PASSWORD, "must have an @-sign"),
+        (EMAIL, "short", "Use at least 8 characters"),
+        (EMAIL, "", "Use at least 8 characters"),
+        (EMAIL, "password123", "most common passwords"),
+        ("Bob@Example.com", PASSWORD, "Error: An account with this e-mail address already exists."),
+    ]:
+        assert reason in command_line.refusal("users", "create", email, typed=f"{password}\n")
+    assert command_line.refusal("users", "create", EMAIL, "--name", "x" * 101, typed=f"{PASSWORD}\n")
+
+    assert await count(app, User) == 1
+
+
+async def test_the_password_is_not_an_argument(app: Quart, command_line: CommandLine) -> None:
+    for command in ("create", "set-password"):
+        done = command_line.run("users", command, EMAIL, PASSWORD)
+        assert (done.exit_code, "unexpected extra argument" in done.stderr) == (2, True)
+        assert "--password" not in command_line.succeed("users", command, "--help")
+    assert await count(app, User) == 0
+
+
+async def test_list_prints_every_account(app: Quart, command_line: CommandLine) -> None:
+    ada = await create_user(app, name="Ada Lovelace")
+    bob = await create_user(app, BOB, active=False)
+
+    lines = command_line.succeed("users", "list").splitlines()
+
+    assert lines == [f"{ada.id} Ada Lovelace <{EMAIL}>", f"{bob.id} {BOB} (deactivated)"]
+
+
+@both_databases
+async def test_deactivate_ends_all_sessions_and_activate_allows_logins_again(
+    app: Quart, client: TestClientProtocol, command_line: CommandLine
+) -> None:
+    await create_user(app)
+    await log_in(client)
+
+    command_line.succeed("users", "deactivate", ADA)
+    assert not await is_logged_in(client)
+    assert (await log_in(client)).status_code == 422
+
+    command_line.succeed("users", "activate", ADA)
+    assert not await is_logged_in(client)
+    assert (await log_in(client)).status_code == 303
+
+
+async def test_set_password_ends_the_sessions_of_that_account(
+    app: Quart, client: TestClientProtocol, command_line: CommandLine
+) -> None:
+    await create_user(app)
+    await create_user(app, BOB)
+    bob = app.test_client()
+    await log_in(client)
+    await log_in(bob, email=BOB)
+    refused = command_line.refusal("users", "set-password", EMAIL, typed="short\n")
+    assert (refused, await is_logged_in(client)) == ("Error: Use at least 8 characters.", True)
+
+    command_line.succeed("users", "set-password", ADA, typed=f"{OTHER_PASSWORD}\n")
+
+    assert (await is_logged_in(client), await is_logged_in(bob)) == (False, True)
+    assert (await log_in(client)).status_code == 422
+    assert (await log_in(client, password=OTHER_PASSWORD)).status_code == 303
+
+
+async def test_confirm_allows_the_login_of_an_unconfirmed_account(settings: dict[str, Any]) -> None:
+    async with serving(settings | {"SECURITY_CONFIRMABLE": True}) as app:
+        client = app.test_client()
+        await app.extensions["mail_worker"].stop()
+        await register(client)
+        assert (await log_in(client)).status_code == 422
+
+        CommandLine(settings).succeed("users", "confirm", ADA)
+
+        assert (await log_in(client)).status_code == 303
+
+
+@on_mariadb
+async def test_sessions_lists_the_sessions_of_one_account_or_ends_them(
+    app: Quart, client: TestClientProtocol, command_line: CommandLine
+) -> None:
+    await create_user(app)
+    await create_user(app, BOB)
+    elsewhere, bob = app.test_client(), app.test_client()
+    form, here = {"email": EMAIL, "password": PASSWORD}, {"client": ("192.0.2.7", 4711)}
+    await client.post("/login", form=form, headers={"User-Agent": FIREFOX}, scope_base=here)
+    await log_in(elsewhere)
+    await log_in(bob, email=BOB)
+
+    lines = command_line.succeed("users", "sessions", ADA).splitlines()
+    assert len(lines) == 2
+    firefox = next(line for line in lines if "Firefox" in line)
+    assert re.fullmatch(r"\d+ Firefox on Linux, last seen \d{4}-\d\d-\d\d \d\d:\d\d UTC from 192\.0\.2\.7", firefox)
+
+    command_line.succeed("users", "sessions", ADA, "--end")
+    assert [await is_logged_in(browser) for browser in (client, elsewhere, bob)] == [False, False, True]
+
+
+@on_mariadb
+async def test_delete_asks_first_then_deletes_everything_and_sends_a_farewell(
+    app: Quart, client: TestClientProtocol, command_line: CommandLine
+) -> None:
+    await register(client)
+    await app.test_client().post("/reset", form={"email": EMAIL})
+    await create_user(app, BOB)
+    asked = command_line.run("users", "delete", EMAIL, typed="n\n")
+    assert (asked.exit_code, "Delete the account with all its data?" in asked.stdout) == (1, True)
+    assert await count(app, User) == 2
+
+    command_line.succeed("users", "delete", ADA, "--yes")
+
+    assert [(mail.template, mail.recipient) for mail in await mails(app)] == [("account_deleted", EMAIL)]
+    assert (await count(app, User), await count(app, UserSession)) == (1, 0)
+    assert not await is_logged_in(client)
+
+
+# Roles
+
+
+@both_databases
+async def test_a_role_is_created_given_taken_listed_and_deleted(app: Quart, command_line: CommandLine) -> None:
+    ada, bob = await create_user(app, name="Ada Lovelace"), await create_user(app, BOB)
+    command_line.succeed("roles", "create", "editor")
+    command_line.succeed("roles", "create", "admin", "--description", "May do everything")
+    for name, email in [("admin", ADA), ("admin", ADA), ("admin", BOB), ("editor", BOB), ("editor", ADA)]:
+        command_line.succeed("users", "add-role", email, name)  # a second time changes nothing
+    command_line.succeed("users", "remove-role", ADA, "editor")
+
+    assert command_line.succeed("roles", "list") == "admin: May do everything\neditor\n"
+    assert command_line.succeed("roles", "show", "admin") == f"{ada.id} Ada Lovelace <{EMAIL}>\n{bob.id} {BOB}\n"
+    asked = command_line.run("roles", "delete", "admin", typed="\n")
+    assert (asked.exit_code, "Delete the role, and remove it from every user" in asked.stdout) == (1, True)
+    command_line.succeed("roles", "delete", "admin", "--yes")
+
+    assert (await roles_of(app, EMAIL), await roles_of(app, BOB)) == ([], ["editor"])
+    events = [event for event, *_ in await events_of(app)]
+    assert events == ["role_added", "role_added", "role_removed", "role_removed"]
+
+
+async def test_the_name_of_a_role_is_unique_and_one_line_of_text(app: Quart, command_line: CommandLine) -> None:
+    await create_role(app, "admin")
+
+    assert command_line.refusal("roles", "create", "admin") == "Error: A role with this name already exists."
+    assert command_line.refusal("roles", "create", "x" * 31)
+    for name in ("", " ", "admin ", "two\nlines", "bell\a"):
+        with pytest.raises(InvalidText):
+            await write(app, roles.create, name=name)
+    assert len(await read(app, roles.list_all)) == 1
+
+
+async def test_an_unknown_account_or_role_is_refused_in_one_line(app: Quart, command_line: CommandLine) -> None:
+    await create_user(app)
+    await create_role(app, "admin")
+    changes = ["show", "activate", "deactivate", "set-password", "confirm", "sessions"]
+    unknown_user: list[tuple[str, ...]] = [(verb, BOB) for verb in changes]
+    unknown_user += [("sessions", BOB, "--end"), ("delete", BOB, "--yes")]
+    unknown_user += [("add-role", BOB, "admin"), ("remove-role", BOB, "admin")]
+    unknown_role: list[tuple[str, ...]] = [("users", "add-role", EMAIL, "owner")]
+    unknown_role += [
+        ("users", "remove-role", EMAIL, "owner"),
+        ("roles", "show", "Admin"),
+        ("roles", "delete", "admin ", "--yes"),
+    ]
+
+    for words in unknown_user:
+        assert command_line.refusal("users", *words, typed=f"{PASSWORD}\n") == UNKNOWN_USER, words
+    for words in unknown_role:
+        assert command_line.refusal(*words) == UNKNOWN_ROLE, words
+    assert (await count(app, User), await events_of(app)) == (1, [])
+
+
+@on_mariadb
+async def test_bytes_that_are_not_text_are_refused_in_one_line(app: Quart, command_line: CommandLine) -> None:
+    assert command_line.refusal("users", "sessions", "\udcff@example.com") == UNKNOWN_USER
+    assert command_line.refusal("roles", "show", "\udcff").startswith("Error: ")
+
+
+# The audit log, and the log
+
+
+CHANGES = [  # what is typed, and its event
+    (("users", "confirm", ADA), "email_confirmed"),
     (("users", "deactivate", ADA), "deactivated"),
     (("users", "activate", ADA), "activated"),
     (("users", "set-password", ADA), "password_changed"),
@@ -73,249 +272,114 @@ CHANGES = [  # what is typed, and what happens to the account
 
 @pytest.fixture
 async def ada(app: Quart) -> User:
-    """Return one of two people; both are editors."""
+    """Return one of two users."""
     user = await create_user(app)
     await create_user(app, BOB)
-    await make_role(app, "editor", EMAIL)
-    await make_role(app, "admin", BOB)
+    await create_role(app, "editor", EMAIL)
+    await create_role(app, "admin", BOB)
     return user
 
 
-@on_sqlite
-async def test_each_change_is_told_to_the_owner_of_the_account(
-    app: Quart, client: TestClientProtocol, commands: Commands, ada: User
+@both_databases
+async def test_each_change_is_an_event_of_that_account_and_a_line_of_the_log(
+    app: Quart, client: TestClientProtocol, command_line: CommandLine, ada: User
 ) -> None:
-    hers, his = await happened(app), await happened(app, BOB)
+    hers, his = await events_of(app), await events_of(app, BOB)
 
     for words, event in CHANGES:
-        done = commands.run(*words, typed=f"{OTHER_PASSWORD}\n")
-        assert (done.returncode, done.stdout) == (0, ""), words
-        hers += [(event, *COMMAND_LINE)]
-        assert (await happened(app), await happened(app, BOB)) == (hers, his), words
+        done = command_line.run(*words, typed=f"{OTHER_PASSWORD}\n")
+        assert (done.exit_code, done.stdout) == (0, "")
+        hers += [(event, COMMAND_LINE.ip, COMMAND_LINE.user_agent)]
+        assert (await events_of(app), await events_of(app, BOB)) == (hers, his), words
+        line = done.stderr.splitlines()[-1]
+        logged = f"{event} user={ada.id}" if words[0] == "users" else "role_deleted role=editor"
+        assert logged in line
+        assert line.endswith('by="command line"')
+        assert "@" not in line
 
     await log_in(client, password=OTHER_PASSWORD)
     shown = await page(client, "/account/activity")
     assert all(f"<strong>{EVENTS[event]}</strong>" in shown for _, event in CHANGES)
-    assert shown.lower().count("the command line") == len(hers)
+    assert shown.count("Command line of the site") == len(hers)
 
 
-@on_sqlite
-async def test_each_change_is_one_line_in_the_log_without_an_address(app: Quart, commands: Commands, ada: User) -> None:
-    changes = {
-        'sessions_ended user={} by="command line"': ("users", "sessions", ADA, "--end"),
-        'role_added user={} by="command line" role=admin': ("users", "add-role", ADA, "admin"),
-        'role_created role=x by="command line"': ("roles", "create", "x"),
-        'role_deleted role=admin by="command line"': ("roles", "delete", "admin", "--yes"),
-        'account_deleted user={} by="command line"': ("users", "delete", ADA, "--yes"),
-    }
-
-    logged = [commands.run(*words).stderr for words in changes.values()]
-
-    assert [" ".join(line.split()[2:]) for line in logged] == [line.format(ada.id) for line in changes]
+# What support needs to know
 
 
-@on_sqlite
-async def test_an_account_that_is_opened_at_the_command_line_has_a_first_event(app: Quart, commands: Commands) -> None:
-    assert commands.run("users", "create", EMAIL, typed=f"{PASSWORD}\n").returncode == 0
-
-    assert await happened(app) == [("signed_up", *COMMAND_LINE)]
-
-
-@on_sqlite
-async def test_a_role_that_somebody_has_already_is_not_given_again(app: Quart, commands: Commands) -> None:
-    await create_user(app)
-    await make_role(app, "admin", EMAIL)
-    before = await happened(app)
-
-    done = commands.run("users", "add-role", EMAIL, "admin")
-
-    assert (done.returncode, await happened(app), await roles_of(app, EMAIL)) == (0, before, ["admin"])
-
-
-# What each of them does
-
-
-@on_sqlite
-async def test_confirm_lets_somebody_in_whose_mail_never_came(settings: dict[str, Any], commands: Commands) -> None:
-    async with serving(settings | {"SECURITY_CONFIRMABLE": True}) as app:
-        client = app.test_client()
-        await app.extensions["mailer"].stop()  # commands block this event loop, which must hold no transaction then
-        await register(client)
-        assert (await log_in(client)).status_code == 422
-
-        assert commands.run("users", "confirm", ADA).returncode == 0
-
-        assert (await log_in(client)).status_code == 303
-
-
-async def test_sessions_lists_the_browsers_of_one_account(
-    app: Quart, client: TestClientProtocol, commands: Commands
-) -> None:
-    await create_user(app, BOB)
-    await log_in(app.test_client(), email=BOB)
-    await create_user(app)
-    form, here = {"email": EMAIL, "password": PASSWORD}, {"client": ("192.0.2.7", 4711)}
-    await client.post("/login", form=form, headers={"User-Agent": FIREFOX}, scope_base=here)
-    await log_in(app.test_client())
-
-    lines = commands.succeed("users", "sessions", ADA).splitlines()
-
-    assert len(lines) == 2
-    firefox = next(line for line in lines if "Firefox" in line)
-    assert re.fullmatch(r"\d+ Firefox on Linux, last seen \d{4}-\d\d-\d\d \d\d:\d\d UTC from 192\.0\.2\.7", firefox)
-
-
-@on_mariadb
-async def test_sessions_end_puts_everybody_out_of_that_account(
-    app: Quart, client: TestClientProtocol, commands: Commands
-) -> None:
-    await register(client)
-    elsewhere, bob = app.test_client(), app.test_client()
-    await log_in(elsewhere)
-    await register(bob, email=BOB)
-
-    assert commands.run("users", "sessions", ADA, "--end").returncode == 0
-
-    assert [await is_logged_in(browser) for browser in (client, elsewhere, bob)] == [False, False, True]
-    assert (await log_in(client)).status_code == 303
-
-
-@on_mariadb
-async def test_delete_takes_everything_and_says_good_bye(
-    app: Quart, client: TestClientProtocol, commands: Commands
-) -> None:
-    await register(client)
-    await app.test_client().post("/reset", form={"email": EMAIL})
-    await create_user(app, BOB)
-
-    assert commands.run("users", "delete", ADA, "--yes").returncode == 0
-
-    assert [(mail.template, mail.recipient) for mail in await mails(app)] == [("account_deleted", EMAIL)]
-    assert await count(app, User) == 1
-    assert await count(app, UserSession) == 0
-    assert not await is_logged_in(client)
-
-
-@on_sqlite
-async def test_delete_asks_first(app: Quart, commands: Commands) -> None:
-    await create_user(app)
-    await make_role(app, "admin", EMAIL)
-
-    user = commands.run("users", "delete", EMAIL, typed="n\n")
-    role = commands.run("roles", "delete", "admin", typed="\n")
-
-    assert (user.returncode, role.returncode) == (1, 1)
-    assert "Delete the account with everything in it?" in user.stdout
-    assert "Delete the role, and take it from everybody who has it?" in role.stdout
-    assert (await count(app, User), await roles_of(app, EMAIL)) == (1, ["admin"])
-
-
-@on_mariadb
-async def test_a_role_is_shown_and_deleted_with_all_who_have_it(app: Quart, commands: Commands) -> None:
-    ada, bob = await create_user(app, name="Ada Lovelace"), await create_user(app, BOB)
-    await make_role(app, "admin", EMAIL, BOB)
-    await make_role(app, "editor", BOB)
-
-    assert commands.succeed("roles", "show", "admin") == f"{ada.id} Ada Lovelace <{EMAIL}>\n{bob.id} {BOB}\n"
-    assert commands.run("roles", "delete", "admin", "--yes").returncode == 0
-
-    assert (await roles_of(app, EMAIL), await roles_of(app, BOB)) == ([], ["editor"])
-    assert [event[0] for event in await happened(app)] == ["role_added", "role_removed"]
-
-
-async def test_sweep_deletes_what_has_expired_and_says_how_much(app: Quart, commands: Commands) -> None:
-    user = await create_user(app)
-    expired = {"user_id": user.id, "event": "logged_in", "ip": "", "user_agent": "", "expires_on": clock.now()}
-    await execute(app, insert(UserEvent).values([expired] * 1200))
-    await execute(app, insert(Throttle).values(key="x", used=1, resets_on=clock.now() + timedelta(hours=1)))
-
-    assert commands.run("sweep").stdout == "1200 rows deleted\n"
-
-    assert await happened(app) == []
-
-
-# What support needs to know, and nobody
-
-
-async def live(app: Quart) -> TestClientProtocol:
-    """Have somebody with browsers, links, mails, roles and a history; return one of their browsers."""
+async def active_client(app: Quart) -> TestClientProtocol:
+    """Create an account with sessions, tokens, e-mails, roles and a history; return one of its clients."""
     client = app.test_client()
     await register(client)
     await client.post("/account", form={"name": "Ada Lovelace", "phone": "+49 30 1234567"})
     await log_in(app.test_client())
-    await make_role(app, "editor", EMAIL)
-    await make_role(app, "admin", EMAIL)
+    await create_role(app, "editor", EMAIL)
+    await create_role(app, "admin", EMAIL)
 
-    async def unit(session: AsyncSession) -> None:
-        user = await accounts.get_by_email(session, email=EMAIL)
-        for purpose, template in ((Purpose.RESET, "reset"), (Purpose.NOT_ME, "password_changed")):
-            await links.mail(session, user, purpose, template, facts=notices.circumstances(Origin("", "")))
+    async def send_links(session: AsyncSession) -> None:
+        user = await users.get_by_email(session, email=EMAIL)
+        for purpose, template in ((TokenPurpose.RESET, "reset"), (TokenPurpose.NOT_ME, "password_changed")):
+            await tokens.send(
+                session,
+                user,
+                purpose,
+                template,
+                facts=security_alerts.describe_event(Client("", "")),
+                client=COMMAND_LINE,
+            )
 
-    async with app.app_context():
-        await db.write(unit)
+    await write(app, send_links)
     return client
 
 
-def facts(printed: str) -> dict[str, str]:
-    """Return what `users show` says, by name; of a fact with several lines they follow each other."""
-    _, *parts = re.split(r"^(\w+): *", printed, flags=re.MULTILINE)
+def facts_in(printed: str) -> dict[str, str]:
+    """Return what `users show` prints, by name; a fact may have several lines."""
+    _, *parts = re.split(r"^([\w-]+): *", printed, flags=re.MULTILINE)
     lines = ["\n".join(line.strip() for line in fact.splitlines()) for fact in parts[1::2]]
     return dict(zip(parts[::2], lines, strict=True))
 
 
-async def test_show_tells_what_support_is_asked(app: Quart, commands: Commands) -> None:
-    await live(app)
-    await execute(app, update(Mail).where(Mail.template == "reset").values(sent_on=clock.now(), due_on=None))
-    failed = update(Mail).where(Mail.template == "password_changed")
+async def test_show_prints_what_support_needs(app: Quart, command_line: CommandLine) -> None:
+    await active_client(app)
+    await execute(app, update(Email).where(Email.template == "reset").values(sent_on=clock.now(), due_on=None))
+    failed = update(Email).where(Email.template == "password_changed")
     await execute(app, failed.values(error="SMTPDataError: (550, 'No')", due_on=None))
 
-    told = facts(commands.succeed("users", "show", ADA))
+    facts = facts_in(command_line.succeed("users", "show", ADA))
 
-    assert (told["name"], told["email"], told["phone"]) == ("Ada Lovelace", EMAIL, "+49301234567")
-    assert (told["confirmed"], told["active"], told["roles"]) == ("no", "yes", "admin, editor")
-    assert re.fullmatch(r"2, last seen \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00", told["browsers"])
-    said = [line.split("+00:00 ")[1] for line in told["mails"].splitlines()]
-    assert said[:2] == ["password_changed: SMTPDataError: (550, 'No')", "reset: sent"]
-    happened_ = [line.split("+00:00 ")[1] for line in told["activity"].splitlines()]
-    assert happened_ == ["role_added", "role_added", "logged_in", "phone_changed", "signed_up"]
+    assert (facts["name"], facts["email"], facts["phone"]) == ("Ada Lovelace", EMAIL, "+49301234567")
+    assert (facts["confirmed"], facts["active"], facts["roles"]) == ("no", "yes", "admin, editor")
+    assert re.fullmatch(r"2, last seen \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00", facts["sessions"])
+    sent = [line.split("+00:00 ")[1] for line in facts["e-mails"].splitlines()]
+    assert sent[:2] == ["password_changed: SMTPDataError: (550, 'No')", "reset: sent"]
+    events = [line.split("+00:00 ")[1] for line in facts["events"].splitlines()]
+    assert events == ["role_added", "role_added", "logged_in", "phone_changed", "registered"]
 
 
-@on_sqlite
-async def test_show_tells_the_latest_five_of_each(app: Quart, commands: Commands) -> None:
-    user = await create_user(app)
-    now = clock.now()
+async def test_show_prints_the_latest_five_of_each_on_lines_that_no_mail_server_can_forge(
+    app: Quart, command_line: CommandLine
+) -> None:
+    user, now = await create_user(app), clock.now()
     event = {"user_id": user.id, "ip": "", "user_agent": "", "created_on": now, "expires_on": now + timedelta(days=1)}
-    mail = {"user_id": user.id, "recipient": EMAIL, "facts": {}, "expires_on": now + timedelta(days=1)}
+    mail = {"user_id": user.id, "recipient": EMAIL, "facts": {}, "expires_on": now + timedelta(days=1), "due_on": None}
+    mail["error"] = "no\nroles:   admin\x1b[2J"
     await execute(app, insert(UserEvent).values([event | {"event": f"e{number}"} for number in range(7)]))
-    await execute(app, insert(Mail).values([mail | {"template": f"m{number}", "due_on": None} for number in range(7)]))
+    await execute(app, insert(Email).values([mail | {"template": f"m{number}"} for number in range(7)]))
 
-    told = facts(commands.succeed("users", "show", EMAIL))
+    printed = command_line.succeed("users", "show", EMAIL)
 
-    assert re.findall(r"e\d", told["activity"]) == ["e6", "e5", "e4", "e3", "e2"]
-    assert re.findall(r"m\d", told["mails"]) == ["m6", "m5", "m4", "m3", "m2"]
-
-
-@on_sqlite
-async def test_what_a_mail_server_said_cannot_look_like_a_line_of_ours(app: Quart, commands: Commands) -> None:
-    user = await create_user(app)
-    mail = {"user_id": user.id, "template": "welcome", "recipient": EMAIL, "facts": {}, "due_on": None}
-    evil = mail | {"expires_on": clock.now() + timedelta(days=1), "error": "no\nroles:   admin\x1b[2J"}
-    await execute(app, insert(Mail).values(evil))
-
-    printed = commands.succeed("users", "show", EMAIL)
-
-    assert facts(printed)["roles"] == ""
-    assert "\x1b" not in printed
+    facts = facts_in(printed)
+    assert re.findall(r"e\d", facts["events"]) == ["e6", "e5", "e4", "e3", "e2"]
+    assert re.findall(r"m\d", facts["e-mails"]) == ["m6", "m5", "m4", "m3", "m2"]
+    assert (facts["roles"], "\x1b" in printed) == ("", False)
 
 
-@on_sqlite
-async def test_no_secret_and_no_hash_is_printed(app: Quart, commands: Commands) -> None:
-    client = await live(app)
+async def test_no_secret_and_no_hash_is_printed(app: Quart, command_line: CommandLine) -> None:
+    client = await active_client(app)
     secrets = await secrets_of(app, client)
     assert len(secrets) >= 8
 
-    looks = [commands.run("users", verb, EMAIL) for verb in ("show", "sessions")]
-    looks += [commands.run("users", "set-password", EMAIL, typed=f"{OTHER_PASSWORD}\n")]
+    looks = [command_line.run("users", verb, EMAIL) for verb in ("show", "sessions")]
+    looks += [command_line.run("users", "set-password", EMAIL, typed=f"{OTHER_PASSWORD}\n")]
 
     printed = "".join(done.stdout + done.stderr for done in looks)
     assert EMAIL in printed
@@ -323,37 +387,61 @@ async def test_no_secret_and_no_hash_is_printed(app: Quart, commands: Commands) 
 
 
 async def secrets_of(app: Quart, client: TestClientProtocol) -> list[str]:
-    """Return whatever would let somebody in, or help them to."""
-    wanted = (User.password, UserSession.digest, UserToken.digest, Mail.secret)
+    """Return everything that would let an attacker in, or help to."""
+    columns = (User.password, UserSession.digest, UserToken.digest, Email.secret)
 
     async def query(session: AsyncSession) -> list[str]:
-        return [secret for column in wanted for secret in await session.scalars(select(column)) if secret]
+        return [secret for column in columns for secret in await session.scalars(select(column)) if secret]
 
-    async with app.app_context():
-        return [cookie_of(client), *await db.read(query)]
-
-
-# What cannot be
+    return [cookie_of(client), *await read(app, query)]
 
 
-@on_sqlite
-async def test_an_account_that_there_is_not_is_named_in_a_line(app: Quart, commands: Commands) -> None:
-    await create_user(app)
-
-    for words in (("confirm", BOB), ("sessions", BOB), ("sessions", BOB, "--end"), ("delete", BOB, "--yes")):
-        assert commands.refusal("users", *words) == UNKNOWN_USER
-    assert (await count(app, User), await happened(app)) == (1, [])
+# Other commands, and what keeps every command from running
 
 
-@on_sqlite
-async def test_a_role_that_there_is_not_is_named_in_a_line(app: Quart, commands: Commands) -> None:
-    await make_role(app, "admin")
+@both_databases
+async def test_sweep_deletes_what_has_expired_and_prints_how_many_rows(app: Quart, command_line: CommandLine) -> None:
+    user = await create_user(app)
+    expired = {"user_id": user.id, "event": "logged_in", "ip": "", "user_agent": "", "expires_on": clock.now()}
+    await execute(app, insert(UserEvent).values([expired] * 1200))
+    await execute(app, insert(RateLimit).values(key="x", used=1, resets_on=clock.now() + timedelta(hours=1)))
 
-    assert commands.refusal("roles", "show", "Admin") == UNKNOWN_ROLE
-    assert commands.refusal("roles", "delete", "admin ", "--yes") == UNKNOWN_ROLE
+    assert command_line.run("purge").stdout == "1200 rows deleted\n"
+
+    assert await events_of(app) == []
 
 
-@on_mariadb
-async def test_bytes_that_are_no_text_are_refused_in_a_line(app: Quart, commands: Commands) -> None:
-    assert commands.refusal("users", "sessions", "\udcff@example.com") == UNKNOWN_USER
-    assert commands.refusal("roles", "show", "\udcff").startswith("Error: ")
+def test_a_command_in_a_process_of_its_own(environment: dict[str, str]) -> None:
+    created = run_command(environment, "users", "create", EMAIL, typed=f"{PASSWORD}\n")
+    refused = run_command(environment, "users", "create", EMAIL, typed=f"{PASSWORD}\n")
+    wrong = run_command(environment | {"QUART_WORKERS": "x"}, "users", "list")
+
+    assert (created.returncode, created.stdout) == (0, f"1 {EMAIL}\n")
+    assert re.fullmatch(r'\S+ info    registered user=1 by="command line"\n', created.stderr)
+    assert (refused.returncode, refused.stderr) == (1, "Error: An account with this e-mail address already exists.\n")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr == "Cannot start: WORKERS is 'x'; it must be like 1\n"
+
+
+def test_an_unreachable_database_is_named_without_its_password(command_line: CommandLine) -> None:
+    uri = f"mysql+aiomysql://root:a-secret@127.0.0.1:{free_port()}/app"
+    for words in (("check",), ("users", "list"), ("users", "create", EMAIL)):
+        line = command_line.refusal(*words, typed=f"{PASSWORD}\n", SQLALCHEMY_DATABASE_URI=uri)
+
+        assert "Can't connect to MySQL server on '127.0.0.1'" in line
+        assert "a-secret" not in line
+
+
+@both_databases
+def test_an_empty_database_is_named_with_the_command_that_fills_it(
+    request: pytest.FixtureRequest, command_line: CommandLine, database_uri: str
+) -> None:
+    empty = "sqlite:///empty.db"
+    if not database_uri.startswith("sqlite"):
+        mariadb: MariaDB = request.getfixturevalue("mariadb")
+        empty = mariadb.create_database("empty")
+    for words in (("check",), ("users", "list"), ("users", "create", EMAIL), ("roles", "create", "admin")):
+        line = command_line.refusal(*words, typed=f"{PASSWORD}\n", SQLALCHEMY_DATABASE_URI=empty)
+
+        assert line.startswith("Error: the database is empty")
+        assert line.endswith("run `alembic upgrade head`")

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,19 +10,18 @@ from quart.testing import WebsocketResponseError
 from quart.typing import TestClientProtocol
 from werkzeug.datastructures import Headers
 
-from app.middleware import authentication
-from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
+from app.auth import access
 from app.models import User, UserSession
-from conftest import serving
-from people import EMAIL, PASSWORD, count, create_user, is_logged_in, log_in
+from support.actions import EMAIL, PASSWORD, count, create_user, is_logged_in, log_in
+from support.app import open_to, serving
 
-HERE = "http://localhost"
-ELSEWHERE = [
+OWN_ORIGIN = "http://localhost"
+OTHER_SITES = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
     {"Sec-Fetch-Site": "nonsense"},
     {"Sec-Fetch-Site": ""},
-    {"Sec-Fetch-Site": "cross-site", "Origin": HERE},
+    {"Sec-Fetch-Site": "cross-site", "Origin": OWN_ORIGIN},
     {"Origin": "https://evil.example"},
     {"Origin": "https://localhost"},
     {"Origin": "http://localhost:8080"},
@@ -35,27 +33,22 @@ ELSEWHERE = [
     {"Origin": "http://["},
     {"Origin": "localhost"},
 ]
-FROM_US: list[dict[str, str]] = [
+OWN_PAGES: list[dict[str, str]] = [
     {"Sec-Fetch-Site": "same-origin"},
     {"Sec-Fetch-Site": "none"},
     {"Sec-Fetch-Site": "same-origin", "Origin": "null"},
-    {"Origin": HERE},
+    {"Origin": OWN_ORIGIN},
     {"Origin": "http://LOCALHOST:80"},
-    {},
+    {},  # no browser
 ]
-
-
-@pytest.fixture
-def database_uri(sqlite_template: Path, tmp_path: Path) -> str:
-    """Return one database: where a request comes from does not depend on its kind."""
-    (tmp_path / "app.db").write_bytes(sqlite_template.read_bytes())
-    return "sqlite:///app.db"
+FORM = b"email=eve%40example.com&password=correct+horse+battery+staple&password_confirm=correct+horse+battery+staple"
+CONTENT_TYPES = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "application/json", "", "?"]
 
 
 @pytest.fixture
 async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
     """Serve an app with a public websocket and one that needs a login."""
-    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"open"})
+    monkeypatch.setattr(access, "is_public", open_to({"open"}))
     async with serving(settings, add_websockets) as app:
         yield app
 
@@ -76,99 +69,8 @@ async def ada(app: Quart, client: TestClientProtocol) -> TestClientProtocol:
     return client
 
 
-@pytest.fixture
-async def public(settings: dict[str, Any]) -> AsyncIterator[TestClientProtocol]:
-    more = {"BASE_URL": "https://www.example.com", "TRUSTED_HOSTS": ["shop.example.com:8443"]}
-    async with serving(settings | more) as app:
-        yield app.test_client()
-
-
-@pytest.mark.parametrize("headers", ELSEWHERE, ids=str)
-async def test_another_site_cannot_send_our_forms(ada: TestClientProtocol, headers: dict[str, str]) -> None:
-    answer = await ada.post("/logout", headers=headers)
-
-    assert answer.status_code == 403
-    assert "That is not allowed" in await answer.get_data(as_text=True)
-    assert "Set-Cookie" not in answer.headers
-    assert await is_logged_in(ada)
-
-
-@pytest.mark.parametrize("headers", FROM_US, ids=str)
-async def test_our_own_pages_and_what_is_no_browser_pass(ada: TestClientProtocol, headers: dict[str, str]) -> None:
-    answer = await ada.post("/logout", headers=headers)
-
-    assert answer.status_code == 303
-    assert not await is_logged_in(ada)
-
-
-async def test_another_site_cannot_log_a_visitor_in(app: Quart, client: TestClientProtocol) -> None:
-    await create_user(app)
-
-    form = {"email": EMAIL, "password": PASSWORD}
-    answer = await client.post("/login", form=form, headers={"Sec-Fetch-Site": "cross-site"})
-
-    assert answer.status_code == 403
-    assert not await is_logged_in(client)
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "post"])
-async def test_every_method_that_may_change_something_is_asked(client: TestClientProtocol, method: str) -> None:
-    headers = {"Origin": "https://evil.example"}
-    answer = await client.open("/about", method=method, headers=headers)  # type: ignore[call-arg] # its type forgets a default
-
-    assert answer.status_code == 403
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-async def test_a_link_from_another_site_works(client: TestClientProtocol, method: str) -> None:
-    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
-
-    answer = await client.open("/about", method=method, headers=headers)  # type: ignore[call-arg] # its type forgets a default
-
-    assert answer.status_code == 200
-
-
-@pytest.mark.parametrize("name", ["Sec-Fetch-Site", "Origin"])
-async def test_a_header_that_came_twice_is_not_believed(client: TestClientProtocol, name: str) -> None:
-    ours = {"Sec-Fetch-Site": "same-origin", "Origin": HERE}[name]
-
-    answer = await client.post("/logout", headers=Headers([(name, ours), (name, ours)]))
-
-    assert answer.status_code == 403
-
-
-@pytest.mark.parametrize(
-    ("host", "origin", "status"),
-    [
-        ("www.example.com", "https://www.example.com", 303),
-        ("www.example.com", "https://www.example.com:443", 303),
-        ("shop.example.com:8443", "https://shop.example.com:8443", 303),
-        ("www.example.com", "http://www.example.com", 403),
-        ("www.example.com", "https://shop.example.com:8443", 403),
-        ("shop.example.com:8443", "https://shop.example.com", 403),
-        ("www.example.com", "https://www.example.com.evil.example", 403),
-    ],
-)
-async def test_an_origin_is_held_against_the_host_and_the_public_scheme(
-    public: TestClientProtocol, host: str, origin: str, status: int
-) -> None:
-    answer = await public.post("/logout", headers={"host": host, "Origin": origin})
-
-    assert answer.status_code == status
-
-
-async def test_a_program_is_refused_in_json(client: TestClientProtocol) -> None:
-    answer = await client.post("/api/", headers={"Origin": "https://evil.example"})
-
-    assert answer.status_code == 403
-    assert (await answer.get_json())["error"]["code"] == "forbidden"
-
-
-FORM = b"email=eve%40example.com&password=correct+horse+battery+staple&password_confirm=correct+horse+battery+staple"
-CONTENT_TYPES = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain", "application/json", "", "?"]
-
-
-async def test_no_form_of_ours_listens_to_another_site_whatever_it_sends(ada: TestClientProtocol) -> None:
+async def test_another_site_cannot_send_our_forms(ada: TestClientProtocol) -> None:
+    """No form, whatever content type it is sent with."""
     urls, parts = ada.app.url_map.bind("localhost"), {"purpose": "reset", "token": "x", "session_id": 1}
     unsafe = [
         (urls.build(rule.endpoint, {name: parts[name] for name in rule.arguments}), method)
@@ -177,50 +79,97 @@ async def test_no_form_of_ours_listens_to_another_site_whatever_it_sends(ada: Te
     ]
     assert {path for path, _ in unsafe} >= {"/register", "/login", "/logout", "/change", "/reset", "/account/delete"}
 
-    for path, method in unsafe:
-        for headers, content_type in product(ELSEWHERE, CONTENT_TYPES):
-            sent = {"Content-Type": content_type, "Accept": "application/json"} | headers
-            answer = await ada.open(path, method=method, headers=sent, data=FORM)  # type: ignore[call-arg]
-            assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (403, []), (path, sent)
+    cases = [(path, method, OTHER_SITES[0], CONTENT_TYPES[0]) for path, method in unsafe]
+    cases += [("/logout", "POST", *pair) for pair in product(OTHER_SITES, CONTENT_TYPES)]
+    for path, method, headers, content_type in cases:
+        sent = {"Content-Type": content_type, "Accept": "application/json"} | headers
+        response = await ada.open(path, method=method, headers=sent, data=FORM)  # type: ignore[call-arg]
+        assert (response.status_code, response.headers.getlist("Set-Cookie")) == (403, []), (path, sent)
+        assert (await response.get_json())["error"]["code"] == "forbidden"
+    assert await is_logged_in(ada)
     assert await count(ada.app, User) == await count(ada.app, UserSession) == 1
 
 
-@pytest.mark.parametrize("content_type", CONTENT_TYPES)
-async def test_where_it_comes_from_decides_and_not_how_it_is_sent(
-    client: TestClientProtocol, content_type: str
-) -> None:
-    for headers in FROM_US:
-        answer = await client.post("/register", headers=headers | {"Content-Type": content_type}, data=b"")
-        assert answer.status_code == 422
+async def test_a_refusal_is_a_page(client: TestClientProtocol) -> None:
+    response = await client.post("/logout", headers=OTHER_SITES[0])
+
+    assert response.status_code == 403
+    assert "Access denied" in await response.get_data(as_text=True)
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Origin": "https://www.example.com"}, 303),
-        ({"Sec-Fetch-Site": "same-origin"}, 303),
-        ({}, 303),
-        ({"Origin": "https://www.example.com", "X-Forwarded-Proto": "http"}, 303),
-        ({"Origin": "http://www.example.com"}, 403),
-        ({"Origin": "http://10.0.0.5:5000"}, 403),
-        ({"Origin": "https://evil.example"}, 403),
-        ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}, 400),
-        ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example, www.example.com"}, 403),
-        ({"Origin": "https://www.example.com", "X-Forwarded-Host": "www.example.com, evil.example"}, 400),
-    ],
-)
-async def test_behind_a_proxy_the_public_host_counts(
-    settings: dict[str, Any], headers: dict[str, str], status: int
-) -> None:
+async def test_another_site_cannot_log_a_user_in(app: Quart, client: TestClientProtocol) -> None:
+    await create_user(app)
+
+    form = {"email": EMAIL, "password": PASSWORD}
+    response = await client.post("/login", form=form, headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert (response.status_code, response.headers.getlist("Set-Cookie")) == (403, [])
+    assert not await is_logged_in(client)
+
+
+async def test_our_own_pages_and_clients_that_are_no_browser_send_forms(client: TestClientProtocol) -> None:
+    for headers, content_type in product(OWN_PAGES, CONTENT_TYPES):
+        sent = headers | {"Content-Type": content_type}
+        assert (await client.post("/register", headers=sent, data=b"")).status_code == 422, sent
+
+
+async def test_our_own_pages_log_out(ada: TestClientProtocol) -> None:
+    assert (await ada.post("/logout", headers=OWN_PAGES[0])).status_code == 303
+    assert not await is_logged_in(ada)
+
+
+async def test_links_of_other_sites_work_and_every_unsafe_method_is_refused(client: TestClientProtocol) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    methods = dict.fromkeys(["GET", "HEAD", "OPTIONS"], 200)
+    methods |= dict.fromkeys(["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "post"], 403)
+
+    for method, status in methods.items():
+        response = await client.open("/about", method=method, headers=headers)  # type: ignore[call-arg]
+        assert response.status_code == status, method
+
+
+async def test_a_header_that_is_sent_twice_is_not_believed(client: TestClientProtocol) -> None:
+    for pair in ("Sec-Fetch-Site", "same-origin"), ("Origin", OWN_ORIGIN):
+        assert (await client.post("/logout", headers=Headers([pair, pair]))).status_code == 403, pair
+
+
+async def test_the_origin_is_compared_with_the_host_and_the_public_scheme(settings: dict[str, Any]) -> None:
+    more = {"BASE_URL": "https://www.example.com", "TRUSTED_HOSTS": ["shop.example.com:8443"]}
+    async with serving(settings | more) as app:
+        for host, origin, status in (
+            ("www.example.com", "https://www.example.com", 303),
+            ("www.example.com", "https://www.example.com:443", 303),
+            ("shop.example.com:8443", "https://shop.example.com:8443", 303),
+            ("www.example.com", "http://www.example.com", 403),
+            ("www.example.com", "https://shop.example.com:8443", 403),
+            ("shop.example.com:8443", "https://shop.example.com", 403),
+            ("www.example.com", "https://www.example.com.evil.example", 403),
+        ):
+            response = await app.test_client().post("/logout", headers={"Host": host, "Origin": origin})
+            assert response.status_code == status, (host, origin)
+
+
+async def test_behind_a_proxy_the_public_host_counts(settings: dict[str, Any]) -> None:
     forwarded = {"Host": "10.0.0.5:5000", "X-Forwarded-Host": "www.example.com", "X-Forwarded-Proto": "https"}
     async with serving(settings | {"BASE_URL": "https://www.example.com", "TRUSTED_PROXIES": 1}) as app:
-        answer = await app.test_client().post("/logout", headers=forwarded | headers)
+        for headers, status in (
+            ({"Origin": "https://www.example.com"}, 303),
+            ({"Sec-Fetch-Site": "same-origin"}, 303),
+            ({}, 303),
+            ({"Origin": "https://www.example.com", "X-Forwarded-Proto": "http"}, 303),
+            ({"Origin": "http://www.example.com"}, 403),
+            ({"Origin": "http://10.0.0.5:5000"}, 403),
+            ({"Origin": "https://evil.example"}, 403),
+            ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}, 400),
+            ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example, www.example.com"}, 403),
+            ({"Origin": "https://www.example.com", "X-Forwarded-Host": "www.example.com, evil.example"}, 400),
+        ):
+            response = await app.test_client().post("/logout", headers=forwarded | headers)
+            assert response.status_code == status, headers
 
-    assert answer.status_code == status
 
-
-async def says(client: TestClientProtocol, path: str, headers: dict[str, str]) -> str | int:
-    """Say something to a websocket. Return what comes back, or the status or code of a refusal."""
+async def echo_of(client: TestClientProtocol, path: str, headers: dict[str, str]) -> str | int:
+    """Send to a websocket. Return what it sends back, or the status or code with which it is refused."""
     try:
         async with client.websocket(path, headers=headers) as connection:
             await connection.send("hello")
@@ -229,28 +178,19 @@ async def says(client: TestClientProtocol, path: str, headers: dict[str, str]) -
         return refusal.response.status_code
 
 
-@pytest.mark.parametrize("headers", FROM_US, ids=str)
-async def test_a_websocket_of_our_own_pages_or_of_no_browser_is_open(app: Quart, headers: dict[str, str]) -> None:
-    assert await says(app.test_client(), "/open", headers) == "hello"
-
-
 async def test_a_websocket_of_another_site_or_host_is_refused(app: Quart, ada: TestClientProtocol) -> None:
-    for headers in (*ELSEWHERE, {"Host": "evil.example"}, {"Host": "localhost, x"}):
+    for headers in OWN_PAGES:
+        assert await echo_of(app.test_client(), "/open", headers) == "hello", headers
+    for headers in (*OTHER_SITES, {"Host": "evil.example"}, {"Host": "localhost, x"}):
         for path in ("/open", "/closed"):
-            assert await says(ada, path, headers) in (1008, 403, 400), headers
+            assert await echo_of(ada, path, headers) in (1008, 403, 400), headers
 
 
 async def test_a_websocket_that_needs_a_login_is_refused_without_one(app: Quart, ada: TestClientProtocol) -> None:
-    assert await says(app.test_client(), "/closed", {"Origin": HERE}) == 401
-    assert await says(ada, "/closed", {"Origin": HERE}) == "hello"
+    assert await echo_of(app.test_client(), "/closed", {"Origin": OWN_ORIGIN}) == 401
+    assert await echo_of(ada, "/closed", {"Origin": OWN_ORIGIN}) == "hello"
     await ada.post("/logout")
-    assert await says(ada, "/closed", {"Origin": HERE}) == 401
-
-
-async def test_pages_hold_no_token_that_could_expire(client: TestClientProtocol) -> None:
-    page = await (await client.get("/login")).get_data(as_text=True)
-
-    assert "csrf" not in page.lower()
+    assert await echo_of(ada, "/closed", {"Origin": OWN_ORIGIN}) == 401
 
 
 @pytest.mark.parametrize(("http_version", "connection"), [("1.1", "close"), ("1.0", "close"), ("2", None)])
@@ -258,8 +198,8 @@ async def test_a_refused_form_ends_its_connection_as_its_body_is_not_read(
     client: TestClientProtocol, http_version: str, connection: str | None
 ) -> None:
     form = {"headers": {"Origin": "https://evil.example", "Content-Length": "3"}, "data": b"a=b"}
-    answer = await client.post("/login", **form, http_version=http_version)
-    asked = await client.get("/", headers={"Host": "evil.example"}, http_version=http_version)
+    with_body = await client.post("/login", **form, http_version=http_version)
+    without = await client.get("/", headers={"Host": "evil.example"}, http_version=http_version)
 
-    assert (answer.status_code, answer.headers.get("Connection")) == (403, connection)
-    assert (asked.status_code, asked.headers.get("Connection")) == (400, None)
+    assert (with_body.status_code, with_body.headers.get("Connection")) == (403, connection)
+    assert (without.status_code, without.headers.get("Connection")) == (400, None)

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from app.services.passwords import CURRENT, PasswordHasher
+from app.lib.passwords.executor import HashExecutor
+from app.lib.passwords.hasher import CURRENT, PasswordHasher
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.real_hashes
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors/flask_security_hashes.json").read_text())
 SALT: str = VECTORS["salt"]
@@ -45,46 +46,48 @@ def test_the_end_of_a_long_password_counts() -> None:
     assert OURS.verify("a" * 72 + "Y", OURS.hash("a" * 72 + "X")) is None
 
 
-@pytest.mark.parametrize("row", VECTORS["rows"], ids=lambda row: f"{row['scheme']}-{row['single']}-{row['pw'][:10]}")
-def test_a_hash_of_flask_security_verifies_and_is_replaced_by_a_current_one(row: dict[str, Any]) -> None:
-    replaced = WITH_SALT.verify(row["pw"], row["hash"])
+@pytest.mark.long
+def test_every_hash_of_flask_security_verifies_and_is_replaced_by_a_current_one() -> None:
+    replaced = [WITH_SALT.verify(row["pw"], row["hash"]) for row in VECTORS["rows"]]
 
-    assert replaced is not None
-    assert WITH_SALT.verify(row["pw"], replaced) == replaced
+    assert [row for row, new in zip(VECTORS["rows"], replaced, strict=True) if not is_current(row["pw"], new)] == []
+    assert {WITH_SALT.verify(row["pw"] + "x", row["hash"]) for row in KINDS.values()} == {None}
+    single = next(row["hash"] for row in VECTORS["rows"] if row["single"])
+    assert OURS.verify("password", single) is None  # without the salt
 
 
-@pytest.mark.parametrize("scheme", KINDS)
-def test_an_old_hash_refuses_a_wrong_password(scheme: str) -> None:
-    assert WITH_SALT.verify(KINDS[scheme]["pw"] + "x", KINDS[scheme]["hash"]) is None
+def is_current(password: str, stored: str | None) -> bool:
+    return stored is not None and WITH_SALT.verify(password, stored) == stored
+
+
+def test_one_hash_of_flask_security_verifies() -> None:
+    row = KINDS["pbkdf2_sha512"]
+
+    assert str(WITH_SALT.verify(row["pw"], row["hash"])).startswith("$argon2id$")
+    assert WITH_SALT.verify(row["pw"] + "x", row["hash"]) is None
 
 
 def test_a_weaker_argon2_hash_is_replaced_each_time_by_the_same() -> None:
-    """Of two simultaneous logins the second finds the hash that it would have stored itself."""
+    """Of two simultaneous logins the second reads the hash that it would have stored itself."""
     replaced = OURS.verify("correct horse", WEAKER)
 
     assert str(replaced).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert OURS.verify("correct horse", WEAKER) == replaced
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    ["x", "$argon2id$", "$argon2id$v=19$m=19456,t=2,p=1$cut", "$2b$12$short", "!" * 255, STORED[:-20]],
-    ids=["text", "name", "parameters", "bcrypt", "long", "cut"],
-)
-def test_a_malformed_hash_matches_no_password(garbage: str) -> None:
-    for hasher in (OURS, WITH_SALT):
-        assert hasher.verify("correct horse", garbage) is None
+def test_a_malformed_hash_and_a_password_that_is_no_text_match_nothing() -> None:
+    cut = "$argon2id$v=19$m=19456,t=2,p=1$cut"
+    for garbage in ("x", "$argon2id$", cut, "$2b$12$short", "!" * 255, STORED[:-20]):
+        for hasher in (OURS, WITH_SALT):
+            assert hasher.verify("correct horse", garbage) is None
+    for password in ("\0null-in-it", chr(0xD800) * 10, "\ufffd" * 10):
+        assert OURS.verify(password, OURS.hash("")) is None
 
 
-@pytest.mark.parametrize("password", ["\0null-in-it", chr(0xD800) * 10, "\ufffd" * 10])
-def test_a_password_that_is_not_text_matches_no_hash(password: str) -> None:
-    assert OURS.verify(password, OURS.hash("")) is None
+# The time of a refusal
 
 
-def test_without_the_salt_no_hash_of_another_installation_verifies() -> None:
-    assert OURS.verify("password", next(row["hash"] for row in VECTORS["rows"] if row["single"])) is None
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stored", [STORED, "$2b$12$short", KINDS["bcrypt"]["hash"]], ids=["current", "garbage", "bcrypt"]
 )
@@ -94,6 +97,7 @@ def test_a_refusal_costs_the_same_whatever_is_stored(stored: str) -> None:
     assert 0.8 < known / unknown < 1.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", [WEAKER, KINDS["pbkdf2_sha512"]["hash"]], ids=["argon2", "pbkdf2"])
 def test_a_refusal_of_a_quicker_kind_is_done_before_it_is_due(stored: str) -> None:
     known, unknown = refusal_times(stored)
@@ -102,7 +106,7 @@ def test_a_refusal_of_a_quicker_kind_is_done_before_it_is_due(stored: str) -> No
 
 
 def refusal_times(stored: str) -> tuple[float, float]:
-    """Return how long a refusal takes with a stored hash and without an account, where bcrypt is the slowest kind."""
+    """Return the seconds of a refusal with a stored hash and without an account. The slowest kind is bcrypt."""
     hasher = PasswordHasher(salt=SALT)
     hasher.prepare([KINDS["bcrypt"]["hash"]])
     return interleaved(
@@ -110,6 +114,7 @@ def refusal_times(stored: str) -> tuple[float, float]:
     )
 
 
+@pytest.mark.slow
 def test_where_no_older_hash_is_stored_the_salt_costs_nothing() -> None:
     hasher = PasswordHasher(salt=SALT)
 
@@ -129,6 +134,7 @@ def interleaved(one: Callable[[], object], other: Callable[[], object], *, round
     return median(times[0]), median(times[1])
 
 
+@pytest.mark.slow
 def test_the_slowest_stored_kind_decides_when_a_refusal_is_due() -> None:
     hasher = PasswordHasher(salt=SALT)
     hasher.prepare(KINDS[scheme]["hash"] for scheme in ("pbkdf2_sha512", "bcrypt"))
@@ -137,6 +143,7 @@ def test_the_slowest_stored_kind_decides_when_a_refusal_is_due() -> None:
     assert hasher.hashing_seconds("x") > 2 * hasher.slowest[0]
 
 
+@pytest.mark.slow
 def test_a_long_password_costs_no_more_against_an_old_hash() -> None:
     hasher = PasswordHasher(salt=SALT)
     hasher.prepare([KINDS["sha512_crypt"]["hash"]])
@@ -146,10 +153,25 @@ def test_a_long_password_costs_no_more_against_an_old_hash() -> None:
     assert long / short < 1.25
 
 
+@pytest.mark.programs
 def test_a_process_on_one_core_hashes_one_password_at_a_time() -> None:
     on_one_core = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
-    look = "from app.services import hashing; print(hashing.THREADS)"
+    look = "from app.lib.passwords import executor; print(executor.THREADS)"
 
-    said = subprocess.run([sys.executable, "-c", f"{on_one_core}; {look}"], capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, "-c", f"{on_one_core}; {look}"], capture_output=True, text=True, check=True)
 
-    assert said.stdout == "1\n"
+    assert ran.stdout == "1\n"
+
+
+@pytest.mark.slow
+async def test_one_pause_does_not_count_as_a_slow_hash_and_what_lasts_does() -> None:
+    queue = HashExecutor()
+    queue.seconds_each = 0.02
+
+    await queue.run(time.sleep, 1)
+    assert queue.seconds_each < 0.03
+
+    for _ in range(30):
+        await queue.run(time.sleep, 0.05)
+    assert queue.seconds_each > 0.04
+    queue.threads.shutdown()

@@ -1,4 +1,4 @@
-"""What every answer tells the browser, whoever gives it, and what our pages and cookies are to fit it."""
+"""The headers of every response, and pages and cookies that keep to them."""
 
 import asyncio
 import re
@@ -7,11 +7,13 @@ import socket
 import zlib
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from email.message import Message
 from html.parser import HTMLParser
 from http.client import parse_headers
 from http.cookies import SimpleCookie
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 import pytest
@@ -19,15 +21,15 @@ from quart import Quart, Response, abort, template_rendered
 from quart.typing import TestClientProtocol
 from sqlalchemy import update
 
-from app.middleware import authentication
-from app.middleware.body_guard import takes_body
-from app.middleware.public_endpoints import PUBLIC_ENDPOINTS
-from app.models import User, clock
-from app.models.core import DatabaseUnavailable
-from conftest import ROOT, serving
-from letters_read import link
-from people import EMAIL, change_password, create_user, execute, log_in, register
-from test_run import Server, running
+from app.auth import access
+from app.lib import clock
+from app.lib.asgi.body_limit import body_limit
+from app.lib.db import DatabaseUnavailable
+from app.models import User
+from support.actions import EMAIL, change_password, create_user, execute, log_in, register
+from support.app import ROOT, open_to, serving
+from support.mail_helpers import link
+from support.server_process import Server, running
 
 Step = Callable[[TestClientProtocol], Awaitable[Response]]
 
@@ -39,12 +41,12 @@ SAME = {
 }
 JSON = {"Accept": "application/json"}
 CSS = "/static/css/main.css"
-ADDRESS = "ada.lovelace@example.com"
-HANDSHAKE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n\r\n"
+PERSONAL_EMAIL = "ada.lovelace@example.com"
+HANDSHAKE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA=="
 
 
 def check(headers: httpx.Headers, *, secure: bool = False) -> None:
-    """Check what stands on every answer, and that nothing does twice."""
+    """Check the headers of every response, and that none is sent twice."""
     once = {name: headers.get_list(name) for name in headers if name not in ("set-cookie", "vary")}
     assert {name: values for name, values in once.items() if len(values) > 1} == {}
     assert {name: headers.get(name) for name in SAME} == SAME
@@ -59,15 +61,8 @@ def check(headers: httpx.Headers, *, secure: bool = False) -> None:
 
 
 @pytest.fixture
-def database_uri(sqlite_template: Path, tmp_path: Path) -> str:
-    """Return one database: a header does not depend on its kind."""
-    shutil.copy(sqlite_template, tmp_path)
-    return "sqlite:///app.db"
-
-
-@pytest.fixture
 async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
-    monkeypatch.setattr(authentication, "PUBLIC_ENDPOINTS", PUBLIC_ENDPOINTS | {"fail", "own"})
+    monkeypatch.setattr(access, "is_public", open_to({"fail", "own"}))
     async with serving(settings, add_pages) as app:
         yield app
 
@@ -78,7 +73,7 @@ def add_pages(app: Quart) -> None:
             raise DatabaseUnavailable("gone")
         return abort(status) if status != 500 else str(1 // 0)
 
-    @takes_body(max_bytes=1, seconds=0.05)
+    @body_limit(max_bytes=1, seconds=0.05)
     async def own() -> tuple[str, dict[str, str]]:
         return "", {"content-security-policy": "default-src 'none'"}
 
@@ -93,43 +88,41 @@ async def send_slowly(client: TestClientProtocol) -> Response:
 
 
 async def log_in_too_often(client: TestClientProtocol) -> Response:
-    client.app.config["THROTTLE_LOG_INS_PER_ADDRESS"] = "1 per hour"
+    client.app.config["RATE_LIMIT_LOGINS_PER_IP"] = "1 per hour"
     await log_in(client)
     return await log_in(client)
 
 
-ANSWERS: list[tuple[int, Step]] = [
-    (200, lambda c: c.get("/")),
-    (200, lambda c: c.head("/")),
-    (200, lambda c: c.options("/")),
-    (200, lambda c: c.get("/api/")),
-    (200, lambda c: c.get("/healthz")),
-    (200, lambda c: c.get("/readyz")),
+def sending(line: str) -> Step:
+    method, path = line.split()
+    return lambda client: client.open(path, method=method)  # type: ignore[call-arg] # its type forgets a default
+
+
+SIMPLE = {
+    200: ["GET /", "HEAD /", "OPTIONS /", "GET /api/", "GET /healthz", "GET /readyz"],
+    303: ["GET /change"],
+    308: ["GET /api"],
+    400: ["GET /%00"],
+    404: ["GET /nowhere", "HEAD /nowhere", "GET /api/nowhere", "GET /static/nope.css"],
+    405: ["POST /", f"POST {CSS}"],
+    414: ["GET " + "/a" * 1200],
+    422: ["POST /register"],
+    500: ["GET /fail/500"],
+    503: ["GET /fail/503"],
+}
+RESPONSES: list[tuple[int, Step]] = [
     (303, register),
-    (303, lambda c: c.get("/change")),
-    (308, lambda c: c.get("/api")),
     (400, lambda c: c.get("/", headers={"Host": "evil.example"})),
     (400, lambda c: c.get("/api/", headers={"Host": "evil.example"})),
-    (400, lambda c: c.get("/%00")),
     (401, lambda c: c.get("/change", headers=JSON)),
     (403, lambda c: c.post("/login", headers={"Sec-Fetch-Site": "cross-site"})),
     (403, lambda c: c.post("/static/x", headers={"Origin": "null"})),
-    (404, lambda c: c.get("/nowhere")),
-    (404, lambda c: c.head("/nowhere")),
-    (404, lambda c: c.get("/api/nowhere")),
-    (404, lambda c: c.get("/static/nope.css")),
-    (405, lambda c: c.post("/")),
-    (405, lambda c: c.post(CSS)),
     (408, send_slowly),
     (413, lambda c: c.post("/login", data=b"x" * 70_000)),
-    (414, lambda c: c.get("/a" * 1200)),
     (416, lambda c: c.get(CSS, headers={"Range": "bytes=999999-"})),
-    (422, log_in),
     (422, lambda c: c.post("/register", headers=JSON)),
-    (429, log_in_too_often),
-    (500, lambda c: c.get("/fail/500")),
     (500, lambda c: c.get("/fail/500", headers=JSON)),
-    (503, lambda c: c.get("/fail/503")),
+    (429, log_in_too_often),
 ]
 FILES: list[tuple[int, Step]] = [
     (200, lambda c: c.get(CSS)),
@@ -139,47 +132,47 @@ FILES: list[tuple[int, Step]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "step"), ANSWERS)
-async def test_every_answer_is_safe_and_kept_nowhere(client: TestClientProtocol, status: int, step: Step) -> None:
-    answer = await step(client)
+async def test_every_response_is_safe_and_stored_nowhere(app: Quart, subtests: pytest.Subtests) -> None:
+    simple = [(status, sending(line)) for status, lines in SIMPLE.items() for line in lines]
+    for number, (status, step) in enumerate(simple + RESPONSES):
+        with subtests.test(number=number, status=status):
+            response = await step(app.test_client())
+            assert response.status_code == status
+            check(httpx.Headers(list(response.headers)))
+            assert response.headers["Cache-Control"] == "no-store"
+            assert {"Cookie", "Accept-Language"} <= set(response.vary)
 
-    assert answer.status_code == status
-    check(httpx.Headers(list(answer.headers)))
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert {"Cookie", "Accept-Language"} <= set(answer.vary)
 
-
-@pytest.mark.parametrize(("status", "step"), FILES)
-async def test_a_file_is_safe_and_may_be_kept(client: TestClientProtocol, status: int, step: Step) -> None:
+async def test_a_file_is_safe_and_may_be_stored(client: TestClientProtocol) -> None:
     await register(client)
-    answer = await step(client)
+    for status, step in FILES:
+        response = await step(client)
+        assert response.status_code == status
+        check(httpx.Headers(list(response.headers)))
+        assert "no-store" not in response.headers.get("Cache-Control", "")
+        assert "Set-Cookie" not in response.headers
 
-    assert answer.status_code == status
-    check(httpx.Headers(list(answer.headers)))
-    assert "no-store" not in answer.headers.get("Cache-Control", "")
-    assert "Set-Cookie" not in answer.headers
 
-
-async def test_a_file_under_the_name_of_its_content_may_be_kept_for_a_year(client: TestClientProtocol) -> None:
+async def test_a_file_that_is_linked_with_its_version_may_be_stored_for_a_year(client: TestClientProtocol) -> None:
     (link,) = set(re.findall(r'href="(/static/css/[^"]+)"', await (await client.get("/")).get_data(as_text=True)))
 
-    kept = [(await client.get(path)).headers["Cache-Control"] for path in (link, f"{CSS}?v=other", CSS)]
-    assert kept == ["public, max-age=31536000, immutable", "no-cache", "no-cache"]
+    stored = [(await client.get(path)).headers["Cache-Control"] for path in (link, f"{CSS}?v=other", CSS)]
+    assert stored == ["public, max-age=31536000, immutable", "no-cache", "no-cache"]
 
 
-async def test_with_https_browsers_are_told_to_stay_with_it(settings: dict[str, Any]) -> None:
+async def test_on_https_every_response_has_hsts(settings: dict[str, Any]) -> None:
     async with serving(settings | {"BASE_URL": "https://localhost"}) as app:
         for path in ("/", "/nowhere", CSS, "/%00"):
-            answer = await app.test_client().get(path)
-            check(httpx.Headers(list(answer.headers)), secure=True)
-            assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+            response = await app.test_client().get(path)
+            check(httpx.Headers(list(response.headers)), secure=True)
+            assert response.headers["Strict-Transport-Security"].startswith("max-age=")
 
 
 async def test_a_page_may_have_a_policy_of_its_own(client: TestClientProtocol) -> None:
-    answer = await client.get("/own")
+    response = await client.get("/own")
 
-    assert answer.headers.getlist("Content-Security-Policy") == ["default-src 'none'"]
-    assert answer.headers.getlist("X-Content-Type-Options") == ["nosniff"]
+    assert response.headers.getlist("Content-Security-Policy") == ["default-src 'none'"]
+    assert response.headers.getlist("X-Content-Type-Options") == ["nosniff"]
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +183,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
         yield server
 
 
-def test_a_real_server_says_the_same_and_not_what_it_is(site: Server) -> None:
+@pytest.mark.programs
+def test_a_real_server_sends_the_same_headers_and_no_server_header(site: Server) -> None:
     with httpx.Client(base_url=f"http://{site.address}") as browser:
         for method, path, more in (
             ("GET", "/", {}),
@@ -200,35 +194,41 @@ def test_a_real_server_says_the_same_and_not_what_it_is(site: Server) -> None:
             ("GET", "/", {"Host": "evil.example"}),
             ("POST", "/login", {"Origin": "https://evil.example"}),
             ("PUT", "/login", {}),
-            ("GET", "/nowhere", {"Accept": "application/json"}),
+            ("GET", "/nowhere", JSON),
         ):
             check(browser.request(method, path, headers=more).headers)
 
 
-@pytest.mark.parametrize(
-    ("host", "more"), [("localhost", ""), ("localhost", "Origin: https://evil.example\r\n"), ("evil.example", "")]
-)
-def test_a_websocket_that_is_refused_gets_the_headers_too(site: Server, host: str, more: str) -> None:
-    name, _, port = site.address.partition(":")
-    with socket.create_connection((name, int(port)), timeout=10) as connection, connection.makefile("rb") as answer:
-        connection.sendall(f"GET /nowhere HTTP/1.1\r\nHost: {host}\r\n{more}{HANDSHAKE}".encode())
-        assert re.match(rb"HTTP/1.1 (400|403|404) ", answer.readline())
-        check(httpx.Headers(parse_headers(answer).items()))
+@contextmanager
+def response_to(server: Server, head: str) -> Iterator[tuple[bytes, Message, BinaryIO]]:
+    """Send the head of a request; yield the status line and headers of the response, and its body."""
+    host, _, port = server.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection, connection.makefile("rb") as response:
+        connection.sendall(f"{head}\r\n\r\n".encode())
+        yield response.readline(), parse_headers(response), response
 
 
-def test_a_server_that_does_not_read_what_is_refused_says_that_it_hangs_up(site: Server) -> None:
-    """A proxy that is not told keeps the connection, sends the next request into it, and loses that."""
-    name, _, port = site.address.partition(":")
-    form = f"POST /login HTTP/1.1\r\nHost: {site.address}\r\nOrigin: https://evil.example\r\nContent-Length: 9\r\n\r\n"
-    with socket.create_connection((name, int(port)), timeout=10) as connection, connection.makefile("rb") as answer:
-        connection.sendall(form.encode())  # of which the body never comes
-        assert answer.readline().startswith(b"HTTP/1.1 403 ")
-        assert parse_headers(answer)["Connection"] == "close"
-        assert answer.read()  # until it does
+@pytest.mark.programs
+def test_a_refused_websocket_gets_the_headers_too(site: Server) -> None:
+    for host, more in ("localhost", ""), ("localhost", "Origin: https://evil.example\r\n"), ("evil.example", ""):
+        head = f"GET /nowhere HTTP/1.1\r\nHost: {host}\r\n{more}{HANDSHAKE}"
+        with response_to(site, head) as (status, headers, _):
+            assert re.match(rb"HTTP/1.1 (400|403|404) ", status)
+            check(httpx.Headers(headers.items()))
+
+
+@pytest.mark.programs
+def test_a_server_that_does_not_read_a_refused_body_announces_that_it_closes_the_connection(site: Server) -> None:
+    """Otherwise a proxy would send the next request into the connection, and lose it."""
+    head = f"POST /login HTTP/1.1\r\nHost: {site.address}\r\nOrigin: https://evil.example\r\nContent-Length: 9"
+    with response_to(site, head) as (status, headers, body):  # the body of the request never follows
+        assert status.startswith(b"HTTP/1.1 403 ")
+        assert headers["Connection"] == "close"
+        assert body.read()  # until the server closes it
 
 
 class Inline(HTMLParser):
-    """Find what the policy forbids: scripts and styles inside a page, and what comes from elsewhere."""
+    """Find what the policy forbids: scripts and styles inside a page, and files of other sites."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -253,7 +253,7 @@ async def pages_of_links(app: Quart, client: TestClientProtocol) -> list[Respons
     await client.post("/reset", form={"email": EMAIL})
     paths = [await link(app, "change_email"), await link(app, "reset"), "/confirm"]
     await log_in(app.test_client())
-    paths.append(await link(app, "new_log_in"))
+    paths.append(await link(app, "new_login"))
     pages = [await client.get(path) for path in paths]
     await client.post(paths[0])
     await execute(app, update(User).values(confirmed_on=None))
@@ -292,7 +292,7 @@ async def test_no_page_has_anything_inline_or_foreign(app: Quart, client: TestCl
 
 
 def texts_in(cookie: str) -> Iterator[str]:
-    """Return what somebody who looks at a cookie can read."""
+    """Yield every text that can be read in a cookie."""
     yield cookie
     for part in re.split(r"[.~:]", cookie):
         decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4)) if len(part) % 4 != 1 else b""
@@ -302,28 +302,23 @@ def texts_in(cookie: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("base_url", ["http://localhost", "https://localhost"])
-async def test_every_cookie_is_for_us_alone_and_says_nothing_of_the_person(
-    settings: dict[str, Any], base_url: str
-) -> None:
+async def test_every_cookie_is_httponly_and_contains_nothing_personal(settings: dict[str, Any], base_url: str) -> None:
     async with serving(settings | {"BASE_URL": base_url}) as app:
         await create_user(app, "eve@example.com")
         await execute(app, update(User).values(id=987654320))  # the next one has an id that can be recognised
         client = app.test_client()
-        answers = [await register(client, email=ADDRESS)]
+        responses = [await register(client, email=PERSONAL_EMAIL)]
         await execute(app, update(User).where(User.id == 987654321).values(name="Augusta King"))
-        answers += [
-            await client.get("/"),
-            await client.post("/logout"),
-            await log_in(client, email=ADDRESS, remember="on"),
-        ]
-        answers += [await change_password(client), await client.get("/"), await client.post("/logout")]
-    headers = [header for answer in answers for header in answer.headers.getlist("Set-Cookie")]
+        responses += [await client.get("/"), await client.post("/logout")]
+        responses += [await log_in(client, email=PERSONAL_EMAIL, remember="on"), await change_password(client)]
+        responses += [await client.get("/"), await client.post("/logout")]
 
+    headers = [header for response in responses for header in response.headers.getlist("Set-Cookie")]
+    cookies = [next(iter(SimpleCookie(header).values())) for header in headers]
     prefix = "__Host-" if base_url.startswith("https") else ""
-    given = [next(iter(SimpleCookie(header).values())) for header in headers]
-    assert {cookie.key for cookie in given} == {f"{prefix}{name}" for name in ("auth", "session", "device")}
-    for cookie in given:
+    assert {cookie.key for cookie in cookies} == {f"{prefix}{name}" for name in ("auth", "session", "device")}
+    for cookie in cookies:
         flags = (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["domain"], bool(cookie["secure"]))
         assert flags == (True, "Lax", "/", "", bool(prefix)), cookie
-        shown = " ".join(texts_in(cookie.value)).lower()
-        assert not any(word in shown for word in ("lovelace", "example.com", "augusta", "98765432")), cookie
+        readable = " ".join(texts_in(cookie.value)).lower()
+        assert not any(word in readable for word in ("lovelace", "example.com", "augusta", "98765432")), cookie

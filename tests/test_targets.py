@@ -1,26 +1,14 @@
-"""Which addresses are read at all."""
+"""Which methods and paths the app reads at all."""
 
-import pytest
 from quart.typing import TestClientProtocol
 
 
-@pytest.mark.parametrize(
-    ("path", "status"), [("/%00", 400), ("/static/%0a", 400), ("/static/%00", 400), ("/a" * 1001, 414)]
-)
-async def test_an_address_that_is_none_of_ours_is_refused_with_our_page(
-    client: TestClientProtocol, path: str, status: int
-) -> None:
-    answer = await client.get(path)
+async def test_a_target_that_is_none_is_refused_with_a_page(client: TestClientProtocol) -> None:
+    paths = {"/%00": 400, "/static/%0a": 400, "/static/%00": 400, "/a" * 1001: 414}
+    odd = [{"path": "?x"}, {"path": ""}, {"path": "http://["}, {"path": "*"}, {"method": "head"}, {"method": "get"}]
+    responses = [(status, await client.get(path)) for path, status in paths.items()]
+    responses += [(400, await client.get("/", scope_base=scope)) for scope in odd]
 
-    assert answer.status_code == status
-    assert "Front page" in await answer.get_data(as_text=True)
-
-
-@pytest.mark.parametrize(
-    "odd", [{"path": "?x"}, {"path": ""}, {"path": "http://["}, {"path": "*"}, {"method": "head"}, {"method": "get"}]
-)
-async def test_a_request_that_is_none_is_refused_with_our_page(client: TestClientProtocol, odd: dict[str, str]) -> None:
-    answer = await client.get("/", scope_base=odd)
-
-    assert answer.status_code == 400
-    assert "Front page" in await answer.get_data(as_text=True)
+    for status, response in responses:
+        assert response.status_code == status
+        assert "Front page" in await response.get_data(as_text=True)

@@ -1,37 +1,21 @@
 """Templates render synchronously, refuse asynchronous values, and translate their text."""
 
-import asyncio
 import gc
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from jinja2 import FileSystemLoader, nodes
-from quart import Quart, render_template, render_template_string, stream_template_string
+from quart import Quart, render_template, render_template_string
 
-from app.languages import speaking
-from app.middleware.authentication import CurrentUser
-from app.templating import take_focus
+from app.auth.current_user import CurrentUser
+from app.lib.i18n.catalogs import force_locale
+from app.lib.web.templates import take_focus
 
 PAGE = """{{ _("Log in") }} {{ gettext("Log in") | upper }} {{ _("<b>100%%</b>") }} {{ dict(word=_("Log in")).word }}
-{% trans %}Log in{% endtrans %}, {% trans who="<Ada>" %}Logged in as <strong>{{ who }}</strong>{% endtrans %}"""
+{% trans %}Log in{% endtrans %}, {% trans user="<Ada>" %}Logged in as <strong>{{ user }}</strong>{% endtrans %}"""
 IN_ENGLISH = "Log in LOG IN <b>100%</b> Log in\nLog in, Logged in as <strong>{}</strong>"
 IN_GERMAN = "Anmelden ANMELDEN <b>100%</b> Anmelden\nAnmelden, Angemeldet als <strong>{}</strong>"
-
-
-@pytest.fixture
-def database_uri(sqlite_template: Path, tmp_path: Path) -> str:
-    """Return one database: no test here depends on its kind."""
-    shutil.copy(sqlite_template, tmp_path)
-    return "sqlite:///app.db"
-
-
-async def test_no_context_processor_runs_in_a_thread(app: Quart) -> None:
-    processors = [each for group in app.template_context_processors.values() for each in group]
-
-    assert processors
-    assert all(asyncio.iscoroutinefunction(each) for each in processors)
 
 
 async def test_a_template_can_test_whether_a_user_is_logged_in(app: Quart) -> None:
@@ -40,17 +24,10 @@ async def test_a_template_can_test_whether_a_user_is_logged_in(app: Quart) -> No
         assert await render_template_string(template) == "anonymous"
 
 
-async def test_a_forgotten_await_is_an_error_and_not_a_yes(app: Quart) -> None:
+async def test_a_forgotten_await_is_an_error(app: Quart) -> None:
     async with app.test_request_context("/"):
         with pytest.raises(RuntimeError, match="await"):
             assert CurrentUser("the token of a session that was not looked up").is_authenticated
-
-
-async def test_a_template_can_be_streamed(app: Quart) -> None:
-    async with app.test_request_context("/"):
-        chunks = [chunk async for chunk in await stream_template_string("{{ 1 + 1 }}!")]
-
-    assert "".join(chunks) == "2!"
 
 
 class Thing:
@@ -67,34 +44,34 @@ async def numbers() -> AsyncIterator[int]:
     yield 1
 
 
-@pytest.mark.parametrize(
-    ("template", "name"),
-    [
-        ("{{ fetch() }}", "fetch"),
-        ("{{ holder.fetch() }}", "fetch"),
-        ("{% if fetch() %}yes{% endif %}", "fetch"),
-        ("{% set fetched = fetch() %}", "fetch"),
-        ("{{ thing.is_ready }}", "is_ready"),
-        ("{% for number in numbers() %}{{ number }}{% endfor %}", "numbers"),
-        ("{{ 1 | async_filter }}", "async_filter"),
-        ("{% if number | async_filter %}yes{% endif %}", "async_filter"),
-        ("{{ [1] | map('async_filter') | join }}", "async_filter"),
-        ("{% if number is async_test %}yes{% endif %}", "async_test"),
-        ("{{ forgotten }}", "fetch"),
-    ],
-)
-async def test_an_asynchronous_value_in_a_template_is_an_error(app: Quart, template: str, name: str) -> None:
-    if name in ("fetch", "numbers") and "holder" not in template and "forgotten" not in template:
-        app.add_template_global(globals()[name])
-    app.add_template_filter(fetch, "async_filter")
-    app.jinja_env.tests["async_test"] = fetch
-    values = {"thing": Thing(), "holder": {"fetch": fetch}, "number": 1}
-    if "forgotten" in template:
-        values["forgotten"] = fetch()
+ASYNCHRONOUS = [
+    ("{{ fetch() }}", "fetch"),
+    ("{{ holder.fetch() }}", "fetch"),
+    ("{% if fetch() %}yes{% endif %}", "fetch"),
+    ("{% set fetched = fetch() %}", "fetch"),
+    ("{{ thing.is_ready }}", "is_ready"),
+    ("{% for number in numbers() %}{{ number }}{% endfor %}", "numbers"),
+    ("{{ 1 | async_filter }}", "async_filter"),
+    ("{% if number | async_filter %}yes{% endif %}", "async_filter"),
+    ("{{ [1] | map('async_filter') | join }}", "async_filter"),
+    ("{% if number is async_test %}yes{% endif %}", "async_test"),
+    ("{{ forgotten }}", "fetch"),
+]
 
-    async with app.test_request_context("/"):
-        with pytest.raises(TypeError, match=rf"{name} is asynchronous: await in the view and pass the result"):
-            await render_template_string(template, **values)
+
+async def test_an_asynchronous_value_in_a_template_is_an_error(app: Quart, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.jinja_env.filters["async_filter"] = app.jinja_env.tests["async_test"] = fetch
+    values: dict[str, object] = {"thing": Thing(), "holder": {"fetch": fetch}, "number": 1}
+
+    for template, name in ASYNCHRONOUS:
+        for value in (fetch, numbers):
+            if f" {value.__name__}()" in template:
+                monkeypatch.setitem(app.jinja_env.globals, value.__name__, value)
+        values["forgotten"] = fetch() if "forgotten" in template else ""
+        async with app.test_request_context("/"):
+            with pytest.raises(TypeError, match=rf"{name} is asynchronous: await in the view and pass the result"):
+                await render_template_string(template, **values)
+        monkeypatch.undo()
     gc.collect()  # a coroutine that was never awaited would warn, and fail this test
 
 
@@ -105,7 +82,7 @@ async def test_templates_translate_and_escape_the_values(app: Quart, tmp_path: P
 
     async with app.test_request_context("/"):
         for language, words in [("en", IN_ENGLISH), ("de", IN_GERMAN)] * 2:
-            with speaking(language):
+            with force_locale(language):
                 assert await render_template(name) == words.format(who)
 
 

@@ -1,26 +1,27 @@
 """The catalogues of translations/, and the commands that look after them."""
 
 import io
-import os
 import re
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from babel.messages.catalog import Catalog, Message
+from babel.messages.catalog import Message
 from babel.messages.mofile import write_mo
+from click import ClickException
 
-from app import languages
-from app.cli.translations import extracted, paths, read
+from app.cli import translations as commands
+from app.cli.translations import extracted, path_of, paths, read
 from app.default_config import LANGUAGES
-from app.languages import catalogue
-from conftest import ROOT, serving
-from people import page
-from test_cli import QUART
+from app.lib.i18n import catalogs
+from app.lib.i18n.catalogs import catalog
+from app.lib.settings.loader import ConfigError
+from support.actions import page
+from support.app import ROOT, serving
+from support.commands import CommandLine
 
 PATHS = list(paths())
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?.")
@@ -31,15 +32,13 @@ BARE = re.compile(
 )
 ADDRESS = re.compile(r"https?://|\d:\d")
 
-each_catalogue = pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.parts[-3]))
-
 
 def messages(path: Path) -> list[Message]:
     return [message for message in read(path) if message.id]
 
 
 def pairs(path: Path) -> Iterator[tuple[str, str]]:
-    """Return what each message is, and what it is called."""
+    """Return each message with its translation."""
     for message in messages(path):
         assert isinstance(message.id, str)
         assert isinstance(message.string, str)
@@ -50,195 +49,123 @@ def test_every_language_of_the_site_has_a_catalogue() -> None:
     assert {path.parts[-3] for path in PATHS} == set(LANGUAGES) - {"en"}
 
 
-@each_catalogue
-def test_a_catalogue_is_complete(path: Path) -> None:
-    catalog = read(path)
-
-    assert [message.id for message in messages(path) if not message.string or message.fuzzy] == []
-    assert (catalog.fuzzy, list(catalog.obsolete), str(catalog.locale)) == (False, [], path.parts[-3])
-
-
-@each_catalogue
-def test_a_catalogue_holds_what_the_site_says_and_nothing_else(path: Path) -> None:
+def test_a_catalogue_is_complete_and_compiled() -> None:
     ours = {message.id for message in extracted() if message.id}
-
     assert len(ours) > 200
-    assert {message.id for message in messages(path)} ^ ours == set()
+    assert {"Skip to the content", "Try again in %(wait)s."} <= ours
+    for path in PATHS:
+        catalog, compiled = read(path), io.BytesIO()
+        write_mo(compiled, catalog)
+
+        assert {message.id for message in messages(path)} ^ ours == set()
+        assert [message.id for message in messages(path) if not message.string or message.fuzzy] == []
+        assert (catalog.fuzzy, list(catalog.obsolete), str(catalog.locale)) == (False, [], path.parts[-3])
+        compile_it = "quart --app run translations compile"
+        assert path.with_suffix(".mo").read_bytes() == compiled.getvalue(), compile_it
 
 
-@each_catalogue
-def test_a_translation_has_the_placeholders_and_the_tags_of_its_message(path: Path) -> None:
-    for said, translated in pairs(path):
-        assert Counter(PLACEHOLDER.findall(translated)) == Counter(PLACEHOLDER.findall(said)), said
-        assert Counter(TAG.findall(translated)) == Counter(TAG.findall(said)), said
-        assert [translated.count(sign) for sign in "<>&"] == [said.count(sign) for sign in "<>&"], said
+def test_a_translation_has_the_form_of_its_message() -> None:
+    for path in PATHS:
+        for message, translated in pairs(path):
+            assert Counter(PLACEHOLDER.findall(translated)) == Counter(PLACEHOLDER.findall(message)), message
+            assert Counter(TAG.findall(translated)) == Counter(TAG.findall(message)), message
+            assert [translated.count(sign) for sign in "<>&"] == [message.count(sign) for sign in "<>&"], message
+            values = dict.fromkeys(re.findall(r"%\((\w+)\)", message), "x")
+            assert message % values
+            assert translated % values
+            one_line = re.sub("[\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}]", " ", translated)
+            assert one_line.isprintable(), message
+            assert translated == translated.strip(), message
+            assert "  " not in translated, message
 
 
-@each_catalogue
-def test_a_translation_is_one_line_without_spaces_around_it(path: Path) -> None:
-    for said, translated in pairs(path):
-        assert re.sub("[\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}]", " ", translated).isprintable(), said
-        assert translated == translated.strip(), said
-        assert "  " not in translated, said
-
-
-@each_catalogue
-def test_what_the_site_reads_is_what_people_edit(path: Path) -> None:
-    compiled = io.BytesIO()
-    write_mo(compiled, read(path))
-
-    assert path.with_suffix(".mo").read_bytes() == compiled.getvalue(), "quart --app run translations compile"
-
-
-def test_french_keeps_its_marks_on_the_line() -> None:
+def test_no_french_line_begins_with_a_mark() -> None:
+    for text in ("Mot : a", "Vrai ?", "«a »"):
+        assert BARE.search(text)
+    for text in ("Mot\N{NO-BREAK SPACE}: a", "Vrai?"):
+        assert not BARE.search(text)
     path = next(path for path in PATHS if path.parts[-3] == "fr")
-    bare = [text for _, text in pairs(path) if BARE.search(ADDRESS.sub("", text))]
-
-    assert bare == []
-
-
-@pytest.mark.parametrize(
-    ("text", "is_bare"),
-    [("Mot : a", True), ("Vrai ?", True), ("«a »", True), ("Mot\N{NO-BREAK SPACE}: a", False), ("Vrai?", False)],
-)
-def test_a_mark_that_could_begin_a_line_is_found(text: str, *, is_bare: bool) -> None:
-    assert bool(BARE.search(text)) is is_bare
+    assert [text for _, text in pairs(path) if BARE.search(ADDRESS.sub("", text))] == []
 
 
 # The commands, in a copy
 
 
-class Copy:
-    """A copy of the project, in which the commands may write."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.folder = root / "src/app/translations"
-        shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "run.py", root)
-
-    def run(self, *words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        others = {name: value for name, value in os.environ.items() if not name.startswith("QUART_")}
-        more = {"PYTHONPATH": str(self.root / "src"), "QUART_INSTANCE_PATH": str(self.root)}
-        return subprocess.run(
-            [QUART, "--app", "run", "translations", *words],
-            cwd=self.root,
-            env=others | more | {f"QUART_{key}": value for key, value in settings.items()},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-
-    def succeed(self, *words: str) -> str:
-        done = self.run(*words)
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
-
-    def contents(self) -> dict[str, bytes]:
-        files = [path for path in self.folder.rglob("*") if path.is_file()]
-        return {str(path.relative_to(self.folder)): path.read_bytes() for path in files}
-
-
 @pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path)
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return the catalogues of a copy of the code, in which the commands write."""
+    shutil.copytree(ROOT / "src/app", tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__", "*.woff2"))
+    for module in (catalogs, commands):
+        monkeypatch.setattr(module, "FOLDER", tmp_path / "app/translations")
+    catalog.cache_clear()
+    yield tmp_path / "app/translations"
+    catalog.cache_clear()
 
 
-def test_an_update_of_what_is_up_to_date_changes_nothing(copy: Copy) -> None:
-    before = copy.contents()
-
-    said = copy.succeed("update", "de")
-    copy.succeed("compile")
-
-    assert copy.contents() == before
-    assert [line.split(":")[0] for line in said.splitlines()] == ["de", "fr"]
-    assert said.count(" 0 of them to translate") == 2
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_an_update_brings_new_messages_and_takes_old_ones(copy: Copy) -> None:
-    with (copy.root / "src/app/templates/about.html").open("a") as file:
+def test_an_update_of_what_is_up_to_date_changes_nothing(copy: Path, command_line: CommandLine) -> None:
+    before = contents(copy)
+
+    printed = command_line.succeed("translations", "update", "de")
+    command_line.succeed("translations", "compile")
+
+    assert contents(copy) == before
+    assert [line.split(":")[0] for line in printed.splitlines()] == ["de", "fr"]
+    assert printed.count(" 0 of them to translate") == 2
+
+
+def test_an_update_adds_new_messages_and_removes_old_ones(copy: Path, command_line: CommandLine) -> None:
+    templates = copy.parent / "templates"
+    with (templates / "about.html").open("a") as file:
         file.write('{{ _("Something new") }}{{ ngettext("%(num)s day", "%(num)s days", 3) }}')
-    (copy.root / "src/app/templates/mailbox/index.html").unlink()
+    (templates / "dev_mailbox/index.html").unlink()
 
-    said = copy.succeed("update")
-    once = copy.contents()
-    copy.succeed("update")
+    printed = command_line.succeed("translations", "update")
 
-    assert said.count(" 2 of them to translate") == 2
-    assert copy.contents() == once
-    assert b"Something new" in once["de/LC_MESSAGES/messages.po"]
-    assert b"Open its link" not in once["de/LC_MESSAGES/messages.po"]
+    updated = contents(copy)["de/LC_MESSAGES/messages.po"]
+    assert printed.count(" 2 of them to translate") == 2
+    assert (b"Something new" in updated, b"MAIL_SERVER is not set" in updated) == (True, False)
 
 
 async def test_a_language_is_begun_translated_compiled_and_spoken(
-    copy: Copy, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    copy: Path, command_line: CommandLine, settings: dict[str, Any]
 ) -> None:
-    said = copy.succeed("update", "es", "pt-BR")
-    begun = copy.folder / "es/LC_MESSAGES/messages.po"
+    printed = command_line.succeed("translations", "update", "es", "pt-BR")
+    begun = copy / "es/LC_MESSAGES/messages.po"
     begun.write_text(
         begun.read_text().replace('"Skip to the content"\nmsgstr ""', '"Skip to the content"\nmsgstr "Ir"')
     )
-    copy.succeed("compile")
+    command_line.succeed("translations", "compile")
 
-    assert re.search(r"^es: (\d+) messages, \1 of them to translate$", said, re.MULTILINE)
-    assert "pt_BR" in said
-    monkeypatch.setattr(languages, "FOLDER", copy.folder)
-    catalogue.cache_clear()
-    try:
-        async with serving(settings | {"LANGUAGES": "en,es,pt-BR"}) as app:
-            client = app.test_client()
-            client.set_cookie("localhost", "language", "es")
-            text = await page(client)
-    finally:
-        catalogue.cache_clear()
+    assert re.search(r"^es: (\d+) messages, \1 of them to translate$", printed, re.MULTILINE)
+    assert "pt_BR" in printed
+    async with serving(settings | {"LANGUAGES": "en,es,pt-BR"}) as app:
+        client = app.test_client()
+        client.set_cookie("localhost", "language", "es")
+        text = await page(client)
     assert '<html lang="es">' in text
     assert ">Ir</a>" in text
     assert "Português (Brasil)" in text
-    assert "You are not logged in." in text  # what is not translated yet stays as it is
+    assert "You are not logged in." in text  # not translated yet
 
 
-@pytest.mark.parametrize("name", ["klingon", "../../etc", "de_DE", "", "x" * 5000, "-1"])
-def test_what_is_no_language_is_refused_in_a_line(copy: Copy, name: str) -> None:
-    before = copy.contents()
-
-    done = copy.run("update", "--", name)
-
-    assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"Error: .* is no language that is known, like de or pt-BR\n", done.stderr)
-    assert copy.contents() == before
+def test_an_unknown_language_is_refused_in_one_line(command_line: CommandLine) -> None:
+    refused = command_line.refusal("translations", "update", "klingon")
+    assert refused == "Error: 'klingon' is not a language, like de or pt-BR"
+    for name in ("../../etc", "de_DE", "", "x" * 5000, "-1"):
+        with pytest.raises(ClickException, match="is not a language"):
+            path_of(name)
 
 
-def test_a_site_whose_catalogue_is_gone_says_how_to_make_it(copy: Copy) -> None:
-    (copy.folder / "de/LC_MESSAGES/messages.mo").unlink()
+def test_a_missing_catalogue_stops_the_start_with_the_command_that_makes_it(
+    copy: Path, command_line: CommandLine
+) -> None:
+    (copy / "de/LC_MESSAGES/messages.mo").unlink()
 
-    refused = copy.run("compile")
-    made = copy.run("compile", LANGUAGES="en")
-
-    assert refused.returncode != 0
-    assert "QUART_LANGUAGES=en quart --app run translations compile" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert (made.returncode, made.stderr) == (0, "")
-    assert (copy.folder / "de/LC_MESSAGES/messages.mo").exists()
-
-
-@pytest.fixture
-def database_uri(sqlite_template: Path, tmp_path: Path) -> str:
-    """Return one database: a catalogue does not depend on its kind."""
-    (tmp_path / "app.db").write_bytes(sqlite_template.read_bytes())
-    return "sqlite:///app.db"
-
-
-def test_a_message_with_a_placeholder_can_be_said() -> None:
-    for path in PATHS:
-        for said, translated in pairs(path):
-            values = dict.fromkeys(re.findall(r"%\((\w+)\)", said), "x")
-            assert said % values, said
-            assert translated % values, translated
-
-
-def test_what_is_extracted_is_found_again() -> None:
-    found: Catalog = extracted()
-
-    assert found.get("Skip to the content") is not None
-    assert found.get("Try again in %(wait)s.") is not None
+    with pytest.raises(ConfigError, match="QUART_LANGUAGES=en quart --app run translations compile"):
+        command_line.run("translations", "compile")
+    assert command_line.run("translations", "compile", LANGUAGES="en").exit_code == 0
+    assert (copy / "de/LC_MESSAGES/messages.mo").exists()

@@ -1,4 +1,4 @@
-"""Roles, and what Flask-Security needs of a user, as the original had them
+"""Roles, and the columns of Flask-Security, as in the Flask boilerplate
 
 Revision: 3a542da63280
 Follows: 490681539ae8

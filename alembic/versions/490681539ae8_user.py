@@ -1,4 +1,4 @@
-"""The user, as the original had it
+"""The user table of the Flask boilerplate
 
 Revision: 490681539ae8
 """
@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 
-# The constraints have the names that MySQL gave them.
+# MySQL chose these names for the constraints, to which the original gave none.
 def upgrade() -> None:
     op.create_table(
         "user",

@@ -1,149 +1,474 @@
-"""Accounts that one address identifies, alike on every database
+"""Everything that the accounts need beyond the tables of the Flask boilerplate
 
 Revision: 7c1f0e5b2a94
 Follows: 3a542da63280
+
+MySQL and MariaDB commit each DDL statement, so an interrupted run leaves a half-migrated database. Each step therefore
+compares the database with the tables below and does only what is missing: the same command completes the migration.
 """
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.operations.base import BatchOperations
 from alembic.util import CommandError
 from sqlalchemy.dialects import mysql
 
-from app.models.user import EMAIL_KEY_LENGTH, email_key
+from app.lib.email_address import email_key
 
 revision = "7c1f0e5b2a94"
 down_revision = "3a542da63280"
 branch_labels = None
 depends_on = None
 
-USER = sa.table("user", sa.column("id"), sa.column("email"), sa.column("email_key"), sa.column("active"))
-ROLE = sa.table("role", sa.column("id"), sa.column("name"))
-USER_ROLE = sa.table("user_role", sa.column("id"), sa.column("user_id"), sa.column("role_id"))
-KEY = sa.String(320).with_variant(mysql.VARCHAR(320, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
-ROLE_NAME = sa.String(30).with_variant(
-    mysql.VARCHAR(30, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+EMAIL_KEY_LENGTH = 320
+ORIGINAL_EMAIL_LENGTH = 100
+ORIGINAL_PASSWORD_LENGTH = 200
+INNODB: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+# Names for the constraints that have none: SQLite can only drop a constraint by its name.
+NAMES = {"uq": "uq_%(table_name)s_%(column_0_N_name)s", "fk": "fk_%(table_name)s_%(column_0_N_name)s"}
+
+
+def case_sensitive_string(length: int, charset: str = "ascii") -> sa.types.TypeEngine[str]:
+    """Return a string type compared character by character on MySQL too, which otherwise ignores case and accents."""
+    binary = mysql.VARCHAR(length, charset=charset, collation=f"{charset}_bin")
+    return sa.String(length).with_variant(binary, "mysql", "mariadb")
+
+
+# The tables that the Flask boilerplate has, with the columns and constraints that this migration replaces.
+ORIGINAL = sa.MetaData()
+sa.Table(
+    "user",
+    ORIGINAL,
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("email", sa.String(ORIGINAL_EMAIL_LENGTH)),
+    sa.Column("phone", sa.String(30)),
+    sa.Column("password", sa.String(ORIGINAL_PASSWORD_LENGTH)),
+    sa.Column("active", sa.Boolean()),
+    sa.UniqueConstraint("id", name="id"),
+    sa.UniqueConstraint("email", name="email"),
+    sa.UniqueConstraint("phone", name="phone"),
 )
-ORIGINAL_UNIQUES = {"user": [["id"], ["email"], ["phone"]], "role": [["id"], ["name"]], "user_role": [["id"]]}
-LINKS = [["user_id"], ["role_id"]]
+sa.Table(
+    "role",
+    ORIGINAL,
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("name", sa.String(30)),
+    sa.UniqueConstraint("id", name="id"),
+    sa.UniqueConstraint("name", name="name"),
+)
+sa.Table(
+    "user_role",
+    ORIGINAL,
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("user_id", sa.Integer()),
+    sa.Column("role_id", sa.Integer()),
+    sa.UniqueConstraint("id", name="id"),
+    sa.Index("role_id", "role_id"),
+    sa.Index("user_id", "user_id"),
+    sa.ForeignKeyConstraint(["role_id"], ["role.id"], name="user_role_ibfk_1"),
+    sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="user_role_ibfk_2"),
+)
+
+# The same three tables afterwards, and the new ones.
+CURRENT = sa.MetaData()
+USER = sa.Table(
+    "user",
+    CURRENT,
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("email_key", case_sensitive_string(EMAIL_KEY_LENGTH), nullable=False),
+    sa.Column("phone", sa.String(30)),
+    sa.Column("password", sa.String(255)),
+    sa.Column("active", sa.Boolean(), nullable=False),
+    sa.Column("created_on", sa.DateTime()),
+    sa.Column("confirmed_on", sa.DateTime()),
+    sa.Column("language", case_sensitive_string(20)),
+    sa.UniqueConstraint("email_key", name="uq_user_email_key"),
+    sa.UniqueConstraint("phone", name="uq_user_phone"),
+    sqlite_autoincrement=True,
+)
+ROLE = sa.Table(
+    "role",
+    CURRENT,
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("name", case_sensitive_string(30, "utf8mb4"), nullable=False),
+    sa.UniqueConstraint("name", name="uq_role_name"),
+)
+USER_ROLE = sa.Table(
+    "user_role",
+    CURRENT,
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("user_id", sa.Integer(), nullable=False),
+    sa.Column("role_id", sa.Integer(), nullable=False),
+    sa.UniqueConstraint("user_id", "role_id", name="uq_user_role_user_id_role_id"),
+    sa.Index("ix_user_role_role_id", "role_id"),
+    sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_user_role_user_id", ondelete="CASCADE"),
+    sa.ForeignKeyConstraint(["role_id"], ["role.id"], name="fk_user_role_role_id", ondelete="CASCADE"),
+)
+sa.Table(
+    "user_session",
+    CURRENT,
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("user_id", sa.Integer(), nullable=False),
+    sa.Column("digest", case_sensitive_string(64), nullable=False),
+    sa.Column("remember", sa.Boolean(), nullable=False),
+    sa.Column("created_on", sa.DateTime(), nullable=False),
+    sa.Column("last_seen_on", sa.DateTime(), nullable=False),
+    sa.Column("expires_on", sa.DateTime(), nullable=False),
+    sa.Column("authenticated_on", sa.DateTime(), nullable=False),
+    sa.Column("ip", sa.String(45), nullable=False),
+    sa.Column("user_agent", sa.String(255), nullable=False),
+    sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_user_session_user_id", ondelete="CASCADE"),
+    sa.UniqueConstraint("digest", name="uq_user_session_digest"),
+    sa.Index("ix_user_session_user_id", "user_id"),
+    sa.Index("ix_user_session_expires_on", "expires_on"),
+    **INNODB,
+)
+sa.Table(
+    "user_token",
+    CURRENT,
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("user_id", sa.Integer(), nullable=False),
+    sa.Column("purpose", case_sensitive_string(20), nullable=False),
+    sa.Column("digest", case_sensitive_string(64), nullable=False),
+    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("email_key", case_sensitive_string(EMAIL_KEY_LENGTH), nullable=False),
+    sa.Column("created_on", sa.DateTime(), nullable=False),
+    sa.Column("expires_on", sa.DateTime(), nullable=False),
+    sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_user_token_user_id", ondelete="CASCADE"),
+    sa.UniqueConstraint("digest", name="uq_user_token_digest"),
+    sa.Index("ix_user_token_user_id", "user_id"),
+    sa.Index("ix_user_token_email_key", "email_key"),
+    sa.Index("ix_user_token_expires_on", "expires_on"),
+    sqlite_autoincrement=True,
+    **INNODB,
+)
+sa.Table(
+    "user_event",
+    CURRENT,
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("user_id", sa.Integer(), nullable=False),
+    sa.Column("event", case_sensitive_string(30), nullable=False),
+    sa.Column("ip", sa.String(45), nullable=False),
+    sa.Column("user_agent", sa.String(255), nullable=False),
+    sa.Column("created_on", sa.DateTime(), nullable=False),
+    sa.Column("expires_on", sa.DateTime(), nullable=False),
+    sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_user_event_user_id", ondelete="CASCADE"),
+    sa.Index("ix_user_event_user_id", "user_id"),
+    sa.Index("ix_user_event_expires_on", "expires_on"),
+    **INNODB,
+)
+sa.Table(
+    "throttle",
+    CURRENT,
+    sa.Column("key", case_sensitive_string(64), primary_key=True),
+    sa.Column("used", sa.Integer(), nullable=False),
+    sa.Column("resets_on", sa.DateTime(), nullable=False),
+    sa.Index("ix_throttle_resets_on", "resets_on"),
+    **INNODB,
+)
+sa.Table(
+    "mail",
+    CURRENT,
+    sa.Column("id", sa.Integer(), primary_key=True),
+    sa.Column("user_id", sa.Integer()),
+    sa.Column("template", case_sensitive_string(30), nullable=False),
+    sa.Column("recipient", sa.String(254), nullable=False),
+    sa.Column("language", case_sensitive_string(20)),
+    sa.Column("purpose", case_sensitive_string(20)),
+    sa.Column("secret", case_sensitive_string(64)),
+    sa.Column("facts", sa.JSON(), nullable=False),
+    sa.Column("created_on", sa.DateTime(), nullable=False),
+    sa.Column("due_on", sa.DateTime()),
+    sa.Column("tries", sa.Integer(), nullable=False),
+    sa.Column("sent_on", sa.DateTime()),
+    sa.Column("error", sa.String(200)),
+    sa.Column("expires_on", sa.DateTime(), nullable=False),
+    sa.Index("ix_mail_user_id", "user_id"),
+    sa.Index("ix_mail_due_on", "due_on"),
+    sa.Index("ix_mail_expires_on", "expires_on"),
+    sqlite_autoincrement=True,
+    **INNODB,
+)
+
+ADDED_COLUMNS = ("email_key", "confirmed_on", "language")  # to user
+ALTERED_COLUMNS = {
+    "user": ("email", "email_key", "password", "active"),
+    "role": ("name",),
+    "user_role": ("user_id", "role_id"),
+}
 
 
 def upgrade() -> None:
-    refuse_what_cannot_be_carried_over()
-    drop_constraints_of_the_original()
-    if op.get_bind().dialect.name != "sqlite":
-        for table in ORIGINAL_UNIQUES:  # which a server of 2020 may have made latin1
-            op.execute(f"ALTER TABLE `{table}` CONVERT TO CHARACTER SET utf8mb4")
-    upgrade_user()
-    upgrade_roles()
-
-
-def refuse_what_cannot_be_carried_over() -> None:
-    """Stop before anything is changed: MySQL cannot take back a change of a table."""
-    connection = op.get_bind()
-    owners = defaultdict(list)
-    for row in connection.execute(sa.select(USER.c.id, USER.c.email).order_by(USER.c.id)):
-        owners[email_key(row.email or "")].append(row.id)
-    problems = []
-    if nameless := owners.pop("", []):
-        problems.append(f"user {ids(nameless)} without an e-mail address")
-    problems += [f"users {ids(rows)} share the address {key}" for key, rows in owners.items() if len(rows) > 1]
-    problems += [
-        f"the address of user {ids(rows)} is too long" for key, rows in owners.items() if len(key) > EMAIL_KEY_LENGTH
-    ]
-    if unnamed := connection.scalars(sa.select(ROLE.c.id).where(ROLE.c.name.is_(None))).all():
-        problems.append(f"role {ids(list(unnamed))} without a name")
-    if problems:
-        raise CommandError(f"{'; '.join(problems)}. Mend these rows and run it again; nothing was changed.")
-
-
-def ids(rows: list[int]) -> str:
-    return ", ".join(map(str, rows))
-
-
-def drop_constraints_of_the_original() -> None:
-    inspector = sa.inspect(op.get_bind())
-    links = [key["name"] for key in inspector.get_foreign_keys("user_role") if key["constrained_columns"] in LINKS]
-    with op.batch_alter_table("user_role") as batch:
-        for name in links:
-            batch.drop_constraint(str(name), type_="foreignkey")
-    for index in inspector.get_indexes("user_role"):
-        if index["column_names"] in LINKS:  # which MySQL made for the foreign keys
-            op.drop_index(str(index["name"]), "user_role")
-    for table, columns in ORIGINAL_UNIQUES.items():
-        uniques = [key["name"] for key in inspector.get_unique_constraints(table) if key["column_names"] in columns]
-        with op.batch_alter_table(table) as batch:
-            for name in uniques:
-                batch.drop_constraint(str(name), type_="unique")
-
-
-def upgrade_user() -> None:
-    connection = op.get_bind()
-    with op.batch_alter_table("user") as batch:
-        batch.add_column(sa.Column("email_key", KEY))
-    rows = connection.execute(sa.select(USER.c.id, USER.c.email)).all()
-    if rows:
-        connection.execute(
-            sa.update(USER).where(USER.c.id == sa.bindparam("row")).values(email_key=sa.bindparam("key")),
-            [{"row": row.id, "key": email_key(row.email)} for row in rows],
-        )
-    connection.execute(sa.update(USER).where(USER.c.active.is_(None)).values(active=False))
-    with op.batch_alter_table("user") as batch:
-        batch.alter_column("email", existing_type=sa.String(100), type_=sa.String(254), nullable=False)
-        batch.alter_column("email_key", existing_type=KEY, nullable=False)
-        batch.alter_column("password", existing_type=sa.String(200), type_=sa.String(255), existing_nullable=True)
-        batch.alter_column("active", existing_type=sa.Boolean(), nullable=False)
-        batch.create_unique_constraint("uq_user_email_key", ["email_key"])
-        batch.create_unique_constraint("uq_user_phone", ["phone"])
-
-
-def upgrade_roles() -> None:
-    with op.batch_alter_table("role") as batch:
-        batch.alter_column("name", existing_type=sa.String(30), type_=ROLE_NAME, nullable=False)
-        batch.create_unique_constraint("uq_role_name", ["name"])
-    delete_links_that_say_nothing()
-    with op.batch_alter_table("user_role") as batch:
-        batch.alter_column("user_id", existing_type=sa.Integer(), nullable=False)
-        batch.alter_column("role_id", existing_type=sa.Integer(), nullable=False)
-        batch.create_unique_constraint("uq_user_role_user_id_role_id", ["user_id", "role_id"])
-        batch.create_index("ix_user_role_role_id", ["role_id"])
-        batch.create_foreign_key("fk_user_role_user_id", "user", ["user_id"], ["id"], ondelete="CASCADE")
-        batch.create_foreign_key("fk_user_role_role_id", "role", ["role_id"], ["id"], ondelete="CASCADE")
-
-
-def delete_links_that_say_nothing() -> None:
-    """Delete the rows of user_role that name nobody, or say again what another says."""
-    connection = op.get_bind()
-    first = sa.select(sa.func.min(USER_ROLE.c.id)).group_by(USER_ROLE.c.user_id, USER_ROLE.c.role_id)
-    connection.execute(sa.delete(USER_ROLE).where(USER_ROLE.c.id.not_in(connection.scalars(first).all())))
-    connection.execute(sa.delete(USER_ROLE).where(USER_ROLE.c.user_id.is_(None) | USER_ROLE.c.role_id.is_(None)))
+    refuse_sql_script()
+    refuse_rows(problems_of_upgrade())
+    drop_constraints(ORIGINAL, CURRENT)
+    convert_to_utf8mb4()
+    add_columns()
+    fill_columns()
+    delete_redundant_user_roles()
+    alter_columns(CURRENT)
+    CURRENT.create_all(op.get_bind())
+    create_constraints(CURRENT)
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("user_role") as batch:
-        batch.drop_constraint("fk_user_role_user_id", type_="foreignkey")
-        batch.drop_constraint("fk_user_role_role_id", type_="foreignkey")
-        batch.drop_index("ix_user_role_role_id")
-        batch.drop_constraint("uq_user_role_user_id_role_id", type_="unique")
-        batch.alter_column("user_id", existing_type=sa.Integer(), nullable=True)
-        batch.alter_column("role_id", existing_type=sa.Integer(), nullable=True)
-        batch.create_unique_constraint("id", ["id"])
-        batch.create_index("role_id", ["role_id"])
-        batch.create_index("user_id", ["user_id"])
-        batch.create_foreign_key("user_role_ibfk_1", "role", ["role_id"], ["id"])
-        batch.create_foreign_key("user_role_ibfk_2", "user", ["user_id"], ["id"])
-    with op.batch_alter_table("role") as batch:
-        batch.drop_constraint("uq_role_name", type_="unique")
-        batch.alter_column("name", existing_type=ROLE_NAME, type_=sa.String(30), nullable=True)
-        batch.create_unique_constraint("name", ["name"])
-        batch.create_unique_constraint("id", ["id"])
-    with op.batch_alter_table("user") as batch:
-        batch.drop_constraint("uq_user_email_key", type_="unique")
-        batch.drop_constraint("uq_user_phone", type_="unique")
-        batch.drop_column("email_key")
-        batch.alter_column("email", existing_type=sa.String(254), type_=sa.String(100), nullable=True)
-        batch.alter_column("password", existing_type=sa.String(255), type_=sa.String(200), existing_nullable=True)
-        batch.alter_column("active", existing_type=sa.Boolean(), nullable=True)
-        for column in ("id", "email", "phone"):
-            batch.create_unique_constraint(column, [column])
+    """Return to the tables of the Flask boilerplate. Sessions, tokens, the outbox and the audit log are deleted."""
+    refuse_sql_script()
+    refuse_rows(problems_of_downgrade())
+    new_tables = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
+    CURRENT.drop_all(op.get_bind(), tables=new_tables)
+    drop_constraints(CURRENT, ORIGINAL)
+    drop_columns()
+    alter_columns(ORIGINAL)
+    create_constraints(ORIGINAL)
+
+
+# Checks, before anything is changed
+
+
+def refuse_sql_script() -> None:
+    if op.get_context().as_sql:
+        raise CommandError("Revision 7c1f0e5b2a94 inspects the database, so run this without --sql")
+
+
+def refuse_rows(problems: list[str]) -> None:
+    if problems:
+        raise CommandError(f"{'; '.join(problems)}. Fix these rows and run the command again; nothing was changed.")
+
+
+def problems_of_upgrade() -> list[str]:
+    """Return what is wrong with the rows. Uses original columns only, which a half-migrated database has too."""
+    return [*email_problems(), *phone_problems(), *role_problems(), *user_role_problems()]
+
+
+def email_problems() -> list[str]:
+    owners = defaultdict(list)
+    for row in op.get_bind().execute(sa.select(USER.c.id, USER.c.email).order_by(USER.c.id)):
+        owners[email_key(row.email or "")].append(row.id)
+    missing = owners.pop("", [])
+    problems = [f"users without an e-mail address: {ids(missing)}"] if missing else []
+    for key, users in owners.items():
+        if len(users) > 1:
+            problems.append(f"users with the same e-mail address {key}: {ids(users)}")
+        if len(key) > EMAIL_KEY_LENGTH:
+            problems.append(f"users with a too long e-mail address: {ids(users)}")
+    return problems
+
+
+def phone_problems() -> list[str]:
+    return [f"users with the same phone number: {users}" for users in duplicates(USER, in_utf8mb4(USER.c.phone))]
+
+
+def role_problems() -> list[str]:
+    connection = op.get_bind()
+    missing = connection.scalars(sa.select(ROLE.c.id).where(ROLE.c.name.is_(None))).all()
+    problems = [f"roles without a name: {ids(missing)}"] if missing else []
+    name = in_utf8mb4(ROLE.c.name)
+    if connection.dialect.name != "sqlite":
+        name = sa.collate(name, "utf8mb4_bin")
+    return problems + [f"roles with the same name: {roles}" for roles in duplicates(ROLE, name)]
+
+
+def user_role_problems() -> list[str]:
+    """Return the rows of deleted users and roles: SQLite would give their roles to the next user with that id."""
+    has_no_user = USER_ROLE.c.user_id.is_not(None) & USER_ROLE.c.user_id.not_in(sa.select(USER.c.id))
+    has_no_role = USER_ROLE.c.role_id.is_not(None) & USER_ROLE.c.role_id.not_in(sa.select(ROLE.c.id))
+    orphans = op.get_bind().scalars(sa.select(USER_ROLE.c.id).where(has_no_user | has_no_role)).all()
+    return [f"rows of user_role whose user or role does not exist: {ids(orphans)}"] if orphans else []
+
+
+def problems_of_downgrade() -> list[str]:
+    """Return the rows that do not fit into the original's columns and unique constraints."""
+    is_long = sa.func.char_length if op.get_bind().dialect.name != "sqlite" else sa.func.length
+    too_long = (is_long(USER.c.email) > ORIGINAL_EMAIL_LENGTH) | (is_long(USER.c.password) > ORIGINAL_PASSWORD_LENGTH)
+    users = op.get_bind().scalars(sa.select(USER.c.id).where(too_long)).all()
+    return [
+        *([f"users with a too long e-mail address or password hash: {ids(users)}"] if users else []),
+        *(f"users with the same e-mail address: {users}" for users in duplicates(USER, USER.c.email)),
+        *(f"roles with the same name: {roles}" for roles in duplicates(ROLE, in_utf8mb4(ROLE.c.name))),
+    ]
+
+
+def ids(rows: Sequence[int]) -> str:
+    return ", ".join(map(str, rows))
+
+
+def in_utf8mb4(column: sa.Column[str]) -> sa.ColumnElement[str]:
+    """Return a column as it will be compared: MySQL treats other characters as equal in another character set."""
+    if op.get_bind().dialect.name == "sqlite":
+        return column
+    return sa.func.convert(column.op("USING")(sa.literal_column("utf8mb4")))
+
+
+def duplicates(table: sa.Table, value: sa.ColumnElement[str]) -> Sequence[str]:
+    """Return the ids of the rows with the same value, "1,2", for each value that several rows have."""
+    several = sa.select(sa.func.group_concat(table.c.id)).group_by(value).having(sa.func.count(value) > 1)
+    return op.get_bind().scalars(several).all()
+
+
+# Data
+
+
+def fill_columns() -> None:
+    connection = op.get_bind()
+    rows = connection.execute(sa.select(USER.c.id, USER.c.email, USER.c.email_key)).all()
+    keys = [{"row": row.id, "key": key} for row in rows if (key := email_key(row.email)) != row.email_key]
+    if keys:
+        by_id = sa.update(USER).where(USER.c.id == sa.bindparam("row"))
+        connection.execute(by_id.values(email_key=sa.bindparam("key")), keys)
+    connection.execute(sa.update(USER).where(USER.c.active.is_(None)).values(active=False))
+    # Existing users stay able to log in if the site requires confirmed e-mail addresses from now on.
+    confirmed_on = sa.func.coalesce(USER.c.created_on, sa.func.current_timestamp())
+    connection.execute(sa.update(USER).where(USER.c.confirmed_on.is_(None)).values(confirmed_on=confirmed_on))
+
+
+def delete_redundant_user_roles() -> None:
+    """Delete the rows of user_role that have no user or no role, and those that repeat an earlier row."""
+    connection = op.get_bind()
+    seen: set[tuple[int | None, int | None]] = set()
+    redundant = []
+    for row in connection.execute(sa.select(USER_ROLE).order_by(USER_ROLE.c.id)):
+        pair = (row.user_id, row.role_id)
+        if None in pair or pair in seen:
+            redundant.append({"row": row.id})
+        seen.add(pair)
+    if redundant:
+        connection.execute(sa.delete(USER_ROLE).where(USER_ROLE.c.id == sa.bindparam("row")), redundant)
+
+
+# Tables: each function does what is not done yet
+
+
+class Item(NamedTuple):
+    """A foreign key, an index or a unique constraint."""
+
+    kind: str
+    name: str | None  # None on SQLite, if the statement that created the table gave none
+    columns: tuple[str | None, ...]
+
+
+def items_in_database(table: str) -> list[Item]:
+    """Return them in the order in which MySQL allows dropping them: a foreign key needs its index."""
+    inspector = sa.inspect(op.get_bind())
+    keys, indexes = inspector.get_foreign_keys(table), inspector.get_indexes(table)
+    return [
+        *(Item("foreignkey", key["name"], tuple(key["constrained_columns"])) for key in keys),
+        *(Item("index", index["name"], tuple(index["column_names"])) for index in indexes if not index["unique"]),
+        *(Item("unique", key["name"], tuple(key["column_names"])) for key in inspector.get_unique_constraints(table)),
+    ]
+
+
+def items_of(table: sa.Table) -> list[Item]:
+    """Return them in the order in which MySQL should create them: a foreign key creates an index if it finds none."""
+    uniques = [key for key in table.constraints if isinstance(key, sa.UniqueConstraint)]
+    return [
+        *sorted(Item("unique", str(key.name), tuple(key.columns.keys())) for key in uniques),
+        *sorted(Item("index", str(index.name), tuple(index.columns.keys())) for index in table.indexes),
+        *sorted(Item("foreignkey", str(key.name), tuple(key.column_keys)) for key in table.foreign_key_constraints),
+    ]
+
+
+@contextmanager
+def altered(table: sa.Table) -> Iterator[BatchOperations]:
+    with op.batch_alter_table(table.name, naming_convention=NAMES, table_kwargs=dict(table.kwargs)) as batch:
+        yield batch
+
+
+def drop_constraints(old: sa.MetaData, new: sa.MetaData) -> None:
+    """Drop what the old tables have and the new ones do not. Compares columns: the names differ between servers."""
+    for table in reversed(ORIGINAL.sorted_tables):  # foreign keys before the unique constraints that they refer to
+        outdated = {(item.kind, item.columns) for item in items_of(old.tables[table.name])}
+        wanted = items_of(new.tables[table.name])
+        with altered(new.tables[table.name]) as batch:
+            for item in items_in_database(table.name):
+                if (item.kind, item.columns) in outdated and item not in wanted:
+                    drop(batch, table.name, item)
+
+
+def drop(batch: BatchOperations, table: str, item: Item) -> None:
+    if item.kind == "index":
+        batch.drop_index(str(item.name))
+    else:
+        prefix = "uq" if item.kind == "unique" else "fk"
+        name = item.name or "_".join([prefix, table, *map(str, item.columns)])
+        batch.drop_constraint(name, type_=item.kind)
+
+
+def create_constraints(new: sa.MetaData) -> None:
+    for table in new.sorted_tables:
+        existing = items_in_database(table.name)
+        with altered(table) as batch:
+            for item in items_of(table):
+                if item not in existing:
+                    create(batch, table, item)
+
+
+def create(batch: BatchOperations, table: sa.Table, item: Item) -> None:
+    name, columns = str(item.name), [str(column) for column in item.columns]
+    if item.kind == "unique":
+        batch.create_unique_constraint(name, columns)
+    elif item.kind == "index":
+        batch.create_index(name, columns)
+    else:
+        (key,) = [key for key in table.foreign_key_constraints if key.name == name]
+        batch.create_foreign_key(name, key.referred_table.name, columns, ["id"], ondelete=key.ondelete)
+
+
+def convert_to_utf8mb4() -> None:
+    """Convert the original tables, which a server of 2020 may have created with latin1."""
+    if op.get_bind().dialect.name != "sqlite":
+        for table in ORIGINAL.tables:
+            if has_other_charset(table):
+                op.execute(f"ALTER TABLE `{table}` CONVERT TO CHARACTER SET utf8mb4")
+
+
+def has_other_charset(table: str) -> bool:
+    """Return whether a table or one of its columns has another character set. This migration adds the ascii ones."""
+    found = sa.text(
+        "SELECT table_collation AS name FROM information_schema.tables"
+        " WHERE table_schema = DATABASE() AND table_name = :table AND table_collation NOT LIKE 'utf8mb4%'"
+        " UNION SELECT character_set_name FROM information_schema.columns"
+        " WHERE table_schema = DATABASE() AND table_name = :table AND character_set_name NOT IN ('utf8mb4', 'ascii')"
+    )
+    return bool(op.get_bind().scalars(found, {"table": table}).all())
+
+
+def columns_in_database(table: str) -> dict[str, sa.engine.interfaces.ReflectedColumn]:
+    return {column["name"]: column for column in sa.inspect(op.get_bind()).get_columns(table)}
+
+
+def add_columns() -> None:
+    existing = columns_in_database("user")
+    for name in ADDED_COLUMNS:
+        if name not in existing:
+            op.add_column("user", sa.Column(name, USER.c[name].type))
+
+
+def drop_columns() -> None:
+    existing = columns_in_database("user")
+    with altered(USER) as batch:
+        for name in ADDED_COLUMNS:
+            if name in existing:
+                batch.drop_column(name)
+
+
+def alter_columns(new: sa.MetaData) -> None:
+    for table_name, names in ALTERED_COLUMNS.items():
+        table, existing = new.tables[table_name], columns_in_database(table_name)
+        with altered(table) as batch:
+            for column in table.columns:
+                if column.name in names and not is_altered(column, existing[column.name]):
+                    kept = existing[column.name]["type"]
+                    batch.alter_column(column.name, existing_type=kept, type_=column.type, nullable=column.nullable)
+
+
+def is_altered(column: sa.Column[str], existing: sa.engine.interfaces.ReflectedColumn) -> bool:
+    wanted, found = column.type.dialect_impl(op.get_bind().dialect), existing["type"]
+    has_type = all(getattr(wanted, key, None) in {None, getattr(found, key, None)} for key in ("length", "collation"))
+    return has_type and existing["nullable"] == column.nullable

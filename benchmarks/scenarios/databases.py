@@ -16,7 +16,7 @@ from sites import HERE, Site
 from sqlalchemy.engine import make_url
 from wrk import LOAD_CORE, BenchError, Load, Request, put_load_on
 
-from mariadb_server import free_port
+from support.mariadb_server import free_port
 
 THREADS = (15, 40, 100)  # of the peer
 DELAY_MILLISECONDS = 10

@@ -14,7 +14,7 @@ from sites import Site
 from wrk import Load, Request, put_load_on
 
 from app.app_factory import create_app
-from mariadb_server import MariaDB
+from support.mariadb_server import MariaDB
 
 SESSIONS_EACH = 3
 VISITING, LOGGING_IN = 1_000, 20  # sessions and users that are used, from all over the table

@@ -1,4 +1,4 @@
-"""The app, put together."""
+"""The app factory."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,63 +6,74 @@ from typing import Any
 from hypercorn.middleware import ProxyFixMiddleware
 from quart import Quart
 
-from app import cli, config, lifespan, templating
-from app.base_url import BaseUrl
-from app.database_url import database_url
-from app.middleware import (
-    asgi,
-    authentication,
-    body_guard,
-    devices,
-    errors,
-    headers,
-    json_bodies,
-    kept_forms,
-    languages,
-    last_seen,
-    request_log,
-    static_files,
-    targets,
-    throttling,
-)
-from app.middleware.body_guard import BodyGuard
-from app.middleware.forgery import ForgeryGuard
-from app.middleware.headers import SecurityHeaders
-from app.middleware.hosts import HostGuard
-from app.middleware.request_log import RequestLog
-from app.middleware.targets import TargetGuard
-from app.models import db
-from app.templating import SyncEnvironment
-from app.views.accounts_bp import accounts_bp
-from app.views.alarms_bp import alarms_bp
-from app.views.confirmations_bp import confirmations_bp
-from app.views.emails_bp import emails_bp
+from app import auth, background, cli, default_config
+from app.lib.asgi import body_limit, rejection, security_headers
+from app.lib.asgi.body_limit import BodyLimitMiddleware
+from app.lib.asgi.csrf import CrossOriginProtection
+from app.lib.asgi.request_log import RequestLogMiddleware
+from app.lib.asgi.request_target import RequestTargetMiddleware
+from app.lib.asgi.security_headers import SecurityHeadersMiddleware
+from app.lib.asgi.trusted_host import TrustedHostMiddleware
+from app.lib.db import db
+from app.lib.db.url import database_url
+from app.lib.i18n import negotiation
+from app.lib.settings import loader
+from app.lib.settings.base_url import BaseUrl
+from app.lib.web import request, static_files, templates
+from app.lib.web.templates import SyncEnvironment
+from app.views import labels
+from app.views.account_bp import account_bp
+from app.views.dev_mailbox_bp import dev_mailbox_bp
+from app.views.email_change_bp import email_change_bp
+from app.views.email_confirmation_bp import email_confirmation_bp
+from app.views.email_links_bp import email_links_bp
 from app.views.health_bp import health_bp
-from app.views.languages_bp import languages_bp
-from app.views.links_bp import links_bp
-from app.views.mailbox_bp import mailbox_bp
+from app.views.language_bp import language_bp
+from app.views.login_bp import login_bp
 from app.views.main_api_bp import main_api_bp
 from app.views.main_pages_bp import main_pages_bp
-from app.views.passwords_bp import passwords_bp
-from app.views.recoveries_bp import recoveries_bp
-from app.views.registrations_bp import registrations_bp
+from app.views.password_change_bp import password_change_bp
+from app.views.password_reset_bp import password_reset_bp
+from app.views.reauthentication_bp import reauthentication_bp
+from app.views.registration_bp import registration_bp
+from app.views.security_alerts_bp import security_alerts_bp
 from app.views.sessions_bp import sessions_bp
-from app.views.verifications_bp import verifications_bp
+
+BLUEPRINTS = (
+    main_pages_bp,
+    main_api_bp,
+    health_bp,
+    login_bp,
+    sessions_bp,
+    reauthentication_bp,
+    account_bp,
+    email_links_bp,
+    language_bp,
+)
+OPTIONAL_BLUEPRINTS = {
+    registration_bp: "SECURITY_REGISTERABLE",
+    password_change_bp: "SECURITY_CHANGEABLE",
+    email_confirmation_bp: "SECURITY_CONFIRMABLE",
+    password_reset_bp: "SECURITY_RECOVERABLE",
+    security_alerts_bp: "SECURITY_RECOVERABLE",
+    email_change_bp: "MAIL_ENABLED",
+    dev_mailbox_bp: "MAIL_DEV_MAILBOX",
+}
 
 
 def create_app(overrides: Mapping[str, Any] | None = None) -> Quart:
-    """Make an app of its own settings and state. Raises ConfigError for a setting that it must not start with."""
+    """Return an app with its own settings and state. Raises ConfigError for a setting that it must not start with."""
     overrides = overrides or {}
-    instance = config.instance_path(overrides)
-    app = Quart("app", instance_path=str(instance))
+    app = Quart("app", instance_path=str(loader.instance_path(overrides)))
     app.jinja_environment = SyncEnvironment  # type: ignore[assignment] # Quart's is asynchronous
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    config.load(app, overrides)
+    loader.load(app, loader.defaults_of(default_config), overrides)
 
     add_extensions(app)
     add_middleware(app)
+    add_hooks(app)
     add_blueprints(app)
-    templating.init_app(app)
+    templates.init_app(app)
     cli.init_app(app)
     return app
 
@@ -73,44 +84,34 @@ def add_extensions(app: Quart) -> None:
     try:
         db.init_app(app, url=url, timeout=timeout, options=settings["SQLALCHEMY_ENGINE_OPTIONS"])
     except TypeError as error:
-        raise config.ConfigError(f"SQLALCHEMY_ENGINE_OPTIONS: {error}") from error
-    lifespan.init_app(app)
+        raise loader.ConfigError(f"SQLALCHEMY_ENGINE_OPTIONS: {error}") from error
+    background.init_app(app)
 
 
 def add_middleware(app: Quart) -> None:
-    """Add the ASGI middleware, the outermost last, and the hooks of Quart."""
+    """Wrap the app in ASGI middleware, the innermost first."""
     base_url = BaseUrl.parse(app.config["BASE_URL"])
-    wall: Any = app.asgi_app
-    wall = BodyGuard(wall, base_url, site=app)
-    wall = TargetGuard(wall, base_url)
-    wall = ForgeryGuard(wall, base_url)
-    wall = HostGuard(wall, base_url, trusted=app.config["TRUSTED_HOSTS"])
-    wall = RequestLog(wall)
-    wall = SecurityHeaders(wall, base_url)
+    asgi_app: Any = app.asgi_app
+    asgi_app = BodyLimitMiddleware(asgi_app, base_url, site=app)
+    asgi_app = RequestTargetMiddleware(asgi_app, base_url)
+    asgi_app = CrossOriginProtection(asgi_app, base_url, site=app)
+    asgi_app = TrustedHostMiddleware(asgi_app, base_url, trusted=app.config["TRUSTED_HOSTS"])
+    asgi_app = RequestLogMiddleware(asgi_app)
+    asgi_app = SecurityHeadersMiddleware(asgi_app, base_url)
     if hops := app.config["TRUSTED_PROXIES"]:
-        wall = ProxyFixMiddleware(wall, trusted_hops=hops)
-    app.asgi_app = wall  # type: ignore[method-assign] # the documented place for ASGI middleware
+        asgi_app = ProxyFixMiddleware(asgi_app, trusted_hops=hops)
+    app.asgi_app = asgi_app  # type: ignore[method-assign] # the documented way to add ASGI middleware
 
-    # Quart calls the hooks before a request in this order, and those after it in the opposite one.
-    for module in (body_guard, json_bodies, targets, request_log, languages, asgi, devices, authentication, last_seen):
-        module.init_app(app)
-    for module in (kept_forms, headers, static_files, errors, throttling):
+
+def add_hooks(app: Quart) -> None:
+    """Register the hooks. Quart calls those before a request in this order, those after it in reverse."""
+    for module in (body_limit, request, negotiation, rejection, auth, security_headers, static_files, labels):
         module.init_app(app)
 
 
 def add_blueprints(app: Quart) -> None:
-    always = (main_pages_bp, main_api_bp, health_bp, sessions_bp, verifications_bp, accounts_bp, links_bp, languages_bp)
-    for blueprint in always:
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    optional = {
-        registrations_bp: "SECURITY_REGISTERABLE",
-        passwords_bp: "SECURITY_CHANGEABLE",
-        confirmations_bp: "SECURITY_CONFIRMABLE",
-        recoveries_bp: "SECURITY_RECOVERABLE",
-        alarms_bp: "SECURITY_RECOVERABLE",
-        emails_bp: "MAIL_CAN_LEAVE",
-        mailbox_bp: "MAIL_STAYS",
-    }
-    for blueprint, setting in optional.items():
+    for blueprint, setting in OPTIONAL_BLUEPRINTS.items():
         if app.config[setting]:
             app.register_blueprint(blueprint)

@@ -1,57 +1,58 @@
-"""Every setting once, with a value that is safe to run.
+"""Every setting, with a default that is safe to run.
 
-Later wins: this file, instance/application.cfg.py, the environment (QUART_<NAME>), create_app(overrides).
-A value from the environment keeps the type it has here: words separated by commas for a tuple, seconds for a timedelta.
+Later sources override earlier ones: this file, instance/application.cfg.py, the environment (QUART_<NAME>), and
+create_app(overrides). A value from the environment has the type of its default: words separated by commas for a tuple,
+seconds for a timedelta.
 """
 
 from datetime import timedelta
 from typing import Any
 
-# The folder of application.cfg.py, app.db and secret_key. Empty: instance/ beside src/. Not for that file to say
+# The folder of application.cfg.py, app.db and secret_key; instance/ if empty. Cannot be set in application.cfg.py
 INSTANCE_PATH = ""
 
 # The server
-BIND = "127.0.0.1:5000"  # where run.py listens
+BIND = "127.0.0.1:5000"  # the bind address of run.py
 WORKERS = 1  # processes; one per core in production
-DEBUG = False  # tracebacks in the browser: never in public
-LOG_FORMAT = "text"  # one line for each event on standard error: text, or json
+DEBUG = False  # show tracebacks in the browser: never in production
+LOG_FORMAT = "text"  # of the log on standard error: text, json, or console for a developer
 
 # The site
-SITE_NAME = "Quart Boilerplate"  # in the titles, the head of the pages, and the mails
-BASE_URL = "http://localhost:5000"  # the public address; https switches on Secure cookies with __Host- names
-TRUSTED_HOSTS: tuple[str, ...] = ()  # further hosts that may stand in a request's Host header
-TRUSTED_PROXIES = 0  # how many proxies of ours stand in front and write X-Forwarded-*
+SITE_NAME = "Quart Boilerplate"  # in the titles and headers of pages and e-mails
+BASE_URL = "http://localhost:5000"  # the public URL; https switches on Secure cookies with __Host- names and HSTS
+TRUSTED_HOSTS: tuple[str, ...] = ()  # further hosts that a Host header may name
+TRUSTED_PROXIES = 0  # how many proxies in front add X-Forwarded-* headers
 
-# The languages that the site speaks, of those in translations/; who asks for none of them gets the first
+# The languages of the site. A browser that accepts none of them gets the first
 LANGUAGES: tuple[str, ...] = ("en", "de", "fr")
 
-# What signs the cookies. Empty on a loopback BASE_URL: one is made and kept in instance/secret_key
+# The key that signs cookies. If empty with a loopback BASE_URL, it is generated in instance/secret_key
 SECRET_KEY = ""
-SECRET_KEY_FALLBACKS: tuple[str, ...] = ()  # former keys that still verify, while they are being replaced
+SECRET_KEY_FALLBACKS: tuple[str, ...] = ()  # former keys that still verify, during a rotation
 
 # The database. Without DB_NAME it is SQLite in instance/app.db
 DB_NAME = ""
 DB_USERNAME = ""
 DB_PASSWORD = ""
-DB_SERVER = "localhost"  # may carry a port: db.example.com:3307
+DB_SERVER = "localhost"  # may include a port: db.example.com:3307
 SQLALCHEMY_DB_PREFIX = "mysql+aiomysql"
-SQLALCHEMY_DATABASE_URI = ""  # wins over the DB_* keys
-SQLALCHEMY_ENGINE_OPTIONS: dict[str, Any] = {}  # more arguments for create_async_engine, such as pool_size
-DATABASE_TIMEOUT = timedelta(seconds=4)  # a unit of work that takes longer is given up and answered with 503
+SQLALCHEMY_DATABASE_URI = ""  # overrides the DB_* settings
+SQLALCHEMY_ENGINE_OPTIONS: dict[str, Any] = {}  # more arguments of create_async_engine, such as pool_size
+DATABASE_TIMEOUT = timedelta(seconds=4)  # the deadline of a transaction; after it the response is 503
 
-# Accounts, in Flask-Security's words
+# Accounts, with the names of Flask-Security
 SECURITY_REGISTERABLE = True  # /register
 SECURITY_CHANGEABLE = True  # /change
-SECURITY_RECOVERABLE = True  # /reset, and links in mails by which people get their account back; needs mail
-SECURITY_CONFIRMABLE = False  # an address has to be confirmed before anybody logs in with it; needs mail
-SECURITY_SEND_REGISTER_EMAIL = False  # a welcome to who signs up; with CONFIRMABLE they get a link anyway
-SECURITY_FRESHNESS = 10  # minutes for which a password shown opens the sensitive pages; twice that to send them
+SECURITY_RECOVERABLE = True  # /reset, and the links of security alerts; needs e-mail
+SECURITY_CONFIRMABLE = False  # users must confirm their e-mail address before they can log in; needs e-mail
+SECURITY_SEND_REGISTER_EMAIL = False  # send a welcome e-mail after registration; ignored with SECURITY_CONFIRMABLE
+SECURITY_FRESHNESS = 10  # minutes for which a login counts as fresh; forms may be sent for twice as long
 SECURITY_PASSWORD_LENGTH_MIN = 8
-# Only to verify the password hashes that a Flask-Security installation made. While such hashes are stored, a wrong
-# password takes as long as the slowest of them: with bcrypt some 0.7 s instead of 0.25
+# Only to verify the password hashes of a Flask-Security installation. While such hashes are stored, a wrong password
+# takes as long as the slowest of them: with bcrypt 0.7 s instead of 0.25 s
 SECURITY_PASSWORD_SALT = ""
 
-# Mail, in Flask-Mail's words. Without a server mails stay in the outbox; on a loopback BASE_URL /dev/mailbox shows them
+# E-mail, with the names of Flask-Mail. Without a server e-mails stay in the outbox, and /dev/mailbox shows them
 MAIL_SERVER = ""
 MAIL_PORT = 25
 MAIL_USERNAME = ""
@@ -60,17 +61,17 @@ MAIL_USE_TLS = False  # STARTTLS, as on port 587
 MAIL_USE_SSL = False  # TLS from the first byte, as on port 465
 MAIL_DEFAULT_SENDER = ""  # "Example <site@example.com>"
 
-# How often something may be tried, counted in the database for all processes together. After that: 429
-THROTTLE_WRONG_PASSWORDS_PER_ACCOUNT = "5 per 5 minutes"
-THROTTLE_WRONG_PASSWORDS_PER_ADDRESS = "10 per minute"  # an address is one of IPv4, or a /64 of IPv6
-THROTTLE_LOG_INS_PER_ADDRESS = "30 per minute"
-THROTTLE_SIGN_UPS_PER_ADDRESS = "20 per minute"
-THROTTLE_MAILS_PER_ADDRESS = "10 per minute"  # asked for: resets, confirmations, changes of the e-mail address
-THROTTLE_MAILS_PER_ACCOUNT = "3 per hour"  # for each purpose; more are not sent, and nobody is told
-THROTTLE_PHONES_PER_ACCOUNT = "10 per hour"  # a number that is taken says so
+# Rate limits, counted in the database for all processes together. A request above the limit gets 429
+RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT = "5 per 5 minutes"
+RATE_LIMIT_WRONG_PASSWORDS_PER_IP = "10 per minute"  # of an IPv4 address, or an IPv6 /64 network
+RATE_LIMIT_LOGINS_PER_IP = "30 per minute"
+RATE_LIMIT_REGISTRATIONS_PER_IP = "20 per minute"
+RATE_LIMIT_EMAILS_PER_IP = "10 per minute"  # requests for password resets, confirmations and changes of the address
+RATE_LIMIT_EMAILS_PER_ACCOUNT = "3 per hour"  # for each purpose; further e-mails are dropped, with the same response
+RATE_LIMIT_PHONE_CHANGES_PER_ACCOUNT = "10 per hour"  # the response reveals whether a number has an account
 
-# How long a log-in lasts: without a request, and at the longest
+# How long a session lasts: without a request, and at most
 SESSION_IDLE = timedelta(days=1)
 SESSION_LIFETIME = timedelta(days=30)
-REMEMBER_IDLE = timedelta(days=30)  # the same of a log-in with "Remember me"
+REMEMBER_IDLE = timedelta(days=30)  # with "Remember me"
 REMEMBER_LIFETIME = timedelta(days=180)

@@ -1,7 +1,7 @@
 """Management commands: `quart --app run users create ada@example.com`.
 
-Each ends with exit code 0, or with 1 and one line that says what was wrong. The shell is not among them: Quart finds it
-through the entry point in pyproject.toml, which takes the place of Quart's own.
+Each ends with exit code 0, or with 1 and one line that says what is wrong. The shell is not among them: Quart finds it
+through the entry point in pyproject.toml, which replaces Quart's own shell.
 """
 
 import click
@@ -12,15 +12,15 @@ from werkzeug.utils import import_string
 COMMANDS = {
     "check": "app.cli.check:check",
     "mail": "app.cli.mail:mail_group",
+    "purge": "app.cli.purge:purge",
     "roles": "app.cli.roles:roles_group",
-    "sweep": "app.cli.sweep:sweep",
     "translations": "app.cli.translations:translations",
-    "users": "app.cli.users:users",
+    "users": "app.cli.users:users_group",
 }
 
 
 class Commands(AppGroup):
-    """Our commands, each imported when somebody asks for it: a process that serves asks for none."""
+    """The commands of the app, each imported when it is used: a server uses none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *COMMANDS})

@@ -1,25 +1,25 @@
-"""`quart --app run check`: could this be served in public?"""
+"""`quart --app run check`: is the site ready to be public?"""
 
 import sys
 
 import click
 from quart import current_app
 
-from app import deployment
-from app.cli.running import in_app
-from app.database_url import database_url
+from app.cli import deployment_checks
+from app.cli.command import with_app
+from app.lib.db.url import database_url
 
 
 @click.command()
-@in_app
+@with_app
 async def check() -> None:
-    """Say what is wrong with the settings, the database and the machine for a site in public."""
-    findings = await deployment.examine(current_app)
-    for what in findings.unseen:
-        click.echo(f"Not looked at: {what}", err=True)
-    for what in findings.wrong:
-        click.echo(f"Error: {what}", err=True)
-    if findings.wrong:
+    """Check the settings, the database and the machine for a public site."""
+    findings = await deployment_checks.run_checks(current_app)
+    for reason in findings.skipped:
+        click.echo(f"Not checked: {reason}", err=True)
+    for problem in findings.problems:
+        click.echo(f"Error: {problem}", err=True)
+    if findings.problems:
         sys.exit(1)
-    ready = "ready, as far as could be looked at" if findings.unseen else "ready"
+    ready = "ready, as far as it could be checked" if findings.skipped else "ready"
     click.echo(f"{ready}: {database_url(current_app.config).render_as_string(hide_password=True)}")

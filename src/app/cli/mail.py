@@ -1,33 +1,34 @@
-"""`quart --app run mail …`: does mail leave?"""
+"""`quart --app run mail …`: send a test e-mail."""
 
 import click
 from aiosmtplib import SMTPException
 from quart import current_app
 
-from app import letters, mailer
-from app.cli.running import in_app
-from app.models import Mail, clock
-from app.models.user import valid_email
-from app.services.refusals import Refusal
+from app.cli.command import with_app
+from app.lib import clock
+from app.lib.email_address import valid_email
+from app.lib.errors import ServiceError
+from app.mail import rendering, smtp
+from app.models import Email
 
 
 @click.group("mail")
 def mail_group() -> None:
-    """Look after mail."""
+    """Check the delivery of e-mails."""
 
 
 @mail_group.command("test")
-@click.argument("address")
-@in_app
-async def send_test(address: str) -> None:
-    """Send a mail to an address, now, and say what the server said."""
+@click.argument("email")
+@with_app
+async def send_test(email: str) -> None:
+    """Send a test e-mail now, and show what the server responds."""
     config = current_app.config
     if not config["MAIL_SERVER"]:
-        raise Refusal("MAIL_SERVER is empty: mails stay in the outbox.")
-    mail = Mail(id=0, template="test", recipient=valid_email(address), facts={}, created_on=clock.now())
+        raise ServiceError("MAIL_SERVER is empty: e-mails stay in the outbox.")
+    test = Email(id=0, template="test", recipient=valid_email(email), facts={}, created_on=clock.now())
     server = f"{config['MAIL_SERVER']}:{config['MAIL_PORT']}"
     try:
-        await mailer.send(mail, await letters.write(mail))
+        await smtp.send(test, await rendering.render(test))
     except (SMTPException, OSError, ValueError) as error:
-        raise Refusal(f"{server}: {type(error).__name__}: {error}") from error
-    click.echo(f"{server} has taken it.")
+        raise ServiceError(f"{server}: {type(error).__name__}: {error}") from error
+    click.echo(f"{server} has accepted the e-mail.")

@@ -1,30 +1,28 @@
-"""`quart --app run roles …`: what an account may be."""
+"""`quart --app run roles …`: manage roles."""
 
 import click
 
-from app import events
-from app.cli.running import in_app
-from app.models import db
+from app.cli.command import with_app
+from app.lib.db import db
 from app.services import roles
 
 
 @click.group("roles")
 def roles_group() -> None:
-    """Manage what an account may be."""
+    """Manage roles."""
 
 
 @roles_group.command("create")
 @click.argument("name")
 @click.option("--description")
-@in_app
+@with_app
 async def create_role(name: str, description: str | None) -> None:
-    """Make a role."""
-    role = await db.write(roles.create, name=name, description=description)
-    events.record("role_created", role=role.name, by="command line")
+    """Create a role."""
+    await db.write(roles.create, name=name, description=description)
 
 
 @roles_group.command("list")
-@in_app
+@with_app
 async def list_roles() -> None:
     """List the roles."""
     for role in await db.read(roles.list_all):
@@ -33,18 +31,17 @@ async def list_roles() -> None:
 
 @roles_group.command("show")
 @click.argument("name")
-@in_app
+@with_app
 async def show_role(name: str) -> None:
-    """List who has a role."""
+    """List the users with a role."""
     for user in await db.read(roles.list_users, name=name):
         click.echo(f"{user.id} {user}")
 
 
 @roles_group.command("delete")
 @click.argument("name")
-@click.confirmation_option(prompt="Delete the role, and take it from everybody who has it?")
-@in_app
+@click.confirmation_option(prompt="Delete the role, and remove it from every user?")
+@with_app
 async def delete_role(name: str) -> None:
-    """Delete a role, and take it from everybody who has it."""
+    """Delete a role, and remove it from every user."""
     await db.write(roles.delete, name=name)
-    events.record("role_deleted", role=name, by="command line")

@@ -1,6 +1,6 @@
-"""`quart --app run shell`: IPython with the app, its models and its services at hand, and await at the prompt.
+"""`quart --app run shell`: IPython inside the app, with its models and services, and `await` at the prompt.
 
-Quart finds it through the entry point in pyproject.toml, which takes the place of Quart's own shell.
+Quart finds it through the entry point in pyproject.toml, which replaces Quart's own shell.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import models, services
-from app.models import db
-from app.services import accounts, roles, sessions
+from app.lib.db import db
+from app.services import roles, sessions, users
 
 BANNER = """app, db, session, models, services · User, Role, UserSession, … · select, func
 await session.scalar(select(func.count(User.id)))
 (await session.scalars(select(User))).all()
-await db.write(accounts.register, email="ada@example.com", password_hash=None)
-await session.rollback()    # to see what others wrote since
+await db.read(users.find_by_email, email="ada@example.com")
+await session.rollback()    # then queries see what other transactions have committed
 """
 
 
@@ -36,7 +36,7 @@ def shell(info: ScriptInfo) -> None:
 
 
 def run_shell(app: Quart) -> None:
-    """Run IPython on a loop of our own: it is awaited at the prompt, and Ctrl-C ends only what is awaited."""
+    """Run IPython on an event loop that `await` at the prompt uses, so that Ctrl-C cancels only the awaited call."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     context = contextvars.copy_context()
@@ -57,7 +57,7 @@ def run_shell(app: Quart) -> None:
 
 
 def names(app: Quart, session: AsyncSession) -> dict[str, Any]:
-    modules = {"models": models, "services": services, "accounts": accounts, "roles": roles, "sessions": sessions}
+    modules = {"models": models, "services": services, "users": users, "roles": roles, "sessions": sessions}
     tables = {name: getattr(models, name) for name in models.__all__}
     return {"app": app, "db": db, "session": session, "select": select, "func": func} | modules | tables
 

@@ -1,4 +1,4 @@
-"""`quart --app run translations …`: what the site says in other languages. docs/pages.md shows how to work with it."""
+"""`quart --app run translations …`: maintain the catalogs of messages (docs/how-to/languages.md)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,38 +10,38 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from app.languages import DOMAIN, FOLDER
+from app.lib.i18n.catalogs import DOMAIN, FOLDER
 
 SOURCES = [("**.py", "python"), ("templates/**.html", "jinja2"), ("templates/**.txt", "jinja2")]
 JINJA = {"trimmed": "true", "silent": "false", "extensions": "jinja2.ext.i18n"}
 KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
-CATALOGUE = Path("LC_MESSAGES", f"{DOMAIN}.po")
+CATALOG = Path("LC_MESSAGES", f"{DOMAIN}.po")
 
 
 @click.group()
 def translations() -> None:
-    """Look after the catalogues of messages."""
+    """Maintain the catalogs of messages."""
 
 
 @translations.command()
 @click.argument("languages", nargs=-1)
 def update(languages: tuple[str, ...]) -> None:
-    """Read all messages from the code and the templates into the catalogues; name a LANGUAGE to begin its catalogue."""
+    """Extract all messages from the code and the templates into the catalogs. A named LANGUAGE gets a new catalog."""
     messages = extracted()
     for path in dict.fromkeys([*map(path_of, languages), *paths()]):
-        catalogue = read(path)
-        messages.creation_date = catalogue.creation_date  # else every update would change every file
-        catalogue.update(messages, no_fuzzy_matching=True)
+        catalog = read(path)
+        messages.creation_date = catalog.creation_date  # otherwise every update would change every file
+        catalog.update(messages, no_fuzzy_matching=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
-            write_po(file, catalogue, width=120, ignore_obsolete=True, include_lineno=False, omit_header=False)
-        missing = sum(not all(message.string or [""]) for message in catalogue if message.id)
-        click.echo(f"{catalogue.locale}: {len(catalogue)} messages, {missing} of them to translate")
+            write_po(file, catalog, width=120, ignore_obsolete=True, include_lineno=False, omit_header=False)
+        missing = sum(not all(message.string or [""]) for message in catalog if message.id)
+        click.echo(f"{catalog.locale}: {len(catalog)} messages, {missing} of them to translate")
 
 
 @translations.command("compile")
 def compile_all() -> None:
-    """Write what the site reads, from what people edit."""
+    """Compile the catalogs."""
     for path in paths():
         with path.with_suffix(".mo").open("wb") as file:
             write_mo(file, read(path))
@@ -57,19 +57,19 @@ def extracted() -> Catalog:
 
 
 def paths() -> Iterator[Path]:
-    return iter(sorted(FOLDER.glob(f"*/{CATALOGUE}")))
+    return iter(sorted(FOLDER.glob(f"*/{CATALOG}")))
 
 
 def path_of(language: str) -> Path:
-    """Return where the catalogue of a language is. Raises ClickException for what is no language."""
+    """Return the path of the catalog of a language. Raises ClickException for an unknown language."""
     try:
-        return FOLDER / str(Locale.parse(language, sep="-")) / CATALOGUE
+        return FOLDER / str(Locale.parse(language, sep="-")) / CATALOG
     except (ValueError, UnknownLocaleError):
-        raise click.ClickException(f"{language!r} is no language that is known, like de or pt-BR") from None
+        raise click.ClickException(f"{language!r} is not a language, like de or pt-BR") from None
 
 
 def read(path: Path) -> Catalog:
-    """Return a catalogue, an empty one where there is none yet."""
+    """Return a catalog, an empty one for a new language."""
     locale = path.parts[-3]
     if not path.exists():
         return Catalog(

@@ -1,139 +1,119 @@
-"""`quart --app run users …`: the people with an account."""
-
-from typing import Any
+"""`quart --app run users …`: manage accounts."""
 
 import click
-from quart import current_app
 
-from app import events
-from app.cli.running import asks_for_password, in_app
-from app.cli.support import facts_of
-from app.models import User, clock, db
-from app.services import accounts, credentials, roles, sessions
-from app.services.activity import COMMAND_LINE
-from app.services.password_policy import check_password
-from app.services.passwords import hash_password
-from app.words import device_in_words
+from app.cli.command import password_option, with_app
+from app.cli.user_report import report_on
+from app.lib import clock
+from app.lib.db import db
+from app.lib.i18n.formatting import describe_user_agent
+from app.services import account_deletion, credentials, registration, roles, sessions, users
 
 
-@click.group()
-def users() -> None:
-    """Manage the people with an account."""
+@click.group("users")
+def users_group() -> None:
+    """Manage accounts."""
 
 
-@users.command("create")
+@users_group.command("create")
 @click.argument("email")
 @click.option("--name")
-@asks_for_password
-@in_app
+@password_option
+@with_app
 async def create_user(email: str, name: str | None, password: str) -> None:
-    """Open an account; the password is asked for, or read from standard input."""
-    hashed, now = await hash_password(checked(password, email)), clock.now()
-    user = await db.write(
-        accounts.register, email=email, password_hash=hashed, name=name, confirmed_on=now, origin=COMMAND_LINE
-    )
-    told("signed_up", user)
+    """Create an account. The password is prompted for, or read from standard input."""
+    user = await registration.create_confirmed(email, password, name=name, confirmed_on=clock.now())
     click.echo(f"{user.id} {user}")
 
 
-@users.command("list")
-@in_app
+@users_group.command("list")
+@with_app
 async def list_users() -> None:
-    """List everybody."""
-    for user in await db.read(accounts.list_all):
+    """List the users."""
+    for user in await db.read(users.list_all):
         click.echo(f"{user.id} {user}{'' if user.active else ' (deactivated)'}")
 
 
-@users.command("show")
+@users_group.command("show")
 @click.argument("email")
-@in_app
+@with_app
 async def show_user(email: str) -> None:
-    """Show what is known of one account: what support needs, and no secret."""
-    for name, fact in (await db.read(facts_of, email)).items():
-        click.echo(f"{name + ':':8} {'' if fact is None else fact}".rstrip())
+    """Show what support needs to know of an account. Shows no secret."""
+    for name, value in (await db.read(report_on, email)).items():
+        click.echo(f"{name + ':':9} {'' if value is None else value}".rstrip())
 
 
-@users.command("confirm")
+@users_group.command("confirm")
 @click.argument("email")
-@in_app
+@with_app
 async def confirm_user(email: str) -> None:
-    """Take an address for confirmed."""
-    told("confirmed", await db.write(accounts.confirm, email=email))
+    """Confirm the e-mail address of an account."""
+    await db.write(users.confirm, email=email)
 
 
-@users.command("activate")
+@users_group.command("activate")
 @click.argument("email")
-@in_app
+@with_app
 async def activate_user(email: str) -> None:
-    """Open a closed account again."""
-    told("activated", await db.write(accounts.activate, email=email))
+    """Activate a deactivated account."""
+    await db.write(users.activate, email=email)
 
 
-@users.command("deactivate")
+@users_group.command("deactivate")
 @click.argument("email")
-@in_app
+@with_app
 async def deactivate_user(email: str) -> None:
-    """Close an account and log it out everywhere."""
-    told("deactivated", await db.write(accounts.deactivate, email=email))
+    """Deactivate an account, and end its sessions."""
+    await db.write(users.deactivate, email=email)
 
 
-@users.command("delete")
+@users_group.command("delete")
 @click.argument("email")
-@click.confirmation_option(prompt="Delete the account with everything in it?")
-@in_app
+@click.confirmation_option(prompt="Delete the account with all its data?")
+@with_app
 async def delete_user(email: str) -> None:
-    """Delete an account with everything in it."""
-    told("account_deleted", await db.write(accounts.delete_by_email, email=email))
+    """Delete an account with all its data."""
+    await db.write(account_deletion.delete_by_email, email=email)
 
 
-@users.command("set-password")
+@users_group.command("set-password")
 @click.argument("email")
-@asks_for_password
-@in_app
+@password_option
+@with_app
 async def set_password(email: str, password: str) -> None:
-    """Give an account another password and log it out everywhere."""
-    hashed = await hash_password(checked(password, email))
-    told("password_changed", await db.write(credentials.set_password, email=email, password_hash=hashed))
+    """Set another password, and end the sessions of the account."""
+    await credentials.set_password(email, password)
 
 
-@users.command("sessions")
+@users_group.command("sessions")
 @click.argument("email")
-@click.option("--end", is_flag=True, help="Log the account out everywhere.")
-@in_app
+@click.option("--end", is_flag=True, help="End the sessions.")
+@with_app
 async def show_sessions(email: str, *, end: bool) -> None:
-    """List the browsers that are logged in to an account, or log them out."""
+    """List the sessions of an account, or end them."""
     if end:
-        told("sessions_ended", await db.write(credentials.end_sessions, email=email))
+        await db.write(credentials.end_sessions, email=email)
         return
-    user = await db.read(accounts.get_by_email, email=email)
+    user = await db.read(users.get_by_email, email=email)
     for row in await db.read(sessions.list_of, user_id=user.id):
         seen = f"{row.last_seen_on:%Y-%m-%d %H:%M} UTC"
-        click.echo(f"{row.id} {device_in_words(row.user_agent)}, last seen {seen}{f' from {row.ip}' if row.ip else ''}")
+        source = f" from {row.ip}" if row.ip else ""
+        click.echo(f"{row.id} {describe_user_agent(row.user_agent)}, last seen {seen}{source}")
 
 
-@users.command("add-role")
+@users_group.command("add-role")
 @click.argument("email")
 @click.argument("role")
-@in_app
+@with_app
 async def add_role(email: str, role: str) -> None:
-    """Give an account a role."""
-    told("role_added", await db.write(roles.add_to_user, email=email, role_name=role), role=role)
+    """Add a role to a user."""
+    await db.write(roles.add_to_user, email=email, role_name=role)
 
 
-@users.command("remove-role")
+@users_group.command("remove-role")
 @click.argument("email")
 @click.argument("role")
-@in_app
+@with_app
 async def remove_role(email: str, role: str) -> None:
-    """Take a role from an account."""
-    told("role_removed", await db.write(roles.remove_from_user, email=email, role_name=role), role=role)
-
-
-def told(event: str, user: User, **role: str) -> None:
-    facts: dict[str, Any] = {"user": user.id, "by": "command line", **role}
-    events.record(event, **facts)
-
-
-def checked(password: str, email: str) -> str:
-    check_password(password, email=email, length_min=current_app.config["SECURITY_PASSWORD_LENGTH_MIN"])
-    return password
+    """Remove a role from a user."""
+    await db.write(roles.remove_from_user, email=email, role_name=role)

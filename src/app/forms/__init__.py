@@ -1,1 +1,1 @@
-"""What a visitor typed: shape only. Whether an e-mail is free is the database's business."""
+"""Forms: the syntax of user input. Rules that need the database are in services/."""

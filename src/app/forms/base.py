@@ -1,4 +1,4 @@
-"""What all forms share."""
+"""The base class and the fields of the forms."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,49 +8,50 @@ from email_validator import EmailNotValidError
 from wtforms import Field, Form
 from wtforms.validators import DataRequired, InputRequired, StopValidation
 
-from app.languages import gettext
-from app.languages import lazy_gettext as _
-from app.models.user import EMAIL_LENGTH, valid_email
+from app.lib.email_address import valid_email
+from app.lib.i18n.catalogs import gettext
+from app.lib.i18n.catalogs import lazy_gettext as _
+from app.models.user import EMAIL_LENGTH
 
 Validator = Callable[[Any, Any], None]
-PASSWORD_LENGTH_SENT = 4096  # what a hash takes at most; how long a new one may be is the policy's business
+MAX_PASSWORD_LENGTH = 4096  # the policy sets the limit for new passwords
 
 
 class SiteForm(Form):
-    """A form without tokens: middleware/forgery.py knows where a request comes from."""
+    """A form without a CSRF token: lib/asgi/csrf.py checks the origin of a request."""
 
     class Meta:
         locales = False
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Check every field, and that none was sent twice: which of two passwords would be meant?"""
+        """Validate every field, and refuse a field that was sent twice."""
         valid = bool(super().validate(extra_validators))
         doubled = [field for field in self if len(field.raw_data or ()) > 1]
         for field in doubled:
             field.errors = [gettext("This field was sent more than once.")]
         return valid and not doubled
 
-    def refuse(self, **messages: str) -> None:
-        """Put what a service said beside the fields that it is about."""
+    def add_errors(self, **messages: str) -> None:
+        """Add the errors of a service to the fields that they are about."""
         for name, message in messages.items():
             self[name].errors = [message]
 
 
-class Shorter:
-    """Refuse a longer text, and do not look at it any further."""
+class MaxLength:
+    """Refuse a longer text, and skip the validators after this one."""
 
-    def __init__(self, longest: int, message: str) -> None:
-        self.longest = longest
+    def __init__(self, length: int, message: str) -> None:
+        self.length = length
         self.message = message
-        self.field_flags = {"maxlength": longest}
+        self.field_flags = {"maxlength": length}
 
     def __call__(self, _form: Form, field: Field) -> None:
-        if len(field.data) > self.longest:
+        if len(field.data) > self.length:
             raise StopValidation(self.message)
 
 
 class EmailField(wtforms.EmailField):
-    data: str  # a form that validates has it
+    data: str  # not None in a valid form
 
 
 class PasswordField(wtforms.PasswordField):
@@ -58,21 +59,21 @@ class PasswordField(wtforms.PasswordField):
 
 
 def email_field(*more: Validator) -> EmailField:
-    """Make a field for an address. Only spaces around it are taken off: a line break is no slip of the finger."""
+    """Return a field for an e-mail address. Spaces around it are stripped; a line break is an error."""
     return EmailField(
         _("E-mail address"),
         filters=[lambda typed: typed.strip(" ") if typed else typed],
         validators=[
             DataRequired(_("Enter your e-mail address.")),
-            Shorter(EMAIL_LENGTH, _("This address is too long.")),
+            MaxLength(EMAIL_LENGTH, _("This e-mail address is too long.")),
             *more,
         ],
     )
 
 
 def password_field(label: str, *more: Validator, required: str) -> PasswordField:
-    """Make a field for a password, which is never sent back."""
-    shorter = Shorter(PASSWORD_LENGTH_SENT, _("This password is too long."))
+    """Return a field for a password, which is never sent back to the browser."""
+    shorter = MaxLength(MAX_PASSWORD_LENGTH, _("This password is too long."))
     return PasswordField(label, validators=[InputRequired(required), shorter, *more])
 
 

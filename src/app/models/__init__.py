@@ -1,13 +1,12 @@
-"""Nouns: the tables, and small facts about themselves. Importing this package names every table."""
+"""The tables. Importing this package defines all of them."""
 
 from app.models.base import Base
-from app.models.core import db
-from app.models.mail import Mail
-from app.models.role import Role
-from app.models.throttle import Throttle
-from app.models.user import User, UserRole
+from app.models.email import Email
+from app.models.rate_limit import RateLimit
+from app.models.role import Role, UserRole
+from app.models.user import User
 from app.models.user_event import UserEvent
 from app.models.user_session import UserSession
 from app.models.user_token import UserToken
 
-__all__ = ["Base", "Mail", "Role", "Throttle", "User", "UserEvent", "UserRole", "UserSession", "UserToken", "db"]
+__all__ = ["Base", "Email", "RateLimit", "Role", "User", "UserEvent", "UserRole", "UserSession", "UserToken"]

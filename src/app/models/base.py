@@ -1,13 +1,16 @@
-"""The base class of the tables."""
+"""The base class of the tables, and column types with one meaning on SQLite and MySQL."""
 
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+import sqlalchemy as sa
 from sqlalchemy import MetaData, Table
+from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase
 
 
 class Base(DeclarativeBase):
-    """Names the constraints of every table. On MySQL: transactions, and the whole of Unicode."""
+    """The base class of every table: named constraints, and on MySQL transactions and all of Unicode."""
 
     metadata = MetaData(
         naming_convention={
@@ -18,3 +21,29 @@ class Base(DeclarativeBase):
     )
     __table__: ClassVar[Table]
     __table_args__: Any = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A time: aware UTC in Python, naive UTC in the database. Raises ValueError for naive values."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:  # astimezone() would assume the time zone of the machine
+            raise ValueError(f"{value} has no time zone: use app.lib.clock.now(), or datetime.now(UTC)")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, _dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def case_sensitive_string(length: int, charset: str = "ascii") -> sa.types.TypeEngine[str]:
+    """Return a string type compared character by character.
+
+    The default collations of MySQL treat mike and mıke, and any two emoji, as equal.
+    """
+    binary = mysql.VARCHAR(length, charset=charset, collation=f"{charset}_bin")
+    return sa.String(length).with_variant(binary, "mysql", "mariadb")

@@ -1,13 +1,12 @@
-"""A browser that is logged in."""
+"""Sessions: one row for each browser that is logged in."""
 
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.models import clock
-from app.models.base import Base
-from app.models.columns import UtcDateTime, exact
+from app.lib import clock
+from app.models.base import Base, UtcDateTime, case_sensitive_string
 from app.models.user import User
 
 IP_LENGTH = 45
@@ -19,7 +18,7 @@ class UserSession(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
-    digest: Mapped[str] = mapped_column(exact(64), unique=True)  # SHA-256 of the secret, in hex
+    digest: Mapped[str] = mapped_column(case_sensitive_string(64), unique=True)  # SHA-256 of the session token, in hex
     remember: Mapped[bool] = mapped_column(default=False)
     created_on: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
     last_seen_on: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)

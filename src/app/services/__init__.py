@@ -1,1 +1,5 @@
-"""Verbs: what may happen. They take a session or call `db`, raise named refusals, and know nothing of HTTP."""
+"""The rules: plain async functions that take a session or call `db`. They know nothing of HTTP.
+
+A service function enforces its own rules: the password policy, the rate limits and the audit record. What it refuses
+is a ServiceError with a text for the user.
+"""

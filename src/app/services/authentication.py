@@ -1,141 +1,121 @@
-"""Register, log in, reauthenticate, change the password, delete the account: each needs a password.
+"""Verify a password: count the attempt, look up the user, hash, and pass the result to one transaction.
 
-Each function verifies or hashes the password first, then runs the rest in one transaction (proof.py).
+A caller authenticates first. Then, within `refunded_on_failure`, it runs one function with `db.write`, which begins
+with `lock_verified_user`. No transaction is open while a password is hashed.
 """
 
-from datetime import timedelta
-from functools import partial
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from logging import WARNING
 
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import events
-from app.languages import known_language
-from app.models import User, db
-from app.services import accounts, activity, credentials, notices, outbox, proof, sessions
-from app.services.accounts import EmailTaken
-from app.services.activity import Origin
-from app.services.passwords import hash_password
-from app.services.proof import Find, InvalidCredentials, VerifiedPassword, lock_verified_user
-from app.services.sessions import NewLogIn
-from app.services.throttling import Tries
+from app.lib import logs
+from app.lib.db import DatabaseUnavailable, db
+from app.lib.errors import ServiceError
+from app.lib.i18n.catalogs import lazy_gettext as _
+from app.lib.passwords import hasher
+from app.lib.passwords.executor import Overloaded, executor
+from app.models import User
+from app.services import rate_limits, users
+from app.services.rate_limits import Hit, RateLimits
 
-RESUBMISSION_PERIOD = timedelta(minutes=1)  # within which a second, equal registration is a second press of the button
+Find = Callable[[AsyncSession], Awaitable[User | None]]
+SAMPLES = 1000  # stored hashes that are read at startup, to find the slowest kind
 
 
-async def sign_up(
-    email: str, password: str, *, log_in: NewLogIn, limits: Tries, log_in_limits: Tries, welcome: bool
-) -> str:
-    """Create an account and return the token of its first session. A registration sent twice logs in.
+class InvalidCredentials(ServiceError):
+    """The e-mail address or the password is wrong, or the account is deactivated. The response does not say which."""
 
-    Raises EmailTaken, EmailReserved, TooManyTries.
+    message = _("The e-mail address or the password is wrong.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedPassword:
+    """The user whose password was right, the hash that it matched, and the hash to store from now on.
+
+    `hits` are all that the attempt has added to rate limits, `refundable` those that a right password refunds.
     """
-    async with proof.counted(limits):
-        hashed = await hash_password(password)
+
+    user_id: int
+    proven_hash: str
+    hash: str
+    hits: list[Hit]
+    refundable: list[Hit]
+
+
+async def authenticate(password: str, *, find: Find, limits: RateLimits) -> VerifiedPassword:
+    """Verify the password of the user that `find` returns.
+
+    Raises InvalidCredentials, RateLimitExceeded, Overloaded. The attempt is counted first, so simultaneous guesses
+    cannot exceed the limit.
+    """
+    await prepare_hasher()  # done at startup, unless the database was unavailable
+    not_before = time.monotonic() + hasher.refusal_seconds(password)
+    async with rate_limited(limits) as hits:
+        user = await db.read(find)
+        stored = user.password if user is not None and user.active else None
+        new_hash = await hasher.verify_password(password, stored)
+    if user is None or stored is None or new_hash is None:
+        logs.record("authentication_failed", level=WARNING, user=user.id if user else None)
+        await asyncio.sleep(not_before - time.monotonic())
+        raise InvalidCredentials
+    refundable = hits[len(limits.every) :]
+    return VerifiedPassword(user_id=user.id, proven_hash=stored, hash=new_hash, hits=hits, refundable=refundable)
+
+
+async def lock_verified_user(session: AsyncSession, verified: VerifiedPassword) -> User:
+    """Return the user, locked, with the hash stored and the hits refunded. Raises InvalidCredentials.
+
+    The account may have been deactivated since, or its password changed. A simultaneous login may have stored the same
+    new hash.
+    """
+    user = await users.lock(session, verified.user_id)
+    if user is None or not user.active or user.password not in (verified.proven_hash, verified.hash):
+        raise InvalidCredentials
+    if user.password != verified.hash:
+        user.password = verified.hash
+    await rate_limits.refund(session, verified.refundable)
+    return user
+
+
+@asynccontextmanager
+async def rate_limited(limits: RateLimits) -> AsyncIterator[list[Hit]]:
+    """Reserve a slot for hashing, and count an attempt. Raises Overloaded before any query; RateLimitExceeded."""
+    with executor.slot():
+        hits = await db.write(rate_limits.hit, [*limits.every, *limits.failed])
+        async with refunded_on_failure(hits):
+            yield hits
+
+
+@asynccontextmanager
+async def refunded_on_failure(hits: list[Hit]) -> AsyncIterator[None]:
+    """Refund an attempt that failed for lack of capacity, because it was no guess."""
     try:
-        user, secret = await db.write(_register, email, password_hash=hashed, log_in=log_in, welcome=welcome)
-    except EmailTaken:
-        return await _log_in_again(email, password, log_in=log_in, limits=log_in_limits)
-    events.record("signed_up", user=user.id)
-    return secret
+        yield
+    except (Overloaded, DatabaseUnavailable) as error:
+        if not getattr(error, "is_uncertain", False):  # the transaction may have refunded it
+            with suppress(DatabaseUnavailable):
+                await db.write(rate_limits.refund, hits)
+        raise
 
 
-async def sign_in(email: str, password: str, *, log_in: NewLogIn, limits: Tries, confirmed_only: bool) -> str:
-    """Return the token of a new session. Raises InvalidCredentials, TooManyTries."""
-    find = partial(accounts.find_for_log_in, email=email, confirmed_only=confirmed_only)
-    return await _log_in(password, find=find, log_in=log_in, limits=limits)
+async def prepare_hasher() -> None:
+    """Read samples of the stored hashes and measure a refusal. A server with workers does so before it forks."""
+    with suppress(DatabaseUnavailable, DBAPIError):  # the next login tries again
+        await hasher.prepare(_find_samples)
 
 
-async def prove_again(user: User, password: str, *, session_id: int, limits: Tries, origin: Origin) -> None:
-    """Reauthenticate the user for one session. Raises InvalidCredentials, TooManyTries."""
-    verified = await proof.authenticate(password, find=partial(accounts.find, user_id=user.id), limits=limits)
-    async with proof.refunded_on_failure(verified.hits):
-        await db.write(_renew, verified, session_id=session_id, origin=origin)
-    events.record("verified", user=user.id)
+async def _find_samples() -> list[str]:
+    return await db.read(_find_older_hashes, parameters=hasher.current_parameters())
 
 
-async def change_password(user: User, password: str, new_password: str, *, log_in: NewLogIn, limits: Tries) -> str:
-    """Replace the password, end every session of the account and return the token of a new one.
-
-    A copied cookie, also of this browser, is dead afterwards. Raises InvalidCredentials, TooManyTries.
-    """
-    verified = await proof.authenticate(password, find=partial(accounts.find, user_id=user.id), limits=limits)
-    async with proof.refunded_on_failure(verified.hits):
-        new_hash = await hash_password(new_password)
-        secret = await db.write(_replace_password, verified, new_hash=new_hash, log_in=log_in)
-    events.record("password_changed", user=user.id)
-    return secret
-
-
-async def delete_account(user: User, password: str, *, limits: Tries) -> None:
-    """Delete an account with all its data. Raises InvalidCredentials, TooManyTries."""
-    verified = await proof.authenticate(password, find=partial(accounts.find, user_id=user.id), limits=limits)
-    async with proof.refunded_on_failure(verified.hits):
-        await db.write(_delete, verified)
-    events.record("account_deleted", user=user.id)
-
-
-async def _log_in_again(email: str, password: str, *, log_in: NewLogIn, limits: Tries) -> str:
-    """Log in the browser that has just registered: it shows only the response to the second press of the button.
-
-    Counted as a login, so it allows no more guesses than a login. Raises EmailTaken, TooManyTries.
-    """
-    find = partial(_find_just_registered, email=email, origin=log_in.origin)
-    if await db.read(find) is None:
-        raise EmailTaken
-    try:
-        return await _log_in(password, find=find, log_in=log_in, limits=limits)
-    except InvalidCredentials:
-        raise EmailTaken from None
-
-
-async def _log_in(password: str, *, find: Find, log_in: NewLogIn, limits: Tries) -> str:
-    verified = await proof.authenticate(password, find=find, limits=limits)
-    async with proof.refunded_on_failure(verified.hits):
-        user, secret = await db.write(_start_session, verified, log_in=log_in)
-    events.record("logged_in", user=user.id)
-    return secret
-
-
-async def _find_just_registered(session: AsyncSession, *, email: str, origin: Origin) -> User | None:
-    user = await accounts.find_by_email(session, email=email)
-    if user is None:
-        return None
-    is_new = await activity.was_just_now(session, user.id, "signed_up", origin, within=RESUBMISSION_PERIOD)
-    return user if is_new else None
-
-
-async def _register(
-    session: AsyncSession, email: str, *, password_hash: str, log_in: NewLogIn, welcome: bool
-) -> tuple[User, str]:
-    user = await accounts.register(session, email=email, password_hash=password_hash, origin=log_in.origin)
-    if welcome:
-        await outbox.post(session, "welcome", user)
-    return user, await sessions.start(session, user_id=user.id, log_in=log_in)
-
-
-async def _start_session(session: AsyncSession, verified: VerifiedPassword, *, log_in: NewLogIn) -> tuple[User, str]:
-    user = await lock_verified_user(session, verified)
-    if not user.language:
-        user.language = known_language()
-    await activity.note(session, user.id, "logged_in", log_in.origin)
-    if not log_in.known_browser:
-        await notices.alarm(session, user, "new_log_in", log_in.origin)
-    return user, await sessions.start(session, user_id=user.id, log_in=log_in)
-
-
-async def _renew(session: AsyncSession, verified: VerifiedPassword, *, session_id: int, origin: Origin) -> None:
-    user = await lock_verified_user(session, verified)
-    await sessions.prove(session, session_id)
-    await activity.note(session, user.id, "verified", origin)
-
-
-async def _replace_password(
-    session: AsyncSession, verified: VerifiedPassword, *, new_hash: str, log_in: NewLogIn
-) -> str:
-    user = await lock_verified_user(session, verified)
-    await credentials.replace(session, user, new_hash, log_in.origin)
-    return await sessions.start(session, user_id=user.id, log_in=log_in)
-
-
-async def _delete(session: AsyncSession, verified: VerifiedPassword) -> None:
-    await accounts.delete(session, await lock_verified_user(session, verified))
+async def _find_older_hashes(session: AsyncSession, *, parameters: str) -> list[str]:
+    """Return hashes with other parameters, of the oldest accounts. Scans the table if there are none."""
+    query = select(User.password).where(User.password.not_like(f"{parameters}$%")).order_by(User.id).limit(SAMPLES)
+    return [stored for stored in await session.scalars(query) if stored]

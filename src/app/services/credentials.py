@@ -1,37 +1,69 @@
-"""What lets somebody in, replaced or taken away."""
+"""Credentials: change the password, and revoke all access."""
+
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.lib.db import db
+from app.lib.passwords.hasher import hash_password
+from app.lib.passwords.policy import check_password
 from app.models import User
-from app.services import accounts, activity, links, notices, sessions
-from app.services.activity import COMMAND_LINE, Origin
+from app.services import audit_log, authentication, rate_limits, security_alerts, sessions, tokens, users
+from app.services.authentication import VerifiedPassword, lock_verified_user
+from app.services.client import COMMAND_LINE, Client
+from app.services.sessions import NewSession
 
 
-async def replace(session: AsyncSession, user: User, password_hash: str, origin: Origin) -> None:
-    """Give an account another password. Its log-ins end, its links are void, its owner is told."""
+async def change_password(user: User, password: str, new_password: str, *, new: NewSession) -> str:
+    """Replace the password, end every session of the account, and return the token of a new one.
+
+    A stolen cookie, also one of this browser, is of no use afterwards. Raises PasswordRefused, InvalidCredentials,
+    RateLimitExceeded.
+    """
+    check_password(new_password, email=user.email)
+    find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id)
+    verified = await authentication.authenticate(password, find=find, limits=limits)
+    async with authentication.refunded_on_failure(verified.hits):
+        password_hash = await hash_password(new_password)
+        return await db.write(_replace_verified, verified, password_hash=password_hash, new=new)
+
+
+async def set_password(email: str, password: str) -> None:
+    """Replace the password of an account from the command line. Raises PasswordRefused, UnknownUser."""
+    check_password(password, email=email)
+    await db.write(_replace_by_email, email=email, password_hash=await hash_password(password))
+
+
+async def end_sessions(session: AsyncSession, *, email: str) -> None:
+    """End every session of an account. Raises UnknownUser."""
+    user = await users.get_by_email(session, email=email, lock=True)
+    await sessions.end_all(session, user_id=user.id)
+    await audit_log.record(session, user.id, "sessions_ended", COMMAND_LINE)
+
+
+async def replace(session: AsyncSession, user: User, password_hash: str, *, event: str, client: Client) -> None:
+    """Set another password, end the sessions, revoke the tokens that were requested, and alert the user."""
     await revoke(session, user)
     user.password = password_hash
-    await activity.note(session, user.id, "password_changed", origin)
-    await notices.alarm(session, user, "password_changed", origin)
+    await audit_log.record(session, user.id, event, client)
+    await security_alerts.send_alert(session, user, "password_changed", client)
 
 
 async def revoke(session: AsyncSession, user: User) -> None:
-    """Let nobody in any more: no password, no log-in, no link that somebody asked for."""
+    """End all access: the password, the sessions, and the tokens that were requested."""
     user.password = None
     await sessions.end_all(session, user_id=user.id)
-    await links.void(session, user.id)
+    await tokens.revoke(session, user.id)
 
 
-async def set_password(session: AsyncSession, *, email: str, password_hash: str) -> User:
-    """Give an account another password for somebody at the command line. Raises UnknownUser."""
-    user = await accounts.get_by_email(session, email=email, lock=True)
-    await replace(session, user, password_hash, COMMAND_LINE)
-    return user
+async def _replace_verified(
+    session: AsyncSession, verified: VerifiedPassword, *, password_hash: str, new: NewSession
+) -> str:
+    user = await lock_verified_user(session, verified)
+    await replace(session, user, password_hash, event="password_changed", client=new.client)
+    return await sessions.start(session, user_id=user.id, new=new)
 
 
-async def end_sessions(session: AsyncSession, *, email: str) -> User:
-    """Log an account out everywhere. Raises UnknownUser."""
-    user = await accounts.get_by_email(session, email=email, lock=True)
-    await sessions.end_all(session, user_id=user.id)
-    await activity.note(session, user.id, "sessions_ended", COMMAND_LINE)
-    return user
+async def _replace_by_email(session: AsyncSession, *, email: str, password_hash: str) -> None:
+    user = await users.get_by_email(session, email=email, lock=True)
+    await replace(session, user, password_hash, event="password_changed", client=COMMAND_LINE)

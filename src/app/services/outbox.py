@@ -1,7 +1,7 @@
-"""Mails that are to leave. A service posts one in the unit of work that it reports: neither is lost without the other.
+"""The outbox: e-mails are enqueued in the transaction that they report, so neither is lost without the other.
 
-Who delivers (mailer.py) claims a mail for a while and says afterwards what came of it. Whoever is killed in the middle
-leaves a mail that is due again: it arrives at least once.
+A worker (mail/worker.py) claims an e-mail for a while, delivers it, and stores the result. If the worker dies, the
+claim expires and the e-mail is due again: delivery is at least once.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,122 +11,128 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.languages import known_language
-from app.models import Mail, User, UserToken, clock
-from app.models.mail import ERROR_LENGTH
-from app.models.user_token import Purpose
+from app.lib import clock
+from app.models import Email, User, UserToken
+from app.models.email import ERROR_LENGTH
+from app.models.user_token import TokenPurpose
+from app.services.client import Client
 
-POSTED = "mail_posted"  # in the info of a session that has put mails into the outbox
-CLAIMED = timedelta(minutes=2)  # longer than a delivery may take
-WORTH_SENDING = timedelta(days=5)  # RFC 5321, 4.5.4.1
-KEPT = timedelta(days=7)  # after it was sent, for those who are asked where it is
+ENQUEUED = "email_enqueued"  # key in session.info: the worker is woken after the request
+CLAIM_DURATION = timedelta(minutes=2)  # longer than a delivery may take
+RETRY_PERIOD = timedelta(days=5)  # RFC 5321, 4.5.4.1
+RETENTION = timedelta(days=7)  # after delivery, for support
 
 
-class Link(NamedTuple):
-    """The link that a mail carries, and how long it works."""
+class EmailedToken(NamedTuple):
+    """The token whose link an e-mail contains."""
 
-    purpose: Purpose
-    secret: str
+    purpose: TokenPurpose
+    token: str
     lifetime: timedelta
 
 
-async def post(
+async def enqueue(
     session: AsyncSession,
     template: str,
     user: User,
     *,
+    client: Client,
     to: str | None = None,
-    link: Link | None = None,
+    token: EmailedToken | None = None,
     facts: dict[str, str] | None = None,
 ) -> None:
-    """Put a mail to a user into the outbox; `to` is another address of theirs."""
-    mail = _new(template, to or user.email, user.language, worth_sending=link.lifetime if link else WORTH_SENDING)
-    mail.user_id, mail.facts = user.id, facts or {}
-    if link:
-        mail.purpose, mail.secret = link.purpose, link.secret
-    session.add(mail)
-    session.info[POSTED] = True
+    """Enqueue an e-mail to a user; `to` is another address than the one of the account.
 
-
-async def post_farewell(session: AsyncSession, user: User) -> None:
-    """Put a mail into the outbox that outlives the account, and throw away what else was to be sent to it.
-
-    It goes also to every address that could have taken the account back.
+    It is in the user's language, or in that of the client if the user has none.
     """
-    await session.execute(delete(Mail).where(Mail.user_id == user.id))
-    former = (UserToken.user_id == user.id) & (UserToken.purpose == Purpose.UNDO_EMAIL)
-    addresses = (await session.scalars(select(UserToken.email).where(former, UserToken.expires_on > clock.now()))).all()
-    everywhere = dict.fromkeys([user.email, *addresses])
-    session.add_all(_new("account_deleted", address, user.language) for address in everywhere)
-    session.info[POSTED] = True
+    language, period = user.language or client.language, token.lifetime if token else RETRY_PERIOD
+    email = _new(template, to or user.email, language=language, retry_period=period)
+    email.user_id, email.facts = user.id, facts or {}
+    if token:
+        email.purpose, email.secret = token.purpose, token.token
+    session.add(email)
+    session.info[ENQUEUED] = True
 
 
-async def withdraw(session: AsyncSession, user_id: int, purposes: Collection[Purpose]) -> None:
-    """Throw away what would bring a user a link that does not work any more."""
-    unsent = (Mail.user_id == user_id) & Mail.purpose.in_(purposes) & Mail.sent_on.is_(None)
-    await session.execute(delete(Mail).where(unsent))
+async def enqueue_account_deleted(session: AsyncSession, user: User, *, client: Client) -> None:
+    """Enqueue the e-mail about the deletion of an account, and delete every other e-mail of the account.
+
+    It is sent also to the former addresses that could have taken the account back.
+    """
+    await session.execute(delete(Email).where(Email.user_id == user.id))
+    is_undo = (UserToken.user_id == user.id) & (UserToken.purpose == TokenPurpose.UNDO_EMAIL)
+    former = (await session.scalars(select(UserToken.email).where(is_undo, UserToken.expires_on > clock.now()))).all()
+    language = user.language or client.language
+    recipients = dict.fromkeys([user.email, *former])
+    session.add_all(_new("account_deleted", recipient, language=language) for recipient in recipients)
+    session.info[ENQUEUED] = True
 
 
-async def due(session: AsyncSession, *, most: int) -> list[tuple[int, int]]:
-    """Return which mails could be sent now, and how often each was tried."""
+async def cancel(session: AsyncSession, user_id: int, purposes: Collection[TokenPurpose]) -> None:
+    """Delete the undelivered e-mails with a token for these purposes."""
+    undelivered = (Email.user_id == user_id) & Email.purpose.in_(purposes) & Email.sent_on.is_(None)
+    await session.execute(delete(Email).where(undelivered))
+
+
+async def list_due(session: AsyncSession, *, limit: int) -> list[tuple[int, int]]:
+    """Return the ids of e-mails that are due, each with the number of its tries."""
     now = clock.now()
-    query = select(Mail.id, Mail.tries).where(Mail.due_on <= now, Mail.expires_on > now).order_by(Mail.due_on)
-    return [(id_, tries) for id_, tries in await session.execute(query.limit(most))]
+    query = select(Email.id, Email.tries).where(Email.due_on <= now, Email.expires_on > now).order_by(Email.due_on)
+    return [(id_, tries) for id_, tries in await session.execute(query.limit(limit))]
 
 
-async def claim(session: AsyncSession, id_: int, *, tries: int) -> Mail | None:
-    """Take a mail, unless somebody was quicker. It is due again for others if nothing is heard of it."""
-    # Whoever is quicker changes `tries`, so the condition of the slower one is false.
-    mine = (Mail.id == id_) & (Mail.tries == tries) & Mail.due_on.is_not(None)
-    claimed: Any = await session.execute(update(Mail).where(mine).values(tries=tries + 1, due_on=clock.now() + CLAIMED))
-    return await session.get(Mail, id_) if claimed.rowcount == 1 else None
+async def claim(session: AsyncSession, id_: int, *, tries: int) -> Email | None:
+    """Claim an e-mail, and return it. None if another worker was faster."""
+    # The faster worker has changed `tries`, so the condition of the slower one is false.
+    is_unclaimed = (Email.id == id_) & (Email.tries == tries) & Email.due_on.is_not(None)
+    claim_end = clock.now() + CLAIM_DURATION
+    claimed: Any = await session.execute(update(Email).where(is_unclaimed).values(tries=tries + 1, due_on=claim_end))
+    return await session.get(Email, id_) if claimed.rowcount == 1 else None
 
 
-async def mark_sent(session: AsyncSession, mail: Mail) -> None:
-    """Keep of a mail that has left only that it did; of a farewell nothing."""
-    if mail.user_id is None:
-        await session.execute(delete(Mail).where(_still(mail)))
+async def mark_sent(session: AsyncSession, email: Email) -> None:
+    """Store that an e-mail was delivered, and delete its content. One about a deleted account is deleted."""
+    if email.user_id is None:
+        await session.execute(delete(Email).where(_is_claimed(email)))
         return
     now = clock.now()
-    left = update(Mail).where(_still(mail)).values(sent_on=now, due_on=None, expires_on=now + KEPT)
-    await session.execute(left.values(secret=None, facts={}, error=None))
+    sent = update(Email).where(_is_claimed(email)).values(sent_on=now, due_on=None, expires_on=now + RETENTION)
+    await session.execute(sent.values(secret=None, facts={}, error=None))
 
 
-async def put_off(session: AsyncSession, mail: Mail, *, error: str) -> None:
-    """Try again later: after one minute, two, four, … at most an hour."""
-    await _set_due(session, mail, clock.now() + timedelta(minutes=min(2 ** (mail.tries - 1), 60)), error)
+async def reschedule(session: AsyncSession, email: Email, *, error: str) -> None:
+    """Try again after 1, 2, 4, … minutes, at most after an hour."""
+    await _set_due(session, email, clock.now() + timedelta(minutes=min(2 ** (email.tries - 1), 60)), error)
 
 
-async def give_up(session: AsyncSession, mail: Mail, *, error: str | None = None) -> None:
-    """Leave a mail in the outbox that is not to be tried again."""
-    await _set_due(session, mail, None, error)
+async def mark_failed(session: AsyncSession, email: Email, *, error: str | None = None) -> None:
+    """Keep an e-mail that is not tried again."""
+    await _set_due(session, email, None, error)
 
 
-async def kept(session: AsyncSession, *, most: int = 50) -> Sequence[Mail]:
-    """Return the mails in the outbox that did not leave, the newest first."""
-    return (
-        await session.scalars(select(Mail).where(Mail.sent_on.is_(None)).order_by(Mail.id.desc()).limit(most))
-    ).all()
-
-
-async def list_of(session: AsyncSession, *, user_id: int, most: int = 10) -> Sequence[Mail]:
-    """Return the latest mails to a user, the newest first."""
-    newest = select(Mail).where(Mail.user_id == user_id).order_by(Mail.id.desc()).limit(most)
+async def list_undelivered(session: AsyncSession, *, limit: int = 50) -> Sequence[Email]:
+    """Return the e-mails that were not delivered, newest first."""
+    newest = select(Email).where(Email.sent_on.is_(None)).order_by(Email.id.desc()).limit(limit)
     return (await session.scalars(newest)).all()
 
 
-def _new(template: str, recipient: str, spoken: str | None, *, worth_sending: timedelta = WORTH_SENDING) -> Mail:
-    """Make a mail in the recipient's language; in that of whoever causes it, where theirs is not known."""
+async def list_of(session: AsyncSession, *, user_id: int, limit: int = 10) -> Sequence[Email]:
+    """Return the latest e-mails to a user, newest first."""
+    newest = select(Email).where(Email.user_id == user_id).order_by(Email.id.desc()).limit(limit)
+    return (await session.scalars(newest)).all()
+
+
+def _new(template: str, recipient: str, *, language: str | None, retry_period: timedelta = RETRY_PERIOD) -> Email:
     now = clock.now()
-    times = {"created_on": now, "due_on": now, "expires_on": now + worth_sending}
-    return Mail(template=template, recipient=recipient, language=spoken or known_language(), facts={}, **times)
+    times = {"created_on": now, "due_on": now, "expires_on": now + retry_period}
+    return Email(template=template, recipient=recipient, language=language, facts={}, **times)
 
 
-async def _set_due(session: AsyncSession, mail: Mail, due_on: datetime | None, error: str | None) -> None:
+async def _set_due(session: AsyncSession, email: Email, due_on: datetime | None, error: str | None) -> None:
     error = error[:ERROR_LENGTH] if error else None
-    await session.execute(update(Mail).where(_still(mail)).values(due_on=due_on, error=error))
+    await session.execute(update(Email).where(_is_claimed(email)).values(due_on=due_on, error=error))
 
 
-def _still(mail: Mail) -> ColumnElement[bool]:
-    """Return whether a mail is still claimed by us, and not by somebody who thought that we were dead."""
-    return (Mail.id == mail.id) & (Mail.tries == mail.tries)
+def _is_claimed(email: Email) -> ColumnElement[bool]:
+    """Match the e-mail only while the claim of this worker is the latest."""
+    return (Email.id == email.id) & (Email.tries == email.tries)

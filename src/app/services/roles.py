@@ -1,4 +1,4 @@
-"""Roles: what there is to be, and who is it."""
+"""Roles, and which users have them."""
 
 from collections.abc import Sequence
 
@@ -7,36 +7,37 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.lib.errors import ServiceError, validate_single_line
 from app.models import Role, User
 from app.models.role import DESCRIPTION_LENGTH, NAME_LENGTH
-from app.services import accounts, activity
-from app.services.activity import COMMAND_LINE
-from app.services.refusals import Refusal, check_line
+from app.services import audit_log, users
+from app.services.client import COMMAND_LINE
 
 
-class RoleTaken(Refusal):
+class RoleTaken(ServiceError):
     """Another role has this name."""
 
-    message = "There is a role of this name."
+    message = "A role with this name already exists."
 
 
-class UnknownRole(Refusal):
+class UnknownRole(ServiceError):
     """No role has this name."""
 
-    message = "There is no role of this name."
+    message = "There is no role with this name."
 
 
 async def create(session: AsyncSession, *, name: str, description: str | None = None) -> Role:
-    """Make a role. Raises RoleTaken."""
-    check_line("name", name, longest=NAME_LENGTH)
+    """Create a role. Raises RoleTaken."""
+    validate_single_line("name", name, max_length=NAME_LENGTH)
     if description is not None:
-        check_line("description", description, longest=DESCRIPTION_LENGTH)
+        validate_single_line("description", description, max_length=DESCRIPTION_LENGTH)
     role = Role(name=name, description=description)
     session.add(role)
     try:
         await session.flush()
     except IntegrityError as error:
         raise RoleTaken from error
+    audit_log.log(session, "role_created", role=role.name, **audit_log.by(COMMAND_LINE))
     return role
 
 
@@ -53,35 +54,36 @@ async def get_by_name(session: AsyncSession, *, name: str) -> Role:
 
 
 async def list_users(session: AsyncSession, *, name: str, lock: bool = False) -> Sequence[User]:
-    """Return who has a role; to write what points at them, locked until the unit ends. Raises UnknownRole."""
+    """Return the users with a role. Lock their rows to write rows that refer to them. Raises UnknownRole."""
     role = await get_by_name(session, name=name)
-    wanted = select(User).join(User.roles).where(Role.id == role.id).order_by(User.id)
-    return (await session.scalars(wanted.with_for_update(of=User) if lock else wanted)).all()
+    query = select(User).join(User.roles).where(Role.id == role.id).order_by(User.id)
+    return (await session.scalars(query.with_for_update(of=User) if lock else query)).all()
 
 
 async def delete(session: AsyncSession, *, name: str) -> None:
-    """Delete a role, and take it from everybody who has it. Raises UnknownRole."""
+    """Delete a role, and remove it from every user. Raises UnknownRole."""
     role = await get_by_name(session, name=name)
     for user in await list_users(session, name=name, lock=True):
-        await activity.note(session, user.id, "role_removed", COMMAND_LINE)
+        await audit_log.record(session, user.id, "role_removed", COMMAND_LINE, role=role.name)
     await session.execute(sql_delete(Role).where(Role.id == role.id))
+    audit_log.log(session, "role_deleted", role=name, **audit_log.by(COMMAND_LINE))
 
 
 async def add_to_user(session: AsyncSession, *, email: str, role_name: str) -> User:
-    """Give a user a role; one that they have stays. Raises UnknownUser, UnknownRole."""
-    user = await accounts.get_by_email(session, email=email, lock=True)
+    """Add a role to a user, unless they have it. Raises UnknownUser, UnknownRole."""
+    user = await users.get_by_email(session, email=email, lock=True)
     role = await get_by_name(session, name=role_name)
     if role not in user.roles:
         user.roles.append(role)
-        await activity.note(session, user.id, "role_added", COMMAND_LINE)
+        await audit_log.record(session, user.id, "role_added", COMMAND_LINE, role=role.name)
     return user
 
 
 async def remove_from_user(session: AsyncSession, *, email: str, role_name: str) -> User:
-    """Take a role from a user, if they have it. Raises UnknownUser, UnknownRole."""
-    user = await accounts.get_by_email(session, email=email, lock=True)
+    """Remove a role from a user, if they have it. Raises UnknownUser, UnknownRole."""
+    user = await users.get_by_email(session, email=email, lock=True)
     role = await get_by_name(session, name=role_name)
     if role in user.roles:
         user.roles.remove(role)
-        await activity.note(session, user.id, "role_removed", COMMAND_LINE)
+        await audit_log.record(session, user.id, "role_removed", COMMAND_LINE, role=role.name)
     return user

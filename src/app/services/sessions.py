@@ -1,4 +1,4 @@
-"""Log-ins: a row for each browser, named by a secret that only the browser's cookie holds."""
+"""Sessions: one row for each browser that is logged in. Only the browser's cookie has the session token."""
 
 import hashlib
 import secrets
@@ -10,14 +10,15 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager, defer, joinedload
 
-from app.models import User, UserSession, clock
-from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
-from app.services import activity
-from app.services.activity import Origin
+from app.lib import clock
+from app.lib.settings import current_settings
+from app.models import User, UserSession
+from app.services import audit_log
+from app.services.client import Client
 
-SEEN_EVERY = timedelta(minutes=1)
+TOUCH_INTERVAL = timedelta(minutes=1)
 
-# One query for every request with a cookie, so it is compiled once. No page needs the digests and hashes of secrets.
+# One query for each request with a cookie, compiled once. No page needs the digest or the password hash.
 FIND = (
     select(UserSession)
     .join(UserSession.user)
@@ -29,99 +30,103 @@ FIND = (
 )
 
 
+class NewSession(NamedTuple):
+    """The session that a login starts. `replaces` is the token of the session that the browser had before."""
+
+    client: Client
+    remember: bool = False
+    replaces: str | None = None
+
+
 class Lifetime(NamedTuple):
-    """How long a log-in lasts: without a request, and at the longest."""
+    """How long a session lasts: without a request, and at most."""
 
     idle: timedelta
     absolute: timedelta
 
 
-class NewLogIn(NamedTuple):
-    """What a log-in is to be: from where, for how long, and in place of which secret."""
-
-    origin: Origin
-    lifetime: Lifetime
-    remember: bool = False
-    former_secret: str | None = None
-    known_browser: bool = True  # somebody has logged in to this account with it before
+def lifetime(*, remember: bool) -> Lifetime:
+    settings, prefix = current_settings(), "REMEMBER" if remember else "SESSION"
+    return Lifetime(settings[f"{prefix}_IDLE"], settings[f"{prefix}_LIFETIME"])
 
 
-async def start(session: AsyncSession, *, user_id: int, log_in: NewLogIn) -> str:
-    """Log a browser in and return its secret. The log-in that it had before ends."""
-    if log_in.former_secret is not None:
-        await end(session, secret=log_in.former_secret)
-    secret = secrets.token_urlsafe(32)
-    now, (ip, user_agent) = clock.now(), log_in.origin
-    row = UserSession(user_id=user_id, digest=_digest(secret), remember=log_in.remember)
+async def start(session: AsyncSession, *, user_id: int, new: NewSession) -> str:
+    """Start a session and return its token. The session that it replaces ends."""
+    if new.replaces is not None:
+        await end(session, token=new.replaces)
+    token, now = secrets.token_urlsafe(32), clock.now()
+    row = UserSession(user_id=user_id, digest=_digest(token), remember=new.remember)
     row.created_on = row.last_seen_on = row.authenticated_on = now
-    row.expires_on = now + min(log_in.lifetime)
-    row.ip, row.user_agent = ip[:IP_LENGTH], user_agent[:USER_AGENT_LENGTH]
+    row.expires_on = now + min(lifetime(remember=new.remember))
+    row.ip, row.user_agent = new.client.stored_ip, new.client.stored_user_agent
     session.add(row)
-    return secret
+    return token
 
 
-async def find(session: AsyncSession, *, secret: str) -> UserSession | None:
-    """Return a secret's session with its user and their roles. None if it has expired or the account is inactive."""
-    found = await session.scalars(FIND, {"digest": _digest(secret), "now": clock.now()})
+async def find(session: AsyncSession, *, token: str) -> UserSession | None:
+    """Return the session with its user and their roles. None if it has expired or the account is deactivated."""
+    found = await session.scalars(FIND, {"digest": _digest(token), "now": clock.now()})
     return found.unique().one_or_none()
 
 
-def is_due(row: UserSession) -> bool:
-    """Say whether the row should hear that its browser was here."""
-    return clock.now() - row.last_seen_on >= SEEN_EVERY
+def needs_touch(row: UserSession) -> bool:
+    return clock.now() - row.last_seen_on >= TOUCH_INTERVAL
 
 
-async def touch(session: AsyncSession, row: UserSession, *, lifetime: Lifetime) -> None:
-    """Write down that the browser was here, which puts off its expiry. A row that has gone stays gone."""
-    now = clock.now()
-    expires_on = min(now + lifetime.idle, row.created_on + lifetime.absolute)
+async def touch(session: AsyncSession, row: UserSession) -> None:
+    """Record that the browser sent a request, which extends the session. A deleted row stays deleted."""
+    now, limits = clock.now(), lifetime(remember=row.remember)
+    expires_on = min(now + limits.idle, row.created_on + limits.absolute)
     await session.execute(
         update(UserSession).where(UserSession.id == row.id).values(last_seen_on=now, expires_on=expires_on)
     )
 
 
-async def prove(session: AsyncSession, session_id: int) -> None:
-    """Write down that the person has just shown their password again, in this browser."""
+async def mark_reauthenticated(session: AsyncSession, session_id: int) -> None:
     await session.execute(update(UserSession).where(UserSession.id == session_id).values(authenticated_on=clock.now()))
 
 
-def is_recent(row: UserSession, *, within: timedelta) -> bool:
-    """Say whether the person has shown their password in this browser lately."""
+def is_fresh(row: UserSession, *, within: timedelta) -> bool:
+    """Return whether the user has entered the password in this session within a period."""
     return clock.now() - row.authenticated_on <= within
 
 
 async def list_of(session: AsyncSession, *, user_id: int) -> Sequence[UserSession]:
-    """Return the log-ins of a user, the one seen last first."""
-    theirs = (UserSession.user_id == user_id) & (UserSession.expires_on > clock.now())
-    query = select(UserSession).where(theirs).order_by(UserSession.last_seen_on.desc(), UserSession.id.desc())
+    """Return the active sessions of a user, the latest used first."""
+    is_active = (UserSession.user_id == user_id) & (UserSession.expires_on > clock.now())
+    query = select(UserSession).where(is_active).order_by(UserSession.last_seen_on.desc(), UserSession.id.desc())
     return (await session.scalars(query)).all()
 
 
-async def end_one(session: AsyncSession, session_id: int, *, user_id: int, origin: Origin) -> bool:
-    """End a log-in, if it is this user's; say whether there was one."""
-    await session.get(User, user_id, with_for_update=True)  # while it is noted down, nobody deletes the account
-    theirs = (UserSession.id == session_id) & (UserSession.user_id == user_id)
-    ended: Any = await session.execute(delete(UserSession).where(theirs))
+async def end_one(session: AsyncSession, session_id: int, *, user_id: int, client: Client) -> None:
+    """End a session if it belongs to the user."""
+    await session.get(User, user_id, with_for_update=True)  # the event needs the account, which could be deleted now
+    is_own = (UserSession.id == session_id) & (UserSession.user_id == user_id)
+    ended: Any = await session.execute(delete(UserSession).where(is_own))
     if ended.rowcount:
-        await activity.note(session, user_id, "session_ended", origin)
-    return bool(ended.rowcount)
+        await audit_log.record(session, user_id, "session_ended", client)
 
 
-async def end_others(session: AsyncSession, session_id: int, *, user_id: int, origin: Origin) -> None:
-    """End every log-in of a user but one."""
-    others = (UserSession.user_id == user_id) & (UserSession.id != session_id)
-    await session.execute(delete(UserSession).where(others))
+async def end_others(session: AsyncSession, session_id: int, *, user_id: int, client: Client) -> None:
+    """End every session of a user except one."""
+    is_other = (UserSession.user_id == user_id) & (UserSession.id != session_id)
+    await session.execute(delete(UserSession).where(is_other))
     if await session.get(User, user_id, with_for_update=True):
-        await activity.note(session, user_id, "other_sessions_ended", origin)
+        await audit_log.record(session, user_id, "other_sessions_ended", client)
 
 
-async def end(session: AsyncSession, *, secret: str) -> None:
-    await session.execute(delete(UserSession).where(UserSession.digest == _digest(secret)))
+async def log_out(session: AsyncSession, *, token: str, user_id: int | None) -> None:
+    await end(session, token=token)
+    audit_log.log(session, "logged_out", user=user_id)
+
+
+async def end(session: AsyncSession, *, token: str) -> None:
+    await session.execute(delete(UserSession).where(UserSession.digest == _digest(token)))
 
 
 async def end_all(session: AsyncSession, *, user_id: int) -> None:
     await session.execute(delete(UserSession).where(UserSession.user_id == user_id))
 
 
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

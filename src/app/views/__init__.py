@@ -1,1 +1,1 @@
-"""Blueprints: parse, call, answer."""
+"""Blueprints. A view parses the request, calls one service, and responds."""

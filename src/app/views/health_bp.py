@@ -1,26 +1,27 @@
-"""The URLs that a load balancer checks: is the process alive, and can it serve requests?"""
+"""Health checks for a load balancer: is the process alive, and can it serve requests?"""
 
 from quart import Blueprint, current_app
 from quart.typing import ResponseReturnValue
 
-from app.middleware.errors import log_unavailable
-from app.middleware.self_check import arrival
-from app.models import db
-from app.models.core import DatabaseUnavailable
-from app.services import schema
+from app.auth import public
+from app.auth.error_pages import log_unavailable
+from app.lib.db import DatabaseUnavailable, db, schema
+from app.lib.proxy_probe import observed_proxies
 
 health_bp = Blueprint("health", __name__)
 
 
 @health_bp.get("/healthz")
+@public
 async def alive() -> ResponseReturnValue:
-    arrived = arrival()
-    return {"status": "alive", "arrived": arrived} if arrived else {"status": "alive"}
+    proxies = observed_proxies()
+    return {"status": "alive"} if proxies is None else {"status": "alive", "proxies": proxies}
 
 
 @health_bp.get("/readyz")
+@public
 async def ready() -> ResponseReturnValue:
-    """Return 200 if requests may be sent here: the schema is right and the process is not about to stop."""
+    """Return 200 if the schema is at head and the process is not about to stop."""
     if current_app.extensions.get("draining"):
         return {"status": "draining"}, 503
     try:

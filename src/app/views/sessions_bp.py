@@ -1,87 +1,35 @@
-"""Log in and out, and list the active sessions."""
+"""The active sessions of the user."""
 
-from quart import Blueprint, current_app, flash, redirect, render_template, request
+from quart import Blueprint, flash, redirect, render_template
 from quart.typing import ResponseReturnValue
-from quart_auth import Unauthorized
 
-from app import events
-from app.forms.sessions import LoginForm
-from app.languages import gettext as _
-from app.middleware.authentication import end_log_in, logged_in_user, new_log_in, origin, start_log_in, visitor
-from app.middleware.devices import known_device, remember_device
-from app.middleware.throttling import log_in_limits
-from app.models import UserSession, db
+from app.auth import current_client, require_session, require_user
+from app.lib.db import db
+from app.lib.i18n.catalogs import gettext as _
 from app.services import sessions
-from app.services.authentication import sign_in
-from app.services.proof import InvalidCredentials
-from app.views.answers import ask_again, safe_path, say_good_bye
 
-sessions_bp = Blueprint("sessions", __name__)
+sessions_bp = Blueprint("sessions", __name__, url_prefix="/sessions")
 
 
-@sessions_bp.get("/login")
-async def new() -> ResponseReturnValue:
-    form = LoginForm(next=request.args.get("next"))
-    if await visitor().is_authenticated:
-        return redirect(safe_path(form.next.data), 303)
-    return await render_template("sessions/new.html", form=form)
-
-
-@sessions_bp.post("/login")
-async def create() -> ResponseReturnValue:
-    form = LoginForm(await request.form)
-    if not form.validate():
-        return await ask_again("sessions/new.html", form)
-
-    email, remember = form.email.data, form.remember.data
-    try:
-        secret = await sign_in(
-            email,
-            form.password.data,
-            log_in=new_log_in(remember=remember, known_browser=known_device(email) is not None),
-            limits=log_in_limits(email),
-            confirmed_only=current_app.config["SECURITY_CONFIRMABLE"],
-        )
-    except InvalidCredentials as refusal:
-        return await ask_again("sessions/new.html", form, password=str(refusal))
-
-    start_log_in(secret, remember=remember)
-    remember_device(email)
-    return redirect(safe_path(form.next.data), 303)
-
-
-@sessions_bp.post("/logout")
-async def destroy() -> ResponseReturnValue:
-    await end_log_in()
-    return say_good_bye()
-
-
-@sessions_bp.get("/sessions")
+@sessions_bp.get("")
 async def index() -> ResponseReturnValue:
-    user, here = await logged_in_user(), this_session()
-    others = [row for row in await db.read(sessions.list_of, user_id=user.id) if row.id != here.id]
-    return await render_template("sessions/index.html", here=here, others=others)
+    current = await require_session()
+    active = await db.read(sessions.list_of, user_id=current.user_id)
+    others = [row for row in active if row.id != current.id]
+    return await render_template("sessions/index.html", current=current, others=others)
 
 
-@sessions_bp.post("/sessions/<int:session_id>/end")
+@sessions_bp.post("/<int:session_id>/end")
 async def end(session_id: int) -> ResponseReturnValue:
-    user = await logged_in_user()
-    if await db.write(sessions.end_one, session_id, user_id=user.id, origin=origin()):
-        events.record("session_ended", user=user.id)
-    await flash(_("The other browser is logged out."))
+    user = await require_user()
+    await db.write(sessions.end_one, session_id, user_id=user.id, client=current_client())
+    await flash(_("The session was ended."))
     return redirect("/sessions", 303)
 
 
-@sessions_bp.post("/sessions/end-others")
+@sessions_bp.post("/end-others")
 async def end_others() -> ResponseReturnValue:
-    user = await logged_in_user()
-    await db.write(sessions.end_others, this_session().id, user_id=user.id, origin=origin())
-    events.record("other_sessions_ended", user=user.id)
-    await flash(_("All other browsers are logged out."))
+    current = await require_session()
+    await db.write(sessions.end_others, current.id, user_id=current.user_id, client=current_client())
+    await flash(_("All other sessions were ended."))
     return redirect("/sessions", 303)
-
-
-def this_session() -> UserSession:
-    if (row := visitor().log_in) is None:
-        raise Unauthorized
-    return row

@@ -1,4 +1,4 @@
-// The front page: its button answers in the page.
+// The front page: the button shows a text beside it.
 document.getElementById("home-page-cta").addEventListener("click", () => {
   const answer = document.getElementById("home-page-answer");
   answer.textContent = answer.dataset.answer;

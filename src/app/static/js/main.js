@@ -1,14 +1,15 @@
-// Loaded on every page. Everything works without it.
+// Loaded on every page. The site also works without JavaScript.
 
-// From the next page on, times stand on the clock of whoever is logged in: middleware/languages.py.
-if (document.body.classList.contains("person")) {
+// Send the time zone of a logged-in user in a cookie. From the next page on, the server uses it for times:
+// lib/i18n/negotiation.py.
+if (document.body.classList.contains("logged-in")) {
   const [prefix, secure] = location.protocol === "https:" ? ["__Host-", "; secure"] : ["", ""];
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
   document.cookie = `${prefix}timezone=${timeZone}; path=/; max-age=15552000; samesite=lax${secure}`;
 }
 
-// A form is sent once, however often its button is pressed.
-const letGo = (form) => {
+// Send a form once, even if the user presses its button several times.
+const allowResubmission = (form) => {
   delete form.dataset.sent;
   form.querySelector("[aria-busy]")?.removeAttribute("aria-busy");
 };
@@ -20,25 +21,27 @@ document.addEventListener("submit", (event) => {
   }
   form.dataset.sent = "yes";
   event.submitter?.setAttribute("aria-busy", "true");
-  setTimeout(letGo, 10_000, form); // somebody may have stopped the page from loading
+  setTimeout(allowResubmission, 10_000, form); // the user may have stopped the request
 });
-addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(letGo)); // the back button
+// The Back button may restore a page whose form was sent.
+addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(allowResubmission));
 
-// The button in a password's field shows what was typed. When it is sent it is a password again, for the browser to save.
+// The button in a password field shows or hides the password. On submit the type is "password" again, because browsers
+// offer to save only such fields.
 document.querySelectorAll(".reveal").forEach((button) => {
   const field = document.getElementById(button.getAttribute("aria-controls"));
-  const word = button.querySelector("span");
+  const label = button.querySelector("span");
   const show = (shown) => {
     if (shown === (field.type === "text")) return;
     field.type = shown ? "text" : "password";
-    [word.textContent, button.dataset.other] = [button.dataset.other, word.textContent];
+    [label.textContent, button.dataset.other] = [button.dataset.other, label.textContent];
   };
   button.addEventListener("click", () => show(field.type === "password"));
   field.form.addEventListener("submit", () => show(false));
   button.hidden = false;
 });
 
-// Screen readers announce what changes, not what the page came with.
+// Screen readers announce only changes of a status message. So insert each message of the page again.
 document.querySelectorAll("[role=status]").forEach((message) => {
   setTimeout(() => message.replaceChildren(...message.childNodes), 200);
 });

@@ -1,0 +1,62 @@
+"""What each process does besides requests: deliver e-mails, and purge expired rows."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncGenerator
+from logging import ERROR
+
+from quart import Quart
+
+from app.lib import logs
+from app.lib.db import db
+from app.lib.passwords import hasher
+from app.mail.worker import MailWorker, wake_after_request
+from app.services import authentication, expiry
+
+PURGE_INTERVAL_SECONDS = 600
+PAUSE_SECONDS = 0.02  # at least, between two batches: other transactions get the lock of SQLite
+
+
+def init_app(app: Quart) -> None:
+    """Register the tasks. Call this after db.init_app: the functions registered last run last."""
+    hasher.init_app(app)
+    app.before_serving(authentication.prepare_hasher)
+    app.after_request(wake_after_request)
+
+    @app.while_serving
+    async def work_while_serving() -> AsyncGenerator[None, None]:
+        logs.record("started", pid=os.getpid())
+        if app.config["MAIL_DEV_MAILBOX"]:
+            logs.record("dev_mailbox", url=f"{app.config['BASE_URL']}/dev/mailbox")
+        purging = asyncio.create_task(purge_regularly(app))
+        app.extensions["mail_worker"] = worker = MailWorker(app)
+        yield
+        purging.cancel()
+        await worker.stop()
+
+    app.after_serving(lambda: logs.record("stopped", pid=os.getpid(), pool=db.engine.pool.status()))
+
+
+async def purge_regularly(app: Quart) -> None:
+    while True:
+        # A random interval, so that the workers do not purge at the same time.
+        await asyncio.sleep(random.uniform(0.5, 1.5) * PURGE_INTERVAL_SECONDS)  # noqa: S311
+        try:
+            async with app.app_context():
+                await purge_all()
+        except Exception as error:  # noqa: BLE001 # any error: the next round may succeed
+            logs.record("purge_failed", level=ERROR, reason=f"{type(error).__name__}: {error}")
+
+
+async def purge_all() -> int:
+    """Purge expired rows in batches until none is left, and return how many were deleted."""
+    purged, started = 0, time.monotonic()
+    while rows := await db.write(expiry.purge_expired):
+        purged += rows
+        await asyncio.sleep(max(PAUSE_SECONDS, time.monotonic() - started))  # half of the time is for others
+        started = time.monotonic()
+    if purged:
+        logs.record("purged", rows=purged)
+    return purged

@@ -1,0 +1,139 @@
+"""The checks of `quart --app run check`: settings, files, clocks, the database, and the proxies in front."""
+
+import asyncio
+import difflib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from http.client import HTTPException
+from pathlib import Path
+from ssl import SSLError
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from quart import Quart
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import default_config
+from app.lib import clock, proxy_probe
+from app.lib.db import db
+from app.lib.db.url import database_url
+from app.lib.settings.base_url import BaseUrl
+from app.lib.settings.loader import defaults_of
+from app.models import UserSession
+
+SETTINGS = defaults_of(default_config)
+SETTINGS_OF_QUART = {"QUART_APP", "QUART_DEBUG", "QUART_ENV_FILE", "QUART_SKIP_DOTENV"}
+MAX_CLOCK_DIFFERENCE = timedelta(seconds=30)
+RESPONSE_TIMEOUT_SECONDS = 5
+
+
+class Findings(NamedTuple):
+    problems: list[str]
+    skipped: list[str]  # the reasons why something could not be checked
+
+
+async def run_checks(app: Quart) -> Findings:
+    """Run every check. The schema was checked before, by check_database_ready()."""
+    problems = [*check_names(app), *check_settings(app), *check_files(app)]
+    problems += await db.read(check_clock)
+    if database_url(app.config).get_backend_name() != "sqlite":
+        problems += await db.read(check_mysql)
+    try:
+        problems += await asyncio.to_thread(check_proxies, app)
+    except OSError as error:
+        base_url = app.config["BASE_URL"]
+        if isinstance(getattr(error, "reason", None), SSLError):
+            return Findings([*problems, f"the certificate of {base_url} does not verify: {error}"], [])
+        return Findings(problems, [f"the proxies, because {base_url} does not respond: {error}"])
+    return Findings(problems, [])
+
+
+def check_names(app: Quart) -> Iterator[str]:
+    """Find unknown settings: every unknown QUART_*, and names in application.cfg.py that look misspelt."""
+    known = {f"QUART_{key}" for key in SETTINGS} | SETTINGS_OF_QUART
+    for name in sorted(name for name in os.environ if name.startswith("QUART_") and name not in known):
+        yield f"no such setting: {name}"
+    own = {key for key in app.config if key not in SETTINGS and key not in app.default_config}
+    for name in sorted(own):
+        if similar := difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.85):
+            yield f"no such setting: {name}; did you mean {similar[0]}?"
+
+
+def check_settings(app: Quart) -> Iterator[str]:
+    config, base_url = app.config, BaseUrl.parse(app.config["BASE_URL"])
+    if base_url.is_loopback:
+        yield f"BASE_URL is {base_url}: set it to the public URL"
+    elif not base_url.is_secure:
+        yield f"BASE_URL is {base_url}: without https the network can read passwords, and cookies are not Secure"
+    elif not config["TRUSTED_PROXIES"]:
+        yield (
+            "BASE_URL is https, which needs a proxy in front, and TRUSTED_PROXIES is 0: "
+            "rate limits would count all clients as one"
+        )
+    yield from check_mail(config)
+    if config["SECURITY_PASSWORD_LENGTH_MIN"] < 8:
+        yield "SECURITY_PASSWORD_LENGTH_MIN is below 8"
+
+
+def check_mail(config: Mapping[str, Any]) -> Iterator[str]:
+    if not config["MAIL_SERVER"]:
+        yield "MAIL_SERVER is empty: users cannot reset passwords, and get no security alerts"
+    elif config["MAIL_PASSWORD"] and not (config["MAIL_USE_TLS"] or config["MAIL_USE_SSL"]):
+        yield "MAIL_PASSWORD would be sent unencrypted: set MAIL_USE_TLS or MAIL_USE_SSL"
+
+
+def check_files(app: Quart) -> Iterator[str]:
+    for name in ("application.cfg.py", "secret_key", "app.db"):
+        path = Path(app.instance_path) / name
+        if path.exists() and path.stat().st_mode & stat.S_IROTH:
+            yield f"instance/{name} is readable by every user of this machine: chmod o= {path}"
+
+
+async def check_clock(session: AsyncSession) -> list[str]:
+    newest = await session.scalar(select(func.max(UserSession.last_seen_on)))
+    if newest is not None and newest > clock.now() + MAX_CLOCK_DIFFERENCE:
+        return [f"the clock is wrong: a session was last used in the future, {newest:%Y-%m-%d %H:%M:%S} UTC"]
+    return []
+
+
+async def check_mysql(session: AsyncSession) -> list[str]:
+    query = "SELECT @@character_set_connection, @@sql_mode, @@character_set_database, UTC_TIMESTAMP()"
+    charset, mode, database_charset, now = (await session.execute(text(query))).one()
+    problems = []
+    if charset != "utf8mb4":
+        problems.append(f"the connection uses {charset} instead of utf8mb4: check SQLALCHEMY_ENGINE_OPTIONS")
+    if "STRICT_ALL_TABLES" not in mode:
+        problems.append(f"sql_mode is {mode!r}, which truncates values: check SQLALCHEMY_ENGINE_OPTIONS")
+    if database_charset != "utf8mb4":
+        problems.append(f"the charset of the database is {database_charset}: ALTER DATABASE … CHARACTER SET utf8mb4")
+    if abs(now - clock.now().replace(tzinfo=None)) > MAX_CLOCK_DIFFERENCE:
+        problems.append(f"the clock of the database is {now} UTC, ours {clock.now():%Y-%m-%d %H:%M:%S}")
+    return problems
+
+
+def check_proxies(app: Quart) -> list[str]:
+    """Send a request to BASE_URL, and compare the proxies that it passes with TRUSTED_PROXIES. Raises OSError."""
+    base_url, hops = app.config["BASE_URL"], app.config["TRUSTED_PROXIES"]
+    probe = {proxy_probe.HEADER: proxy_probe.signed_probe(app.config["SECRET_KEY"])}
+    try:
+        proxies = _count_proxies(base_url, probe | {"X-Forwarded-For": proxy_probe.PROBE_IP})
+    except HTTPError as error:
+        return [f"{base_url}/healthz responds with {error.code}"]
+    except (ValueError, KeyError, TypeError, HTTPException):
+        return [f"{base_url} is another site, or has another SECRET_KEY"]
+    if proxies < hops:
+        return [f"TRUSTED_PROXIES is {hops}, but there are {proxies}: clients can forge their IP address"]
+    if proxies > hops:
+        return [f"TRUSTED_PROXIES is {hops}, but there are {proxies}: rate limits count all clients as one"]
+    return []
+
+
+def _count_proxies(base_url: str, probe: dict[str, str]) -> int:
+    request = Request(f"{base_url}/healthz", headers=probe)  # noqa: S310 # BASE_URL is http or https
+    with urlopen(request, timeout=RESPONSE_TIMEOUT_SECONDS) as response:  # noqa: S310
+        return int(json.load(response)["proxies"])

@@ -1,0 +1,1 @@
+"""ASGI middleware: the checks of a request before Quart reads it."""

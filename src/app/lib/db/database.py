@@ -1,0 +1,177 @@
+"""`db`: the database of the running app."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+from quart import Quart, current_app, g
+from sqlalchemy import exc
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from app.lib.db.engine import make_engine, make_read_engine, pool_capacity
+from app.lib.db.request_session import refuse_changes, request_session
+from app.lib.db.retry import CommitUncertain, RetryTransaction, retry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Operation = Callable[Concatenate[AsyncSession, P], Awaitable[T]]
+
+# Of DATABASE_TIMEOUT. A call that has waited for longer fails fast: under overload it would be cancelled half way, its
+# connection discarded, and throughput would drop to zero.
+MAX_QUEUE_SHARE = 0.75
+# Errors in our own code. Every other error means that the database is away, full, read-only or overloaded.
+PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
+OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, OSError)
+
+
+class DatabaseUnavailable(Exception):
+    """The database is unavailable or timed out. The transaction was rolled back, unless `is_uncertain`."""
+
+    retry_after = 5  # seconds
+
+    def __init__(self, reason: str, *, is_uncertain: bool = False) -> None:
+        super().__init__(reason)
+        self.is_uncertain = is_uncertain  # lost during COMMIT: the transaction may have been committed
+
+
+class Pool(NamedTuple):
+    """An engine, and a slot for each connection of its pool."""
+
+    engine: AsyncEngine
+    slots: asyncio.Semaphore
+
+
+@dataclass
+class Call:
+    """A call of `read` or `write`."""
+
+    name: str
+    pool: Pool
+    deadline: float  # in the time of the event loop
+    is_running: bool = True  # until its function has returned
+    is_committing: bool = False
+
+
+_current_call: ContextVar[Call | None] = ContextVar("_current_call", default=None)
+
+
+class Database:
+    """Run service functions on the database of the running app: `user = await db.read(users.find, 17)`.
+
+    Each request has one session, made when it is first needed and closed when the request ends. The objects that a
+    function returns are loaded and detached. Between two calls no connection is held.
+    """
+
+    def init_app(self, app: Quart, *, url: URL, timeout: timedelta, options: dict[str, Any]) -> None:
+        """Make the engines. `timeout` is the deadline of one call, with the wait for a connection."""
+        capacity = pool_capacity(options)
+        # A second writer to SQLite would sleep between its attempts. It waits for a slot instead.
+        max_writers = 1 if url.get_backend_name() == "sqlite" else capacity
+        app.extensions["db_read_pool"] = Pool(make_read_engine(url, options), asyncio.Semaphore(capacity))
+        app.extensions["db_write_pool"] = pool = Pool(make_engine(url, options), asyncio.Semaphore(max_writers))
+        app.extensions["db"] = pool.engine
+        app.extensions["db_timeout"] = timeout.total_seconds()
+        app.teardown_appcontext(self._wait_for_shielded_calls)
+        app.after_serving(self.dispose)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine for transactions."""
+        engine: AsyncEngine = current_app.extensions["db"]
+        return engine
+
+    @property
+    def info(self) -> dict[Any, Any]:
+        """The values that the functions of this request have put into `session.info`."""
+        return request_session().session.info if "db_session" in g else {}
+
+    async def read(self, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function(session, …)` without a transaction: several queries in it do not share a snapshot.
+
+        Raises DatabaseUnavailable; RuntimeError if the function changes rows through the session, or if called by a
+        function that `read` or `write` runs.
+        """
+        call = self._new_call("read")
+        return await self._run(call, partial(self._read, call, function, *args, **kwargs))
+
+    async def write(self, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function(session, …)` in a transaction and commit it.
+
+        The whole function runs again after a deadlock, a lock timeout or a connection that was lost before COMMIT. It
+        must do nothing that a rollback does not undo. Raises DatabaseUnavailable; RuntimeError if called by a
+        function that `read` or `write` runs.
+        """
+        call = self._new_call("write")
+        return await self._run(call, partial(self._write, call, function, *args, **kwargs))
+
+    async def dispose(self) -> None:
+        """Close all connections: the last thing that a command does."""
+        for name in ("db_read_pool", "db_write_pool"):
+            await current_app.extensions[name].engine.dispose()
+
+    def _new_call(self, name: str) -> Call:
+        if (outer := _current_call.get()) and outer.is_running:
+            raise RuntimeError(f"db.{name}() inside a function that db.{outer.name}() runs: use its session")
+        deadline = asyncio.get_running_loop().time() + current_app.extensions["db_timeout"]
+        return Call(name, current_app.extensions[f"db_{name}_pool"], deadline)
+
+    async def _run(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(MAX_QUEUE_SHARE * current_app.extensions["db_timeout"]):
+                await call.pool.slots.acquire()
+        except TimeoutError as error:
+            raise DatabaseUnavailable("TimeoutError: all connections are in use") from error
+        # A client disconnect cancels this coroutine. Shield the call: it completes and returns a clean connection.
+        task = asyncio.create_task(self._finish(call, attempt))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, also without a caller
+        return await asyncio.shield(task)
+
+    async def _finish(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
+        _current_call.set(call)  # for this task alone
+        try:
+            async with asyncio.timeout_at(call.deadline), request_session().lock:
+                return await retry(attempt)
+        except PROGRAMMING_ERRORS:
+            raise
+        except (*OUTAGE_ERRORS, RetryTransaction, CommitUncertain) as error:
+            reason = f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"
+            raise DatabaseUnavailable(reason, is_uncertain=call.is_committing) from error
+        finally:
+            call.is_running = False
+            call.pool.slots.release()
+
+    async def _read(self, call: Call, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with request_session().use(call.pool.engine, read_only=True, deadline=call.deadline) as session:
+            result = await function(session, *args, **kwargs)
+            refuse_changes(session.sync_session)
+            return result
+
+    async def _write(self, call: Call, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with request_session().use(call.pool.engine, read_only=False, deadline=call.deadline) as session:
+            await session.connection()  # begins: on SQLite this waits until the function is the only writer
+            result = await function(session, *args, **kwargs)
+            await session.flush()
+            call.is_committing = True
+            try:
+                await session.commit()
+            except exc.DBAPIError as error:
+                await session.invalidate()  # a failed COMMIT may leave the transaction open
+                if error.connection_invalidated:
+                    raise CommitUncertain(str(error.orig)) from error
+                call.is_committing = False
+                raise
+            return result
+
+    async def _wait_for_shielded_calls(self, _error: BaseException | None) -> None:
+        """Wait for the calls that continue although their caller was cancelled."""
+        if "db_session" in g:
+            async with g.db_session.lock:
+                pass
+
+
+db = Database()

@@ -1,0 +1,54 @@
+"""The two engines of a database: one for reads, one for transactions."""
+
+import sys
+from functools import partial
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.lib.db import sqlite
+
+CONNECT_TIMEOUT = 3  # seconds
+LOCK_TIMEOUT = 1  # seconds: three attempts fit into DATABASE_TIMEOUT
+SQL_MODE = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
+# Each engine has a pool of its own, so a process opens at most twice as many connections. A connection that the server
+# has closed is found at its next use, and the function runs again: a ping before each use would cost a round trip.
+DEFAULT_OPTIONS = {"pool_size": 15, "max_overflow": 0, "pool_recycle": 1800, "hide_parameters": True}
+
+
+def make_read_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
+    """Return an engine that opens no transaction: a query is one packet each way."""
+    return _make_engine(url, options | {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True})
+
+
+def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
+    """Return an engine for transactions: READ COMMITTED on MySQL and MariaDB, BEGIN IMMEDIATE on SQLite.
+
+    READ COMMITTED locks no gaps, so two simultaneous registrations do not deadlock.
+    """
+    if url.get_backend_name() != "sqlite":
+        return _make_engine(url, {"isolation_level": "READ COMMITTED"} | options)
+    engine = _make_engine(url, options)
+    event.listen(engine.sync_engine, "begin", sqlite.begin_immediate)
+    return engine
+
+
+def pool_capacity(options: dict[str, Any]) -> int:
+    """Return how many connections one pool opens at most."""
+    options = DEFAULT_OPTIONS | options
+    has_limit = options["pool_size"] > 0 and options["max_overflow"] >= 0
+    return options["pool_size"] + options["max_overflow"] if has_limit else sys.maxsize
+
+
+def _make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
+    options = DEFAULT_OPTIONS | options
+    if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(url, **options)
+        event.listen(engine.sync_engine, "do_connect", sqlite.create_file)
+        event.listen(engine.sync_engine, "connect", partial(sqlite.set_pragmas, lock_timeout=LOCK_TIMEOUT))
+        return engine
+    session = f"SET SESSION sql_mode='{SQL_MODE}', time_zone='+00:00', innodb_lock_wait_timeout={LOCK_TIMEOUT}"
+    connect = {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT, "init_command": session}
+    return create_async_engine(url, **options | {"connect_args": connect | options.get("connect_args", {})})

@@ -1,0 +1,44 @@
+"""Which errors a transaction survives by running again."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy import exc
+
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 3
+MYSQL_ERRORS = {1020, 1205, 1213}  # record changed, lock wait timeout, deadlock or (Galera) failed certification
+SQLITE_ERRORS = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+class RetryTransaction(Exception):
+    """Raised by a service function to run its transaction again: a concurrent one has changed the rows that it read."""
+
+
+class CommitUncertain(Exception):
+    """The connection was lost during COMMIT: the transaction may have been committed, so it must not run again."""
+
+
+def is_retryable(error: RetryTransaction | exc.DBAPIError) -> bool:
+    """Return whether the same function may succeed at once: after a lock conflict, or on a new connection."""
+    if isinstance(error, RetryTransaction) or error.connection_invalidated:
+        return True
+    if isinstance(error.orig, Exception) and error.orig.args and error.orig.args[0] in MYSQL_ERRORS:
+        return True
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_ERRORS
+
+
+async def retry(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of the first attempt that succeeds, of at most three. Sleep for a random time between them."""
+    for number in range(1, MAX_ATTEMPTS):
+        try:
+            return await attempt()
+        except (RetryTransaction, exc.DBAPIError) as error:
+            if not is_retryable(error):
+                raise
+            await asyncio.sleep(random.uniform(0.01, 0.05) * number)  # noqa: S311 # not a secret
+    return await attempt()

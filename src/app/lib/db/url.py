@@ -1,0 +1,49 @@
+"""The URL of the database: the DB_* keys of the Flask boilerplate, or SQLALCHEMY_DATABASE_URI."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.lib.settings.base_url import Authority
+
+ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "mysql": "mysql+aiomysql", "mariadb": "mariadb+aiomysql"}
+
+
+def database_url(config: Mapping[str, Any]) -> URL:
+    """Return the URL of the database, with an asynchronous driver. Raises ValueError."""
+    try:
+        url = make_url(config["SQLALCHEMY_DATABASE_URI"] or _url_of_parts(config))
+    except (ArgumentError, ValueError) as error:
+        reason = str(error) if "DB_" in str(error) else "SQLALCHEMY_DATABASE_URI is not the URL of a database"
+        raise ValueError(reason) from None
+    backend = url.get_backend_name()
+    if backend not in ASYNC_DRIVERS:
+        raise ValueError(f"the database must be SQLite, MySQL or MariaDB, not {backend}")
+    if backend == "sqlite":
+        url = url.set(database=_sqlite_file(url, config["INSTANCE_PATH"]))
+    return url.set(drivername=ASYNC_DRIVERS[backend])
+
+
+def _sqlite_file(url: URL, instance: str) -> str:
+    if not url.database or url.database == ":memory:":
+        raise ValueError("an SQLite database must be a file: in memory every connection has a database of its own")
+    if url.host:
+        raise ValueError("an SQLite database is a file and has no server: sqlite:///app.db, with three slashes")
+    return url.database if url.database.startswith("file:") else str(Path(instance, url.database))
+
+
+def _url_of_parts(config: Mapping[str, Any]) -> URL:
+    if not config["DB_NAME"]:
+        return URL.create("sqlite", database="app.db")
+    server = Authority.parse(config["DB_SERVER"], name="DB_SERVER")
+    return URL.create(
+        config["SQLALCHEMY_DB_PREFIX"],
+        username=config["DB_USERNAME"] or None,
+        password=config["DB_PASSWORD"] or None,
+        host=server.host.strip("[]"),
+        port=server.port,
+        database=config["DB_NAME"],
+    )

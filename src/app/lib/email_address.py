@@ -1,0 +1,43 @@
+"""E-mail addresses: validation, and the normal form that identifies an account."""
+
+import re
+from functools import lru_cache
+from urllib.parse import quote
+
+from email_validator import EmailNotValidError, EmailSyntaxError, ValidatedEmail, validate_email
+
+# The local part of an e-mail address. Not = $ { } %, which other programs read as a formula, a template or an escape.
+LOCAL_PART = re.compile(r"[a-z0-9.!#&'*+/?^_~-]{1,64}", re.IGNORECASE | re.ASCII)
+
+
+def valid_email(typed: str) -> str:
+    """Return an e-mail address as it is stored: as typed, the domain lower-cased. Raises EmailNotValidError."""
+    return _validated(typed).normalized
+
+
+def email_key(typed: str) -> str:
+    """Return the key of an e-mail address: lower-case, IDNA, ASCII. Any text has a key, valid or not."""
+    typed = typed.strip()
+    try:
+        validated = _validated(typed)
+    except EmailNotValidError:
+        # The escapes begin with %, which no valid e-mail address has, so the key never equals that of a valid one.
+        return quote(typed, safe="!#&'*+/=?^@", errors="surrogatepass").lower()
+    return f"{validated.local_part}@{validated.ascii_domain}".lower()
+
+
+def ascii_email(kept: str) -> str:
+    """Return an e-mail address with its domain in IDNA, which every mail server accepts; an invalid one unchanged."""
+    try:
+        return _validated(kept).ascii_email or kept
+    except EmailNotValidError:
+        return kept
+
+
+@lru_cache(maxsize=64)  # a login validates the same e-mail address five times
+def _validated(typed: str) -> ValidatedEmail:
+    # Few mail servers take letters outside ASCII before the @, and many of them look alike: mike and mıke.
+    validated = validate_email(typed, check_deliverability=False, allow_smtputf8=False)
+    if not LOCAL_PART.fullmatch(validated.local_part):
+        raise EmailSyntaxError("The part before the @ has a character that is not used in addresses.")
+    return validated

@@ -1,0 +1,1 @@
+"""Languages: catalogs of messages, the language of a request, and the format of dates."""

@@ -1,0 +1,1 @@
+"""Passwords: the hashes, the threads that compute them, and the policy for new passwords."""

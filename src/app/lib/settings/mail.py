@@ -1,0 +1,37 @@
+"""MAIL_*: whether e-mails can be sent, and from which address."""
+
+import re
+from collections.abc import MutableMapping
+from email.utils import parseaddr
+from typing import Any
+
+from email_validator import EmailNotValidError
+
+from app.lib.email_address import valid_email
+
+SENDER = re.compile(r"[^<>,\"\x00-\x1f]+<[^<>\s]+>|[^<>,\s]+")  # a name and an e-mail address, or an e-mail address
+
+
+def derive_mail(config: MutableMapping[str, Any], *, loopback: bool) -> None:
+    """Set MAIL_DEV_MAILBOX and MAIL_ENABLED, and switch off the features that need e-mail. Raises ValueError."""
+    if config["MAIL_SERVER"]:
+        check_sender(config["MAIL_DEFAULT_SENDER"])
+    if config["MAIL_USE_TLS"] and config["MAIL_USE_SSL"]:
+        raise ValueError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other")
+    has_mailbox = loopback and not config["MAIL_SERVER"] and not config["TRUSTED_PROXIES"]
+    config["MAIL_DEV_MAILBOX"] = has_mailbox
+    config["MAIL_ENABLED"] = is_enabled = bool(config["MAIL_SERVER"]) or has_mailbox
+    if config["SECURITY_CONFIRMABLE"] and not is_enabled:
+        raise ValueError("SECURITY_CONFIRMABLE needs a MAIL_SERVER: no user could confirm an e-mail address")
+    config["SECURITY_RECOVERABLE"] = config["SECURITY_RECOVERABLE"] and is_enabled
+
+
+def check_sender(sender: str) -> None:
+    """Raise ValueError for an invalid MAIL_DEFAULT_SENDER."""
+    wrong = ValueError(f"MAIL_DEFAULT_SENDER is {sender!r}; it must be like 'Example <site@example.com>'")
+    if not SENDER.fullmatch(sender):
+        raise wrong
+    try:
+        valid_email(parseaddr(sender)[1])
+    except EmailNotValidError:
+        raise wrong from None

@@ -1,0 +1,1 @@
+"""Templates, static files, signatures and content negotiation."""

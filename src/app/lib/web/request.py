@@ -1,0 +1,30 @@
+"""Requests: JSON bodies that cannot be parsed, and ids in URLs that no row can have."""
+
+from typing import Any
+
+from quart import Quart, Request
+from werkzeug.routing import IntegerConverter, Map
+
+MAX_ID = 2**63 - 1  # BIGINT
+
+
+class JsonRequest(Request):
+    """Respond with 400 also to JSON that is nested too deeply or is not UTF-8."""
+
+    async def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: FBT001, FBT002 # Quart's signature
+        try:
+            return await super().get_json(force, silent, cache)
+        except (UnicodeDecodeError, RecursionError) as error:
+            return None if silent else self.on_json_loading_failed(error)
+
+
+class IdConverter(IntegerConverter):
+    """Match `<int:id>` in a route only up to the largest id, so that a larger number is a 404 and no database error."""
+
+    def __init__(self, map: Map, *, max: int = MAX_ID, **options: Any) -> None:  # noqa: A002 # Werkzeug's names
+        super().__init__(map, max=max, **options)
+
+
+def init_app(app: Quart) -> None:
+    app.request_class = JsonRequest
+    app.url_map.converters["int"] = IdConverter

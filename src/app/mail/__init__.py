@@ -1,0 +1,1 @@
+"""E-mail: its content, and the worker that delivers the outbox."""

@@ -1,0 +1,25 @@
+"""The client of a request, as service functions know it."""
+
+from typing import NamedTuple
+
+from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
+
+
+class Client(NamedTuple):
+    """Who sends a request. `network` is the subject of rate limits: an IPv4 address, or an IPv6 /64 network."""
+
+    ip: str
+    user_agent: str
+    network: str = ""
+    language: str | None = None
+
+    @property
+    def stored_ip(self) -> str:
+        return self.ip[:IP_LENGTH]
+
+    @property
+    def stored_user_agent(self) -> str:
+        return self.user_agent[:USER_AGENT_LENGTH]
+
+
+COMMAND_LINE = Client("command line", "")  # not an IP address, so no request can have it

@@ -1,0 +1,92 @@
+"""Change the e-mail address of an account: the new one is confirmed first, the former one can revert it for a week."""
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.lib import clock
+from app.lib.db import db
+from app.lib.email_address import email_key, valid_email
+from app.lib.errors import ServiceError
+from app.lib.i18n.catalogs import lazy_gettext as _
+from app.lib.uniform_time import uniform_response_time
+from app.models import User
+from app.models.user_token import TokenPurpose
+from app.services import audit_log, outbox, password_reset, rate_limits, security_alerts, tokens, users
+from app.services.client import Client
+from app.services.tokens import InvalidToken
+from app.services.users import EmailTaken
+
+
+class SameEmail(ServiceError):
+    """The account has this e-mail address already."""
+
+    message = _("This is already your e-mail address.")
+
+
+async def request(user: User, email: str, *, client: Client) -> None:
+    """Send a link to the new address, or a notice if another account has it. Raises SameEmail."""
+    if email_key(email) == user.email_key:
+        raise SameEmail
+    async with uniform_response_time():
+        await db.write(_send_link, user.id, valid_email(email), client=client)
+
+
+async def confirm(session: AsyncSession, token: str, *, user_id: int, client: Client) -> User:
+    """Give the account the address that a token was sent to. Raises InvalidToken, also for another user's token."""
+    row = await tokens.consume(session, token, purpose=TokenPurpose.CHANGE_EMAIL)
+    user, former = row.user, row.user.email
+    if user.id != user_id:
+        raise InvalidToken
+    await tokens.revoke(session, user.id)
+    await tokens.revoke(session, user.id, TokenPurpose.NOT_ME)  # sent to the former address, which gets a stronger one
+    await _set_email(session, user, row.email)
+    facts = security_alerts.describe_event(client) | {"new_email": user.email}
+    # If the user has gone back to a former address, the address of an attacker gets no token to undo it.
+    if undo := await tokens.find_undo_token(session, user):
+        await tokens.revoke_alerts_since(session, undo)
+        await outbox.enqueue(session, "email_changed", user, to=former, facts=facts, client=client)
+    else:
+        purpose = TokenPurpose.UNDO_EMAIL
+        await tokens.send(session, user, purpose, "email_changed", email=former, facts=facts, client=client)
+    await audit_log.record(session, user.id, "email_changed", client)
+    return user
+
+
+async def revert(session: AsyncSession, token: str, *, client: Client) -> None:
+    """Give the account its former address back, and end all other access. Raises InvalidToken.
+
+    Later changes are reverted with it: an attacker who changed the address twice has gained nothing.
+    """
+    row = await tokens.consume(session, token, purpose=TokenPurpose.UNDO_EMAIL)
+    user, former = row.user, row.user.email
+    await tokens.revoke_alerts_since(session, row)
+    await _set_email(session, user, row.email)
+    facts = security_alerts.describe_event(client) | {"new_email": user.email}
+    await outbox.enqueue(session, "email_changed", user, to=former, facts=facts, client=client)
+    await password_reset.lock_and_send_reset(session, user, event="email_change_reverted", client=client)
+
+
+async def _send_link(session: AsyncSession, user_id: int, email: str, *, client: Client) -> None:
+    user = await users.lock(session, user_id)
+    owner = await users.find_by_email(session, email=email, lock=True)
+    purpose = TokenPurpose.CHANGE_EMAIL
+    silent_limit = rate_limits.for_email(email_key(email), f"{purpose} by {user_id}")
+    if user is None or not await rate_limits.is_allowed(session, silent_limit):
+        return
+    await audit_log.record(session, user.id, "email_change_requested", client)
+    await tokens.revoke(session, user.id, purpose)  # in every case: otherwise the former link reveals the account
+    if owner is not None and owner.active:
+        await outbox.enqueue(session, "email_taken", owner, client=client)
+    elif owner is None:
+        await tokens.send(session, user, purpose, "change_email", email=email, client=client)
+
+
+async def _set_email(session: AsyncSession, user: User, email: str) -> None:
+    """Set the e-mail address. Raises InvalidToken if another account was faster."""
+    user.email, user.email_key, user.confirmed_on = email, email_key(email), clock.now()
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise InvalidToken from error
+    if await users.is_reserved(session, user.email_key, except_for=user.id):
+        raise InvalidToken from EmailTaken()

@@ -1,0 +1,66 @@
+"""Reset a forgotten password with an e-mailed link (SECURITY_RECOVERABLE), or end the access of an attacker."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.lib import clock, logs
+from app.lib.db import db
+from app.lib.passwords.executor import executor
+from app.lib.passwords.hasher import hash_password
+from app.lib.passwords.policy import check_password
+from app.lib.uniform_time import uniform_response_time
+from app.models import User
+from app.models.user_token import TokenPurpose
+from app.services import audit_log, credentials, rate_limits, tokens, users
+from app.services.client import Client
+from app.services.tokens import InvalidToken
+
+
+async def request_reset(email: str, *, client: Client) -> None:
+    """Send a reset link if there is an account. The response does not reveal it."""
+    async with uniform_response_time():
+        await db.write(_send_if_registered, email, client=client)
+    logs.record("password_reset_requested")
+
+
+async def reset(token: str, new_password: str, *, client: Client) -> User:
+    """Set a new password, and end every session. Raises InvalidToken, PasswordRefused."""
+    user = (await db.read(tokens.find, token, purpose=TokenPurpose.RESET)).user
+    check_password(new_password, email=user.email)
+    with executor.slot():
+        password_hash = await hash_password(new_password)
+    return await db.write(_reset, token, password_hash=password_hash, client=client)
+
+
+async def report_compromise(session: AsyncSession, token: str, *, client: Client) -> None:
+    """Handle "This was not me": end all access, and send a reset link. Raises InvalidToken."""
+    row = await tokens.consume(session, token, purpose=TokenPurpose.NOT_ME)
+    if row.email_key != row.user.email_key:
+        raise InvalidToken
+    await tokens.revoke(session, row.user_id, TokenPurpose.NOT_ME)
+    await lock_and_send_reset(session, row.user, event="compromise_reported", client=client)
+
+
+async def lock_and_send_reset(session: AsyncSession, user: User, *, event: str, client: Client) -> None:
+    """End all access to an account, and send its user a reset link."""
+    await credentials.revoke(session, user)
+    await audit_log.record(session, user.id, event, client)
+    await tokens.send(session, user, TokenPurpose.RESET, "reset", client=client)
+
+
+async def _reset(session: AsyncSession, token: str, *, password_hash: str, client: Client) -> User:
+    row = await tokens.consume(session, token, purpose=TokenPurpose.RESET)
+    user = row.user
+    if row.email_key != user.email_key:
+        raise InvalidToken
+    await credentials.replace(session, user, password_hash, event="password_reset", client=client)
+    user.confirmed_on = user.confirmed_on or clock.now()
+    return user
+
+
+async def _send_if_registered(session: AsyncSession, email: str, *, client: Client) -> None:
+    user = await users.find_by_email(session, email=email, lock=True)
+    if user is None or not user.active:
+        return
+    if await rate_limits.is_allowed(session, rate_limits.for_email(user.email_key, TokenPurpose.RESET)):
+        await audit_log.record(session, user.id, "password_reset_requested", client)
+        await tokens.send(session, user, TokenPurpose.RESET, "reset", client=client)

@@ -1,0 +1,37 @@
+"""The tests, settings and files that the documentation names exist."""
+
+import re
+
+from support.app import DEFAULTS, ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NAMED = re.compile(r"(?:(tests/[\w/]+\.py))?::(test_\w+)|(tests/[\w/]+\.py)")
+SETTING = re.compile(r"\b((?:RATE_LIMIT|SECURITY|SESSION|REMEMBER|TRUSTED|LOG|DATABASE)_[A-Z_]*[A-Z])\b")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def test_every_test_that_is_named_exists() -> None:
+    file, missing = "", []
+    for page in PAGES:
+        for match in NAMED.finditer(page.read_text()):
+            file = match[1] or match[3] or file
+            if file == "tests/test_notes.py":  # the one of the tutorial
+                continue
+            if not (ROOT / file).exists() or (match[2] and f"def {match[2]}(" not in (ROOT / file).read_text()):
+                missing.append(f"{page.name}: {file}::{match[2]}")
+
+    assert missing == []
+
+
+def test_every_setting_that_is_named_exists_and_every_setting_has_a_row() -> None:
+    named = {(page.name, name) for page in PAGES for name in SETTING.findall(page.read_text())}
+    rows = re.findall(r"^\| (`[^|]*`) \|", (ROOT / "docs/reference/settings.md").read_text(), re.MULTILINE)
+
+    assert {pair for pair in named if pair[1] not in DEFAULTS and not pair[1].startswith("SESSION_COOKIE")} == set()
+    assert {name for name in DEFAULTS if not any(f"`{name}`" in row for row in rows)} == set()
+
+
+def test_every_link_leads_to_a_file() -> None:
+    links = {(page, link) for page in PAGES for link in LINK.findall(page.read_text())}
+
+    assert {(page.name, link) for page, link in links if not (page.parent / link).exists()} == set()

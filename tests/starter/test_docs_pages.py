@@ -1,0 +1,107 @@
+"""The steps of the tutorial and of two how-to guides work, in a copy of the site."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.app import ROOT, serving
+from support.browsers import PASSWORD, OpenPage
+from support.site_process import Site, running_copy
+
+TUTORIAL = (ROOT / "docs/tutorial.md").read_text()
+LOOK = (ROOT / "docs/how-to/change-the-look.md").read_text()
+SWITCHES = (ROOT / "docs/how-to/switch-off-a-feature.md").read_text()
+FILE = re.compile(r"^`((?:src|alembic|tests)/[^`]+)`:\n\n```\w+\n(.*?)```", re.MULTILINE | re.DOTALL)
+IMPORT = re.compile(r"`(src/app/[^`]+)` one line .*?```python\n(.*?)\n```", re.DOTALL)
+STYLE = re.compile(r"```css\n(.*?)```", re.DOTALL)
+OFF = re.compile(r"^\| `(\w+) = False` \|", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the site with the feature of the tutorial."""
+    root: Path = tmp_path_factory.mktemp("copy")
+    for name in ("src", "alembic", "tests"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "starter"))
+    for name in ("run.py", "pyproject.toml", "alembic.ini"):
+        shutil.copy(ROOT / name, root)
+    for path, content in FILE.findall(TUTORIAL):
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(content)
+    for path, line in IMPORT.findall(TUTORIAL):
+        text = (root / path).read_text()
+        first = text.index("from app.models.rate_limit" if "models" in path else "from app.views.password_change_bp")
+        text = f"{text[:first]}{line}\n{text[first:]}".replace('"RateLimit",', '"Note", "RateLimit",')
+        (root / path).write_text(text.replace("BLUEPRINTS = (\n", "BLUEPRINTS = (\n    notes_bp,\n", 1))
+    with (root / "src/app/static/css/main.css").open("a") as css:
+        css.write(STYLE.findall(LOOK)[0])
+    return root
+
+
+@pytest.fixture(scope="module")
+def changed(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running_copy(copy, tmp_path_factory.mktemp("instance")) as site:
+        yield site
+
+
+@pytest.mark.long
+def test_the_tests_of_the_tutorial_pass(copy: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "tests/test_notes.py"]
+    done = subprocess.run(command, cwd=copy, env={"PATH": "", "PYTHONPATH": "src"}, capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stdout.decode()
+
+
+@pytest.mark.long
+def test_the_feature_of_the_tutorial_works(changed: Site) -> None:
+    with httpx.Client(base_url=changed.url, follow_redirects=True) as client:
+        assert client.get("/notes").url.path == "/login"
+        form = {"email": "ada@example.com", "password": PASSWORD, "password_confirm": PASSWORD, "next": "/notes"}
+        assert client.post("/register", data=form).url.path == "/notes"
+
+        response = client.post("/notes/new", data={"title": "Engine", "body": "A sketch."})
+
+    assert (response.status_code, response.url.path) == (200, "/notes")
+    assert "The note is saved." in response.text
+    assert "A sketch." in response.text
+
+
+@pytest.mark.long
+@pytest.mark.asyncio(loop_scope="session")
+async def test_two_variables_restyle_the_pages(open_page: OpenPage, changed: Site) -> None:
+    page = await open_page(base_url=changed.url)
+    await page.goto("/login")
+    button, link = page.locator("main form button:not(.reveal)"), page.locator("main p a").first
+
+    colours = [await each.evaluate("element => getComputedStyle(element).color") for each in (button, link)]
+    background = await button.evaluate("element => getComputedStyle(element).backgroundColor")
+
+    assert colours == ["rgb(255, 255, 255)", "rgb(122, 31, 92)"]
+    assert background == "rgb(122, 31, 92)"
+
+
+async def test_a_feature_that_is_turned_off_is_gone(settings: dict[str, Any]) -> None:
+    path = {"SECURITY_REGISTERABLE": "/register", "SECURITY_CHANGEABLE": "/change", "SECURITY_RECOVERABLE": "/reset"}
+    assert set(OFF.findall(SWITCHES)) == set(path)
+    async with serving(settings | dict.fromkeys(path, False)) as app:
+        client = app.test_client()
+        pages = [await (await client.get(at)).get_data(as_text=True) for at in ("/", "/login")]
+
+        assert [(await client.get(at)).status_code for at in path.values()] == [404] * 3
+    assert [at for at in path.values() for page in pages if f'href="{at}"' in page] == []
+
+
+async def test_one_language_leaves_nothing_to_choose(settings: dict[str, Any]) -> None:
+    async with serving(settings | {"LANGUAGES": ("en",)}) as app:
+        response = await app.test_client().get("/", headers={"Accept-Language": "de"})
+        text = await response.get_data(as_text=True)
+
+    assert '<html lang="en">' in text
+    assert "/language" not in text

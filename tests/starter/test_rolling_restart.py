@@ -1,0 +1,73 @@
+"""Two servers behind HAProxy with deploy/haproxy.cfg, restarted one after the other under load."""
+
+import asyncio
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from support.load import Crowd, client_of, instance_in, noted, serving_many
+from support.mariadb_server import free_port
+from support.proxy_process import CONFIGURATION, PROGRAM, running_proxy
+from support.server_process import Server
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(PROGRAM is None, reason="no haproxy on this machine: apt-get install haproxy"),
+]
+
+NOTICED_SECONDS = 1  # time for HAProxy to send requests to a server that is ready again
+
+
+def test_haproxy_accepts_the_configuration() -> None:
+    done = subprocess.run([str(PROGRAM), "-c", "-f", str(CONFIGURATION)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_rolling_restart_under_load_loses_no_request(tmp_path: Path, sqlite_template: Path) -> None:
+    port, addresses = free_port(), (f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+    database = instance_in(tmp_path / "database", sqlite_template) / "app.db"
+
+    with ExitStack() as stack:
+
+        def start(address: str) -> Server:
+            folder = tmp_path / address
+            folder.mkdir(exist_ok=True)
+            serving = serving_many(folder, workers=2, uri=f"sqlite:///{database}", address=address, proxies=1)
+            return stack.enter_context(serving)
+
+        servers = [start(address) for address in addresses]
+        stack.enter_context(running_proxy(tmp_path, port=port, sites=addresses))
+        crowd = Crowd(replace(servers[0], address=f"127.0.0.1:{port}"), people=4, watched=("/healthz", "/") * 6)
+        asyncio.run(restart_under_load(crowd, servers, start))
+
+    assert {outcome.status for outcome in crowd.outcomes} == {200, 303}
+    assert len(crowd.acknowledged) > 20
+    with closing(sqlite3.connect(database)) as connection:
+        stored = {email for (email,) in connection.execute("SELECT email FROM user")}
+    assert set(crowd.acknowledged) <= stored
+
+
+async def restart_under_load(crowd: Crowd, servers: list[Server], start: Callable[[str], Server]) -> None:
+    async with crowd.at_work(), asyncio.TaskGroup() as tasks:
+        for _ in range(6):
+            tasks.create_task(post_forms(crowd))
+        for server in servers:
+            await asyncio.sleep(NOTICED_SECONDS)
+            assert await asyncio.to_thread(server.end) == 0
+            await asyncio.to_thread(start, server.address)
+        await asyncio.sleep(NOTICED_SECONDS)
+        crowd.go_on = False
+
+
+async def post_forms(crowd: Crowd) -> None:
+    """Send short POST requests without a pause: HAProxy does not repeat them, so every lost one shows."""
+    async with client_of(crowd.server) as client:
+        while crowd.go_on:
+            request = client.build_request("POST", "/language", data={"language": "de"})
+            crowd.outcomes.append(await noted("/language", request, client))

@@ -1,0 +1,14 @@
+"""What test files share: fixtures, programs that run beside the tests, steps of a user, questions to a page."""
+
+FIXTURES = (
+    "browsers",
+    "commands",
+    "evidence",
+    "fixtures",
+    "frozen_clock",
+    "journeys",
+    "served_sites",
+    "skips",
+    "visitor",
+)
+pytest_plugins = [f"support.{name}" for name in (*FIXTURES, "tiers")]

@@ -1,0 +1,54 @@
+"""An app as a server runs it, on a database that Alembic built."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quart import Quart
+
+from app import default_config
+from app.app_factory import create_app
+from app.auth import access
+from app.lib.passwords import hasher
+from app.lib.settings.loader import defaults_of
+
+ROOT = Path(__file__).parents[2]
+DEFAULTS = defaults_of(default_config)
+SECRET_KEY = "the-key-of-the-tests-is-long-enough-to-be-a-key"
+UNLIMITED = {key: "1000000 per minute" for key in DEFAULTS if key.startswith("RATE_LIMIT_")}
+CHEAP = hasher.CURRENT.using(argon2__memory_cost=8)
+
+# A database test runs on SQLite, unless the database is the point.
+both_databases = pytest.mark.parametrize("database_uri", ["sqlite", "mariadb"], indirect=True)
+on_mariadb = pytest.mark.parametrize("database_uri", ["mariadb"], indirect=True)
+
+
+def migrate(uri: str, *arguments: str, instance: Path, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run Alembic as a developer does, on the database of the URL."""
+    settings = {"QUART_SQLALCHEMY_DATABASE_URI": uri, "QUART_INSTANCE_PATH": str(instance)}
+    command = [sys.executable, "-m", "alembic", *(arguments or ("upgrade", "head"))]
+    return subprocess.run(
+        command, cwd=root, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+    )
+
+
+@asynccontextmanager
+async def serving(
+    settings: dict[str, Any], add_routes: Callable[[Quart], None] = lambda _app: None
+) -> AsyncIterator[Quart]:
+    """Start an app as a server does, and stop it. Quart accepts routes only before it starts."""
+    app = create_app(settings)
+    add_routes(app)
+    async with app.test_app():
+        yield app
+
+
+def open_to(endpoints: set[str]) -> Callable[[Quart, str], bool]:
+    """Return a replacement for `access.is_public` that also opens these endpoints."""
+    is_public = access.is_public
+    return lambda app, endpoint: endpoint in endpoints or is_public(app, endpoint)

@@ -1,0 +1,189 @@
+"""Many clients at once, what became of each of their requests, and servers that let so many in."""
+
+import asyncio
+import logging
+import random
+import shutil
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import httpx
+
+from support.actions import PASSWORD
+from support.server_process import PATIENCE, Server, running
+
+T = TypeVar("T")
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # else httpx reads every certificate for each client
+NO_LIMIT = "1000000 per minute"
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # else a failure shows each of thousands of requests
+
+
+@dataclass
+class Outcome:
+    """One request: when it began, how long it took, and its status, or why there is none."""
+
+    path: str
+    begun: float
+    took: float
+    status: int | str
+    retry_after: str | None = None
+
+    @property
+    def ended(self) -> float:
+        return self.begun + self.took
+
+
+def instance_in(folder: Path, template: Path) -> Path:
+    """Make an instance folder with an empty database at head."""
+    folder.mkdir()
+    shutil.copy(template, folder / "app.db")
+    return folder
+
+
+@contextmanager
+def serving_many(
+    instance: Path, *, workers: int, uri: str = "", address: str = "", proxies: int = 0
+) -> Iterator[Server]:
+    """Run the site without the rate limits for one IP address."""
+    with running(
+        instance,
+        *("--workers", str(workers)),
+        workers=workers,
+        address=address,
+        SQLALCHEMY_DATABASE_URI=uri,
+        RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT=NO_LIMIT,
+        RATE_LIMIT_WRONG_PASSWORDS_PER_IP=NO_LIMIT,
+        RATE_LIMIT_LOGINS_PER_IP=NO_LIMIT,
+        RATE_LIMIT_REGISTRATIONS_PER_IP=NO_LIMIT,
+        RATE_LIMIT_EMAILS_PER_IP=NO_LIMIT,
+        TRUSTED_PROXIES=str(proxies),
+    ) as server:
+        yield server
+
+
+def client_of(server: Server) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=f"http://{server.address}", timeout=PATIENCE, verify=NO_TLS)
+
+
+async def ask(client: httpx.AsyncClient, path: str) -> Outcome:
+    return await noted(path, client.build_request("GET", path), client)
+
+
+async def register(client: httpx.AsyncClient, email: str) -> Outcome:
+    body = urlencode({"email": email, "password": PASSWORD, "password_confirm": PASSWORD})
+    return await noted("/register", client.build_request("POST", "/register", content=body, headers=FORM), client)
+
+
+async def send_slowly(client: httpx.AsyncClient, seconds: float, begun: asyncio.Barrier) -> Outcome:
+    """Send a form byte by byte for this long, once every other client has begun too.
+
+    The form requests a password reset: the site writes to its database, and hashes no password.
+    """
+    body = urlencode({"email": "unknown@example.com"}).encode()
+
+    async def trickle() -> AsyncIterator[bytes]:
+        yield body[:1]
+        await begun.wait()
+        for byte in body[1:]:
+            await asyncio.sleep(seconds / len(body))
+            yield bytes([byte])
+
+    return await noted("/reset", client.build_request("POST", "/reset", content=trickle(), headers=FORM), client)
+
+
+async def noted(path: str, request: httpx.Request, client: httpx.AsyncClient) -> Outcome:
+    begun = time.monotonic()
+    try:
+        answer = await client.send(request)  # raises also for an answer that is cut off
+    except httpx.HTTPError as error:
+        return Outcome(path, begun, time.monotonic() - begun, repr(error))
+    return Outcome(path, begun, time.monotonic() - begun, answer.status_code, answer.headers.get("Retry-After"))
+
+
+class Crowd:
+    """Clients that register users and get a page, one after the other, and clients that get the watched paths."""
+
+    def __init__(
+        self, server: Server, people: int = 8, watched: tuple[str, ...] = ("/healthz", *["/readyz"] * 4)
+    ) -> None:
+        self.server = server
+        self.people = people
+        self.watched = watched
+        self.numbers = count()
+        self.outcomes: list[Outcome] = []
+        self.acknowledged: list[str] = []
+        self.go_on = True
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self.people):
+                tasks.create_task(self.register_and_look())
+            for path in self.watched:
+                tasks.create_task(self.look_after(path))
+            yield
+            self.go_on = False
+
+    async def register_and_look(self) -> None:
+        """Register somebody new, and look at a page with the cookie of the last one who could."""
+        known = httpx.Cookies()
+        async with client_of(self.server) as client:
+            while self.go_on:
+                email = f"{next(self.numbers)}-{random.getrandbits(32)}@example.com"
+                client.cookies.clear()
+                self.outcomes.append(outcome := await register(client, email))
+                if outcome.status == 303:
+                    self.acknowledged.append(email)
+                    known = httpx.Cookies(client.cookies)
+                if known:  # else the page would be an anonymous one, which needs no database
+                    client.cookies = known
+                    self.outcomes.append(await ask(client, "/"))
+
+    async def look_after(self, path: str) -> None:
+        async with client_of(self.server) as client:
+            while self.go_on:
+                self.outcomes.append(await ask(client, path))
+                await asyncio.sleep(random.uniform(0.1, 0.3))  # noqa: S311 # no secret
+
+    def to(self, *paths: str) -> list[Outcome]:
+        return [one for one in self.outcomes if one.path in paths]
+
+
+def side_by_side(work: Callable[..., T], *arguments: Sequence[object]) -> list[T]:
+    """Run the work for each of the arguments, four at a time."""
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        return list(threads.map(work, *arguments))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes that a process has started and that are still there."""
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def living(pids: Iterable[int]) -> set[int]:
+    """Return which of the processes still run. One that has ended and waits to be collected does not."""
+    return {pid for pid in pids if _state(pid) not in ("Z", "")}
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

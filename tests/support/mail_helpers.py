@@ -1,0 +1,45 @@
+"""What people read in their mail: the outbox, as its letters will say it."""
+
+import re
+
+from quart import Quart
+from quart.typing import TestClientProtocol
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.lib.db import db
+from app.mail import rendering
+from app.mail.rendering import RenderedEmail
+from app.models import Email
+
+
+async def mails(app: Quart, template: str | None = None, *, to: str | None = None) -> list[Email]:
+    """Return what lies in the outbox, the oldest first."""
+
+    async def query(session: AsyncSession) -> list[Email]:
+        return list((await session.scalars(select(Email).order_by(Email.id))).all())
+
+    async with app.app_context():
+        found = await db.read(query)
+    return [mail for mail in found if template in (None, mail.template) and to in (None, mail.recipient)]
+
+
+async def letters_of(app: Quart, template: str | None = None, *, to: str | None = None) -> list[RenderedEmail]:
+    found = await mails(app, template, to=to)
+    async with app.app_context():
+        return [await rendering.render(mail) for mail in found]
+
+
+async def link(app: Quart, template: str, *, to: str | None = None) -> str:
+    """Return the path of the link in the newest mail of a kind."""
+    found = [letter.link for letter in await letters_of(app, template, to=to) if letter.link]
+    assert found, f"no link in a mail {template!r}"
+    return re.sub(r"^https?://[^/]+", "", found[-1])
+
+
+async def follow(client: TestClientProtocol, path: str, **typed: str) -> int:
+    """Open a link and press the button of its page; return the status of the answer to that."""
+    opened = await client.get(path)
+    if opened.status_code != 200:
+        return opened.status_code
+    return (await client.post(path, form=typed)).status_code

@@ -1,0 +1,125 @@
+"""A MariaDB of the test session's own: no service, no fixed port."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pymysql
+from pymysql.connections import Connection
+
+SERVER_PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+
+@dataclass
+class MariaDB:
+    """A server that creates databases, and that can be frozen, killed and started again."""
+
+    program: str
+    port: int = 0
+    home: Path = Path()
+    process: "subprocess.Popen[bytes]" = field(init=False)
+
+    @classmethod
+    def find(cls) -> "MariaDB | None":
+        program = shutil.which("mariadbd", path=SERVER_PATHS)
+        return cls(program) if program else None
+
+    @contextmanager
+    def running(self, home: Path) -> Iterator[None]:
+        self.home, self.port = home, free_port()
+        self.home.mkdir(exist_ok=True)
+        install = [
+            "mariadb-install-db",
+            "--no-defaults",
+            f"--datadir={home}/data",
+            f"--tmpdir={home}",
+            "--skip-test-db",
+        ]
+        install += ["--auth-root-authentication-method=normal", *self._as_root()]
+        subprocess.run(install, check=True, capture_output=True)
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        # latin1 and an empty sql_mode: our connections must work on a server that is set up badly.
+        files = {"datadir": "data", "tmpdir": "", "socket": "sock", "pid-file": "pid", "log-error": "error.log"}
+        command = [self.program, "--no-defaults", *self._as_root(), f"--port={self.port}", "--bind-address=127.0.0.1"]
+        command += [f"--{option}={self.home}/{file}" for option, file in files.items()]
+        command += ["--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M"]
+        command += ["--innodb-log-file-size=8M", "--character-set-server=latin1", "--sql-mode="]
+        self.process = subprocess.Popen(command)
+        for _ in range(1200):
+            try:
+                self.connect().close()
+            except pymysql.err.OperationalError:
+                if self.process.poll() is not None:
+                    raise RuntimeError((self.home / "error.log").read_text()) from None
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError("MariaDB did not start in 60 s")
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+
+    def kill(self) -> None:
+        """End the server as a power cut would."""
+        self.process.kill()
+        self.process.wait(20)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the server without closing anything: it takes connections and answers none."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    def connect(self, database: str | None = None) -> "Connection[pymysql.cursors.Cursor]":
+        return pymysql.connect(
+            host="127.0.0.1", port=self.port, user="root", database=database, charset="utf8mb4", autocommit=True
+        )
+
+    def execute(self, *statements: str, database: str | None = None) -> None:
+        connection = self.connect(database)
+        with connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def create_database(self, name: str, *, charset: str = "latin1") -> str:
+        """Make an empty database, and return its address as in SQLALCHEMY_DATABASE_URI."""
+        self.execute(f"DROP DATABASE IF EXISTS `{name}`", f"CREATE DATABASE `{name}` CHARACTER SET {charset}")
+        return f"mysql+aiomysql://root@127.0.0.1:{self.port}/{name}"
+
+    def empty(self, name: str) -> None:
+        """Delete every row but Alembic's."""
+        self.execute(*(f"DELETE FROM `{table}`" for table in ("user", "role", "throttle", "mail")), database=name)
+
+    def quote(self, text: str) -> str:
+        with self.connect() as connection:
+            quoted: str = connection.escape(text)
+        return quoted
+
+    def _as_root(self) -> list[str]:
+        return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,95 @@
+"""E-mails in the outbox."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from quart import Quart
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.lib import clock
+from app.lib.db import db
+from app.mail import worker
+from app.models import Email, User
+from app.services import outbox
+from app.services.client import COMMAND_LINE
+from support.actions import EMAIL
+from support.app import ROOT, serving
+from support.mail_helpers import mails
+from support.server_process import PATIENCE
+
+HOSTILE_EMAIL = "a&b'c@example.com"
+PUBLIC = {"BASE_URL": "https://www.example.com"}
+FACTS = {
+    "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "ip": "192.0.2.7",
+    "time": "2030-01-02T03:04:00+00:00",
+    "new_email": "new@example.com",
+}
+TEMPLATES = sorted(path.stem for path in (ROOT / "src/app/templates/emails").glob("*.txt"))
+ALL_LINK = ("change_email", "confirm", "reset")  # these contain nothing but a link
+
+
+@asynccontextmanager
+async def serving_still(settings: dict[str, Any]) -> AsyncIterator[Quart]:
+    """Run a site whose e-mails leave only when the test says so."""
+    async with serving(settings) as app:
+        await app.extensions["mail_worker"].stop()
+        yield app
+
+
+async def post(app: Quart, template: str = "test", *, to: str = EMAIL, **what: Any) -> None:
+    """Put an e-mail into the outbox."""
+
+    async def unit(session: AsyncSession) -> None:
+        await outbox.enqueue(session, template, User(id=7, email=to), client=COMMAND_LINE, **what)
+        for mail in session.new:  # by the clock of the test: the default of a column knows only the real one
+            mail.created_on = mail.due_on = clock.now()
+
+    async with app.app_context():
+        await db.write(unit)
+
+
+async def keep(app: Quart, mail: Email) -> None:
+    """Put an e-mail into the outbox as an older version of the site may have."""
+
+    async def unit(session: AsyncSession) -> None:
+        session.add(mail)
+
+    async with app.app_context():
+        await db.write(unit)
+
+
+async def deliver(app: Quart) -> int:
+    """Deliver all that is due, and return how many deliveries were tried."""
+    tried = 0
+    async with app.app_context():
+        while some := await worker.deliver_batch():
+            tried += some
+    return tried
+
+
+async def states(app: Quart) -> list[tuple[str, int]]:
+    """Return the state of each e-mail, and how often it was tried."""
+    return [(mail.state, mail.tries) for mail in await mails(app)]
+
+
+async def comes_to(app: Quart, state: str) -> list[Email]:
+    """Wait until every e-mail in the outbox has come to a state."""
+    deadline, found = time.monotonic() + PATIENCE, await mails(app)
+    while {mail.state for mail in found} != {state}:
+        assert time.monotonic() < deadline, [(mail.state, mail.error) for mail in found]
+        await asyncio.sleep(0.01)
+        found = await mails(app)
+    return found
+
+
+async def is_logged(log: pytest.LogCaptureFixture, event: str, *, times: int = 1) -> None:
+    """Wait until an event is in the log."""
+    deadline = time.monotonic() + PATIENCE
+    while log.text.count(event) < times:
+        assert time.monotonic() < deadline, log.text
+        await asyncio.sleep(0.02)

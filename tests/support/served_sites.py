@@ -1,0 +1,97 @@
+"""Sites in the process of the tests, for a browser: they start in a moment, and a test sees their templates."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from hypercorn.asyncio import serve
+from jinja2 import Template
+from quart import Quart
+from quart.signals import template_rendered
+
+from app.app_factory import create_app
+from app.lib.server.serve import hypercorn_config
+from support.app import SECRET_KEY, UNLIMITED
+from support.mariadb_server import free_port
+
+
+@dataclass
+class ServedSite:
+    """A served app, its URL, and the templates that it has rendered."""
+
+    app: Quart
+    url: str
+    instance: Path
+    rendered: list[str] = field(default_factory=list)
+
+    def note(self, _app: Quart, template: Template, **_context: Any) -> None:
+        self.rendered.append(str(template.name))
+
+
+@asynccontextmanager
+async def served(settings: dict[str, Any], *, port: int | None = None) -> AsyncIterator[ServedSite]:
+    """Serve an app until the block ends, on a free port if none is given."""
+    port, stop = port or free_port(), asyncio.Event()
+    site = ServedSite(create_app(settings), f"http://localhost:{port}", Path(settings["INSTANCE_PATH"]))
+    template_rendered.connect(site.note, site.app)
+    config = hypercorn_config(f"127.0.0.1:{port}")
+    serving = asyncio.create_task(serve(site.app, config, shutdown_trigger=stop.wait))
+    try:
+        await wait_until_it_responds(f"http://127.0.0.1:{port}/healthz", serving)
+        yield site
+    finally:
+        stop.set()
+        await serving
+
+
+async def wait_until_it_responds(url: str, serving: "asyncio.Task[None]") -> None:
+    async with httpx.AsyncClient() as client:
+        for _ in range(200):
+            try:
+                await client.get(url)
+            except httpx.TransportError:
+                assert not serving.done(), "the site did not start"
+                await asyncio.sleep(0.05)
+            else:
+                return
+    raise TimeoutError(url)
+
+
+SITES: dict[str, dict[str, Any]] = {
+    "ordinary": UNLIMITED,
+    "confirming": UNLIMITED | {"SECURITY_CONFIRMABLE": True},
+    "strict": {"RATE_LIMIT_LOGINS_PER_IP": "1 per day"},
+    "away": {"SQLALCHEMY_DATABASE_URI": "mysql+aiomysql://nobody@127.0.0.1:1/nowhere"},
+}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def sites(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, ServedSite]]:
+    """Serve one site for each set of settings. All have the same SECRET_KEY."""
+    async with AsyncExitStack() as stack:
+        found = {}
+        for name, settings in SITES.items():
+            folder = tmp_path_factory.mktemp(name)
+            shutil.copy(sqlite_template, folder / "app.db")
+            needed = {"INSTANCE_PATH": str(folder), "SECRET_KEY": SECRET_KEY}
+            found[name] = await stack.enter_async_context(served(needed | settings))
+        found["ordinary"].app.add_url_rule("/crash", endpoint="crash", view_func=crash)
+        yield found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def served_site(sites: dict[str, ServedSite]) -> ServedSite:
+    return sites["ordinary"]
+
+
+async def crash() -> str:
+    raise RuntimeError("on purpose")

@@ -1,0 +1,97 @@
+"""A server in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from support.app import ROOT, SECRET_KEY
+from support.mariadb_server import free_port
+
+RUN = (sys.executable, "run.py")
+HYPERCORN = (str(Path(sys.executable).with_name("hypercorn")), "run:app")
+PATIENCE = 60  # seconds: a busy machine is slow to start a process
+
+
+@dataclass
+class Server:
+    """A running server and its log."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    address: str
+
+    @property
+    def starts(self) -> int:
+        return self.log.read_text().count(f"Running on http://{self.address} ")
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"http://{self.address}{path}", timeout=PATIENCE)
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until the condition holds. Fails if the process ends first."""
+        until = time.monotonic() + PATIENCE
+        while not condition():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.05)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
+    """Return the environment of the tests with these settings and no others."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("QUART_")}
+    ours = {"INSTANCE_PATH": str(instance), "SECRET_KEY": SECRET_KEY} | settings
+    return others | {f"QUART_{key}": value for key, value in ours.items()}
+
+
+@contextmanager
+def running(
+    instance: Path,
+    *options: str,
+    command: tuple[str, ...] = RUN,
+    address: str = "",
+    workers: int = 1,
+    folder: Path = ROOT,
+    **settings: str,
+) -> Iterator[Server]:
+    """Start a server, wait until each of its workers listens, and kill remaining processes at the end."""
+    log, address = instance / "log", address or f"127.0.0.1:{free_port()}"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, *options],
+            cwd=folder,
+            env=environment(instance, {"BIND": address} | settings),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # the process and its workers are one group, which we may end together
+        )
+    server = Server(process, log, address)
+    try:
+        server.wait_for(lambda: server.starts == workers)
+        yield server
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(PATIENCE)
+
+
+def refusal(instance: Path, *options: str, **settings: str) -> str:
+    """Return the error with which the start fails: one line, and no traceback."""
+    command, env = [*RUN, *options], environment(instance, settings)
+    env = {name: value for name, value in env.items() if not name.startswith("COV")}  # coverage writes messages too
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]

@@ -1,0 +1,173 @@
+"""The language of an account, in which it gets its e-mails, whichever client causes them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from quart import Quart
+from quart.typing import TestClientProtocol
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.lib import clock
+from app.lib.i18n.catalogs import catalog
+from app.models import User
+from app.services import account_deletion, credentials
+from support.actions import EMAIL, PASSWORD, change_password, create_user, execute, read, write
+from support.app import on_mariadb, serving
+from support.commands import CommandLine
+from support.mail_helpers import letters_of, link, mails
+
+OTHER = "eve@example.com"
+FRENCH = {"Accept-Language": "fr"}
+GERMAN = {"Accept-Language": "de-AT, de;q=0.9"}
+
+
+async def language_of(app: Quart, email: str = EMAIL) -> str | None:
+    async def query(session: AsyncSession) -> str | None:
+        return await session.scalar(select(User.language).where(User.email == email))
+
+    language: str | None = await read(app, query)
+    return language
+
+
+async def sign_up(app: Quart, email: str = EMAIL, *, headers: dict[str, str] = GERMAN) -> TestClientProtocol:
+    client = app.test_client()
+    form = {"email": email, "password": PASSWORD, "password_confirm": PASSWORD}
+    assert (await client.post("/register", form=form, headers=headers)).status_code == 303
+    return client
+
+
+async def log_in_with(app: Quart, *, headers: dict[str, str]) -> TestClientProtocol:
+    client = app.test_client()
+    form = {"email": EMAIL, "password": PASSWORD}
+    assert (await client.post("/login", form=form, headers=headers)).status_code == 303
+    return client
+
+
+async def check(app: Quart, template: str, code: str, subject: str) -> None:
+    """See that the newest e-mail of a kind, with this English subject, is in a language."""
+    letter = (await letters_of(app, template))[-1]
+    assert letter.language == code
+    assert letter.subject == catalog(code).gettext(subject)
+    assert f'<html lang="{code}">' in letter.html
+
+
+async def test_an_account_has_the_language_of_its_registration(app: Quart) -> None:
+    await sign_up(app)
+    await sign_up(app, OTHER, headers=FRENCH)
+
+    assert (await language_of(app), await language_of(app, OTHER)) == ("de", "fr")
+
+
+async def test_an_account_of_the_command_line_has_the_language_of_its_first_login(
+    app: Quart, command_line: CommandLine
+) -> None:
+    command_line.succeed("users", "create", EMAIL, typed=PASSWORD)
+    assert await language_of(app) is None
+
+    await log_in_with(app, headers=GERMAN)
+    await log_in_with(app, headers=FRENCH)
+
+    assert await language_of(app) == "de"
+
+
+async def test_only_a_session_changes_the_language_and_only_that_of_its_own_account(app: Quart) -> None:
+    ada, eve = await sign_up(app), await sign_up(app, OTHER)
+    stranger, thief, logged_out = app.test_client(), app.test_client(), await log_in_with(app, headers=GERMAN)
+    thief.set_cookie("localhost", "auth", "forged")
+    await logged_out.post("/logout")
+
+    for client in (stranger, thief, logged_out):
+        assert (await client.post("/language", form={"language": "fr", "user": "2"})).status_code == 303
+    await eve.post("/language", form={"language": "en"}, headers={"Sec-Fetch-Site": "cross-site"})
+    await eve.post("/language", form={"language": "es"})
+    assert (await language_of(app), await language_of(app, OTHER)) == ("de", "de")
+
+    await ada.post("/language", form={"language": "fr", "user": "2"})
+    assert (await language_of(app), await language_of(app, OTHER)) == ("fr", "de")
+
+
+@on_mariadb
+async def test_simultaneous_choices_do_not_mix(app: Quart) -> None:
+    clients = {f"user{n}@example.com": await sign_up(app, f"user{n}@example.com") for n in range(6)}
+    chosen = dict(zip(clients, ["en", "de", "fr"] * 2, strict=True))
+
+    await asyncio.gather(*(clients[email].post("/language", form={"language": code}) for email, code in chosen.items()))
+
+    assert {email: await language_of(app, email) for email in clients} == chosen
+
+
+async def test_an_attacker_with_a_french_browser_is_reported_in_the_language_of_the_account(app: Quart) -> None:
+    await sign_up(app)
+    attacker = await log_in_with(app, headers=FRENCH)
+    attacker.set_cookie("localhost", "language", "fr")
+
+    await change_password(attacker)
+
+    await check(app, "new_login", "de", "New login to your account")
+    await check(app, "password_changed", "de", "Your password was changed")
+    assert "Unbekannter Browser" in (await letters_of(app, "password_changed"))[-1].text
+
+
+@pytest.mark.parametrize(("known", "expected"), [(None, "fr"), ("de", "de")])
+async def test_a_reset_is_in_the_language_of_the_account_or_else_of_the_request(
+    app: Quart, known: str | None, expected: str
+) -> None:
+    client = await sign_up(app)
+    await execute(app, update(User).values(language=known))
+    await app.test_client().post("/reset", form={"email": EMAIL}, headers=FRENCH)
+    await client.post("/language", form={"language": "en"})  # too late for this e-mail
+
+    await check(app, "reset", expected, "Reset your password")
+    (letter,) = await letters_of(app, "reset")
+    assert f">{catalog(expected).gettext('Choose a new password')}</a>" in letter.html
+
+
+async def test_a_registration_with_a_taken_email_address_sends_an_email_in_its_owners_language(
+    settings: dict[str, Any],
+) -> None:
+    async with serving(settings | {"SECURITY_CONFIRMABLE": True}) as app:
+        await sign_up(app)
+        await check(app, "confirm", "de", "Confirm your e-mail address")
+        await execute(app, update(User).values(confirmed_on=clock.now()))
+        await sign_up(app, headers=FRENCH)
+        await check(app, "email_taken", "de", "You already have an account")
+
+
+async def test_a_change_of_the_email_address_and_a_deletion_are_reported_in_the_accounts_language(app: Quart) -> None:
+    client = await sign_up(app)
+    await client.post("/change-email", form={"email": OTHER}, headers=FRENCH)
+    await check(app, "change_email", "de", "Confirm your new e-mail address")
+    await client.post(await link(app, "change_email"), headers=FRENCH)
+    await check(app, "email_changed", "de", "Your e-mail address was changed")
+
+    await client.post("/account/delete", form={"password": PASSWORD}, headers=FRENCH)
+    assert {mail.recipient for mail in await mails(app)} == {EMAIL, OTHER}
+    assert {letter.language for letter in await letters_of(app)} == {"de"}
+
+
+@pytest.mark.parametrize(("known", "expected"), [(None, "fr"), ("de", "de"), ("en", "en")])
+async def test_a_change_at_the_command_line_is_reported_in_the_accounts_or_the_sites_language(
+    settings: dict[str, Any], known: str | None, expected: str
+) -> None:
+    async with serving(settings | {"LANGUAGES": ("fr", "en", "de")}) as app:
+        await create_user(app)
+        await execute(app, update(User).values(language=known))
+        async with app.app_context():
+            await credentials.set_password(EMAIL, "another correct horse")
+        await write(app, account_deletion.delete_by_email, email=EMAIL)
+
+        await check(app, "account_deleted", expected, "Your account was deleted")
+
+
+async def test_an_email_in_the_mailbox_leaves_the_language_of_the_page_alone(app: Quart) -> None:
+    await sign_up(app)
+    await app.test_client().post("/reset", form={"email": EMAIL})
+    response = await app.test_client().get("/dev/mailbox", headers=FRENCH, scope_base={"client": ("127.0.0.1", 1)})
+    text = await response.get_data(as_text=True)
+
+    assert '<html lang="fr">' in text
+    assert '<pre class="email" lang="de">' in text
+    assert catalog("de").gettext("Reset your password") in text
+    assert catalog("fr").gettext("Open the link") in text
