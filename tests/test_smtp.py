@@ -429,7 +429,7 @@ def test_a_site_that_is_killed_during_a_delivery_loses_no_email(instance: Path) 
         assert site.end() == 0
 
     (message,) = well.messages
-    assert (message["To"], message["Subject"]) == (EMAIL, "Choose a new password")
+    assert (message["To"], message["Subject"]) == (EMAIL, "Reset your password")
     assert {str(copy["Message-ID"]) for copy in hanging.messages} <= {str(message["Message-ID"])}
 
 

@@ -13,8 +13,7 @@ from quart import Quart, Response
 from sqlalchemy import func, select
 
 from app.lib.db import db
-from app.lib.passwords import executor
-from app.lib.passwords.executor import HashExecutor
+from app.lib.passwords.executor import HashExecutor, executor
 from app.lib.passwords.hasher import PasswordHasher
 from app.lib.settings.rate import Rate
 from app.models import RateLimit
@@ -33,9 +32,11 @@ FORM_SENT = {"Content-Type": "application/x-www-form-urlencoded"}
 @pytest.fixture(autouse=True)
 def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[HashExecutor]:
     """Use a new queue: one that has learnt of slow hashes would refuse the logins of other tests."""
-    monkeypatch.setattr(executor, "executor", HashExecutor())
-    yield executor.executor
-    executor.executor.threads.shutdown(cancel_futures=True)
+    fresh = HashExecutor()
+    for name in ("threads", "waiting", "seconds_each"):
+        monkeypatch.setattr(executor, name, getattr(fresh, name))
+    yield executor
+    executor.threads.shutdown(cancel_futures=True)
 
 
 @pytest.fixture
