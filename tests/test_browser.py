@@ -83,7 +83,7 @@ async def test_a_user_registers_logs_in_again_changes_the_password_and_ends_a_se
     await fill(page, email=email, password=PASSWORD)
     await expect(page).to_have_url(re.compile(r"/change$"))
     await fill(page, password=PASSWORD, new_password="another horse", new_password_confirm="another horse")
-    await expect(page.get_by_role("status").first).to_contain_text("Your password was changed.")
+    await expect(page.get_by_role("status").first).to_contain_text("Your password was changed")
 
     await start_session(phone.context, email, "another horse")
     await page.goto("/sessions")

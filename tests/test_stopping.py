@@ -29,8 +29,8 @@ BEYOND_STARTUP_SECONDS = 3.2  # a worker that ends earlier ends the server
 APP = """
 import asyncio, os, sys, time
 from quart import Quart, websocket
-from app import events
-from app.server import serve_app
+from app.lib import logs
+from app.lib.server.serve import serve_app
 
 workers, manner, bind = sys.argv[1:]
 app = Quart("test")
@@ -65,7 +65,7 @@ async def start():
 async def stop():
     print("after_serving", flush=True)
 
-events.set_up("text")
+logs.set_up("text")
 sys.exit(serve_app(app, bind=bind, workers=int(workers)))
 """
 TEST_APP = (sys.executable, "-c", APP)

@@ -15,6 +15,7 @@ from quart import Quart
 
 from app.app_factory import create_app
 from app.services import users
+from app.services.client import COMMAND_LINE
 from support.account_kinds import EMAIL_OF, create_every_kind
 from support.actions import PASSWORD, create_user, enter, log_in, write
 from support.app import serving
@@ -38,7 +39,7 @@ async def app(request: pytest.FixtureRequest, settings: dict[str, Any]) -> Async
     await create_user(app, EMAILS["closed"], active=False)
     await create_user(app, EMAILS["unset"], password=None)
     for scheme, hashed in OLD_HASHES.items():
-        await write(app, users.create, email=EMAILS[scheme], password_hash=hashed)
+        await write(app, users.create, email=EMAILS[scheme], password_hash=hashed, client=COMMAND_LINE)
     async with app.test_app():
         yield app
 

@@ -36,7 +36,7 @@ async def test_a_user_forgets_the_password_and_gets_in_by_a_mail(page: Page, ada
 
     await open_mail(page, "Your password was changed", ada)
     await page.get_by_role("button", name="Secure my account").click()
-    await expect(page.get_by_role("status")).to_contain_text("Every browser is logged out")
+    await expect(page.get_by_role("status")).to_contain_text("All sessions were ended")
 
 
 async def test_a_user_changes_the_e_mail_address_and_undoes_it(page: Page, ada: str) -> None:

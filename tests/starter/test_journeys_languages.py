@@ -35,7 +35,7 @@ async def choose_german_and_register(page: Page, email: str) -> None:
     await fill(page, email=email, password="12345678", password_confirm="12345678")
     await expect(page.get_by_label("Passwort", exact=True)).to_have_accessible_description(re.compile("häufigsten"))
     await fill(page, password=PASSWORD, password_confirm=PASSWORD)
-    await is_german(page, "Wo Sie angemeldet sind")
+    await is_german(page, "Aktive Sitzungen")
 
 
 @both_ways
@@ -54,7 +54,7 @@ async def test_a_chosen_language_stays_in_mails_and_after_the_browser_was_closed
         await page.goto("/login")
         await is_german(page, "Anmelden")
         await page.get_by_role("link", name="Passwort vergessen?").click()
-        await is_german(page, "Passwort vergessen")
+        await is_german(page, "Passwort vergessen?")
 
 
 @both_ways
@@ -65,13 +65,13 @@ async def test_a_mail_is_in_the_language_of_its_reader_not_of_the_browser_that_c
     email = new_email()
     await reader.goto("/register")
     await fill(reader, email=email, password=PASSWORD, password_confirm=PASSWORD)
-    await is_german(reader, "Eine Website mit Konten, bereit für Sie")
+    await is_german(reader, "Benutzerkonten als fertige Grundlage")
 
     await other.goto("/reset")
     await fill(other, email=email)
-    await expect(other.get_by_role("status")).to_contain_text("If there is an account")
+    await expect(other.get_by_role("status")).to_contain_text("If an account exists")
 
-    assert "Neues Passwort wählen" in await newest_mail(other, email)
+    assert "Passwort zurücksetzen" in await newest_mail(other, email)
 
 
 @both_ways

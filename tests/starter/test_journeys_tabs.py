@@ -68,7 +68,7 @@ async def test_a_new_e_mail_address_that_was_typed_is_still_there(
 
     await expect(page.get_by_label("E-mail address")).to_have_value(f"new-{ada}")
     await fill(page)
-    await expect(page.get_by_role("status")).to_contain_text(f"A mail is on its way to new-{ada}.")
+    await expect(page.get_by_role("status")).to_contain_text(f"we have sent a link to new-{ada}.")
 
 
 async def test_a_password_that_was_typed_is_not_kept(page: Page, ada: str, served_site: ServedSite) -> None:
@@ -94,7 +94,7 @@ async def test_a_changed_password_ends_the_other_browser_and_no_tab_of_this_one(
 
     await page.goto("/change")
     await fill(page, password=PASSWORD, **CHOSEN)
-    await expect(page.get_by_role("status").first).to_contain_text("Your password was changed.")
+    await expect(page.get_by_role("status").first).to_contain_text("Your password was changed")
 
     await fill(tab, name="Ada here")
     await expect(tab.get_by_role("status")).to_have_text("Saved.")
