@@ -21,7 +21,7 @@ lint: $(VENV)/develops ## Check style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-check: $(VENV)/develops ## Check style and types, and run the tests that need no other program: under a minute
+check: $(VENV)/develops ## Check style and types, and run the tests that need no other program
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy > $(VENV)/mypy.log 2>&1 & mypy=$$!; \
