@@ -4,7 +4,6 @@ import click
 
 from app.cli.command import password_option, with_app
 from app.cli.user_report import report_on
-from app.lib import clock
 from app.lib.db import db
 from app.lib.i18n.formatting import describe_user_agent
 from app.services import account_deletion, credentials, registration, roles, sessions, users
@@ -22,7 +21,7 @@ def users_group() -> None:
 @with_app
 async def create_user(email: str, name: str | None, password: str) -> None:
     """Create an account. The password is prompted for, or read from standard input."""
-    user = await registration.create_confirmed(email, password, name=name, confirmed_on=clock.now())
+    user = await registration.create_confirmed(email, password, name=name)
     click.echo(f"{user.id} {user}")
 
 

@@ -21,7 +21,6 @@ from app.lib.errors import ServiceError
 from app.lib.settings import current_settings
 from app.lib.settings.rate import Rate
 from app.models import RateLimit
-from app.models.user_token import TokenPurpose
 from app.services.client import Client
 
 
@@ -38,14 +37,10 @@ class Limit(NamedTuple):
 
 
 class RateLimits(NamedTuple):
-    """The limits of an attempt: those of every attempt, those of failed ones, and a silent one.
-
-    When the silent limit is exceeded, nothing is done and the response is the same.
-    """
+    """The limits of an attempt: those of every attempt, and those of failed ones."""
 
     every: tuple[Limit, ...]
     failed: tuple[Limit, ...] = ()
-    silent: Limit | None = None
 
 
 class RateLimitExceeded(ServiceError):
@@ -83,9 +78,8 @@ def for_login(email: str, client: Client, *, device: str | None) -> RateLimits:
     return RateLimits((every,), (per_ip, limit("WRONG_PASSWORDS_PER_ACCOUNT", f"account {account}")))
 
 
-def for_registration(email: str, client: Client) -> RateLimits:
-    silent = for_email(email_key(email), TokenPurpose.CONFIRM)
-    return RateLimits((limit("REGISTRATIONS_PER_IP", client.network),), silent=silent)
+def for_registration(client: Client) -> RateLimits:
+    return RateLimits((limit("REGISTRATIONS_PER_IP", client.network),))
 
 
 def for_reauthentication(user_id: int) -> RateLimits:
@@ -94,7 +88,7 @@ def for_reauthentication(user_id: int) -> RateLimits:
 
 
 def for_email(subject: str, purpose: str) -> Limit:
-    """Return the silent limit of e-mails for one purpose."""
+    """Return the silent limit of e-mails for one purpose: beyond it none is sent, and the response is the same."""
     return limit("EMAILS_PER_ACCOUNT", f"{purpose} {subject}")
 
 
@@ -124,10 +118,10 @@ async def hit(session: AsyncSession, limits: Iterable[Limit]) -> list[Hit]:
     return hits
 
 
-async def is_allowed(session: AsyncSession, limit: Limit | None) -> bool:
+async def is_allowed(session: AsyncSession, limit: Limit) -> bool:
     """Count one attempt against a silent limit, and return whether it is not exceeded."""
     try:
-        await hit(session, [limit] if limit else [])
+        await hit(session, [limit])
     except RateLimitExceeded:
         return False
     return True

@@ -2,12 +2,12 @@
 
 import hashlib
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.lib import logs
+from app.lib import clock, logs
 from app.lib.db import db
 from app.lib.db.retry import RetryTransaction
 from app.lib.passwords.hasher import hash_password
@@ -19,7 +19,6 @@ from app.models.user_token import TokenPurpose
 from app.services import audit_log, login, outbox, rate_limits, sessions, tokens, users
 from app.services.authentication import InvalidCredentials, rate_limited
 from app.services.client import COMMAND_LINE, Client
-from app.services.rate_limits import Limit
 from app.services.sessions import NewSession
 from app.services.users import EmailReserved, EmailTaken
 
@@ -32,7 +31,7 @@ async def register(email: str, password: str, *, new: NewSession, device: str | 
     Raises PasswordRefused, EmailTaken, EmailReserved, RateLimitExceeded.
     """
     check_password(password, email=email)
-    async with rate_limited(rate_limits.for_registration(email, new.client)):
+    async with rate_limited(rate_limits.for_registration(new.client)):
         password_hash = await hash_password(password)
     try:
         return await db.write(_create_with_session, email, password_hash=password_hash, new=new)
@@ -47,27 +46,23 @@ async def register_unconfirmed(email: str, password: str, *, client: Client) -> 
     of the password, which the browser must present when it confirms the address to keep the password.
     """
     check_password(password, email=email)
-    limits = rate_limits.for_registration(email, client)
     async with uniform_response_time():
-        async with rate_limited(limits):
+        async with rate_limited(rate_limits.for_registration(client)):
             password_hash = await hash_password(password)
         with suppress(EmailReserved):
-            await db.write(
-                register_or_notify, email, password_hash=password_hash, client=client, silent_limit=limits.silent
-            )
+            await db.write(register_or_notify, email, password_hash=password_hash, client=client)
     logs.record("registration_requested")
     return fingerprint(password_hash)
 
 
-async def register_or_notify(
-    session: AsyncSession, email: str, *, password_hash: str, client: Client, silent_limit: Limit | None
-) -> None:
+async def register_or_notify(session: AsyncSession, email: str, *, password_hash: str, client: Client) -> None:
     user = await users.find_by_email(session, email=email, lock=True)
     if user is None:
         try:
             user = await users.create(session, email=email, password_hash=password_hash, client=client)
         except EmailTaken as error:
             raise RetryTransaction from error  # a simultaneous registration was first: this one notifies its user
+    silent_limit = rate_limits.for_email(user.email_key, TokenPurpose.CONFIRM)
     if not user.active or not await rate_limits.is_allowed(session, silent_limit):
         return
     if user.confirmed_on is None:
@@ -111,15 +106,10 @@ async def _find_just_registered(session: AsyncSession, *, email: str, client: Cl
     return user if is_new else None
 
 
-async def create_confirmed(email: str, password: str, *, name: str | None, confirmed_on: datetime) -> User:
+async def create_confirmed(email: str, password: str, *, name: str | None) -> User:
     """Create a confirmed account from the command line. Raises PasswordRefused, EmailTaken, EmailReserved."""
     check_password(password, email=email)
     password_hash = await hash_password(password)
     return await db.write(
-        users.create,
-        email=email,
-        password_hash=password_hash,
-        client=COMMAND_LINE,
-        name=name,
-        confirmed_on=confirmed_on,
+        users.create, email=email, password_hash=password_hash, client=COMMAND_LINE, name=name, confirmed_on=clock.now()
     )

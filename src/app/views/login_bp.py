@@ -4,12 +4,11 @@ from quart import Blueprint, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from app.auth import current_user, public
-from app.auth.current_user import login as login_browser
-from app.auth.current_user import logout, new_session
+from app.auth.current_user import login, logout, new_session
 from app.auth.device_cookie import trust_device, trusted_device
 from app.forms.login import LoginForm
-from app.services import login
 from app.services.authentication import InvalidCredentials
+from app.services.login import log_in
 from app.views.responses import redirect_home_and_clear_cache, render_invalid_form, safe_path
 
 login_bp = Blueprint("login", __name__)
@@ -33,13 +32,13 @@ async def create() -> ResponseReturnValue:
 
     email, remember = form.email.data, form.remember.data
     try:
-        token = await login.log_in(
+        token = await log_in(
             email, form.password.data, new=new_session(remember=remember), device=trusted_device(email)
         )
     except InvalidCredentials as error:
         return await render_invalid_form("login/new.html", form, password=str(error))
 
-    login_browser(token, remember=remember)
+    login(token, remember=remember)
     trust_device(email)
     return redirect(safe_path(form.next.data), 303)
 

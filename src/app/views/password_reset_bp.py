@@ -48,15 +48,16 @@ async def edit(token: str) -> ResponseReturnValue:
 @public
 async def update(token: str) -> ResponseReturnValue:
     verified = verify_token(token, purpose=TokenPurpose.RESET)
-    email, form = await email_of(verified), NewPasswordForm(await request.form)
+    form = NewPasswordForm(await request.form)
     if not form.validate():
-        return await render_invalid_form("password_reset/edit.html", form, {"email": email})
+        context = {"email": await email_of(verified)}
+        return await render_invalid_form("password_reset/edit.html", form, context)
 
     try:
         user = await password_reset.reset(verified, form.new_password.data, client=current_client())
     except PasswordRefused as error:
-        errors = {"new_password": str(error)}
-        return await render_invalid_form("password_reset/edit.html", form, {"email": email}, **errors)
+        context = {"email": await email_of(verified)}
+        return await render_invalid_form("password_reset/edit.html", form, context, new_password=str(error))
 
     trust_device(user.email)
     await flash(_("Your password was changed, and all sessions were ended. Log in with the new password."))
