@@ -22,7 +22,7 @@ from app.lib.web import templates
 from app.mail import rendering
 from app.models import Email
 from app.models.user_token import USER_REQUESTED, TokenPurpose
-from app.services import audit_log, users
+from app.services import audit_log, profile
 from app.services.client import COMMAND_LINE, Client
 from app.views.labels import EVENTS
 from support.actions import EMAIL, PASSWORD, create_user, execute, log_in, page, register, write
@@ -181,7 +181,7 @@ async def test_a_registration_and_a_login_can_be_translated(app: Quart, visitor:
 
 async def test_the_pages_of_a_user_can_be_translated(app: Quart, visitor: Visitor) -> None:
     other = await create_user(app, OTHER)
-    await write(app, users.change_profile, other.id, name=None, phone="+4930123456", client=COMMAND_LINE)
+    await write(app, profile.change_profile, other.id, name=None, phone="+4930123456", client=COMMAND_LINE)
     await register(visitor.client)
     for agent in (FIREFOX, MAC, "curl/8", ""):
         form, here = {"email": EMAIL, "password": PASSWORD}, {"client": ("192.0.2.7", 4711)}
@@ -195,8 +195,8 @@ async def test_the_pages_of_a_user_can_be_translated(app: Quart, visitor: Visito
     rows = re.findall(r'action="(/sessions/\d+/end)"', await page(visitor.client, "/sessions"))
     await visitor.post(rows[0], {}, status=303)
     await visitor.post("/sessions/end-others", {}, status=303)
-    for profile in ({"name": LONG}, {"name": "a\nb"}, {"phone": "12"}, {"phone": LONG}, {"phone": "+4930123456"}):
-        await visitor.post("/account", profile)
+    for typed in ({"name": LONG}, {"name": "a\nb"}, {"phone": "12"}, {"phone": LONG}, {"phone": "+4930123456"}):
+        await visitor.post("/account", typed)
     await visitor.post("/account", {"name": "Ada", "phone": "+4930999999"}, status=303)
     change = {"password": PASSWORD, "new_password": "a new one that is long", "new_password_confirm": ""}
     await visitor.post("/change", {}, change, change | {"password": "wrong"}, change | {"new_password": "short"})

@@ -14,7 +14,6 @@ from itsdangerous import BadData
 from quart import Quart, Response, current_app, request
 from quart_auth import Action, AuthUser, QuartAuth, Unauthorized
 
-from app.auth.client import current_client
 from app.lib import logs
 from app.lib.asgi.rejection import REJECTION
 from app.lib.asgi.request_log import RECORD, RequestRecord
@@ -22,7 +21,6 @@ from app.lib.asgi.types import Scope
 from app.lib.db import DatabaseUnavailable, db
 from app.models import User, UserSession
 from app.services import sessions
-from app.services.sessions import NewSession
 
 
 class SessionAuth(QuartAuth):
@@ -123,29 +121,6 @@ async def require_session() -> UserSession:
     if current_user.session is None:
         raise Unauthorized
     return current_user.session
-
-
-def new_session(*, remember: bool) -> NewSession:
-    """Return the session that a login in this request starts."""
-    return NewSession(client=current_client(), remember=remember, replaces=current_user.auth_id)
-
-
-def login(token: str, *, remember: bool) -> None:
-    """Send the browser the cookie of a new session."""
-    quart_auth.login_user(CurrentUser(token), remember=remember)
-
-
-async def logout() -> None:
-    """End the session of this browser, in the database and in the browser."""
-    if (token := current_user.auth_id) is not None:
-        await current_user.load()
-        await db.write(sessions.log_out, token=token, user_id=user.id if (user := current_user.user) else None)
-    quart_auth.logout_user()
-
-
-def clear_auth_cookie() -> None:
-    """Delete the cookie of a session that was deleted with its account."""
-    quart_auth.logout_user()
 
 
 async def touch(session: UserSession) -> None:

@@ -4,14 +4,14 @@ from quart import Blueprint, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from app.auth import current_client, fresh_login_required, preserves_input, require_user, restored_input
-from app.auth.current_user import clear_auth_cookie
+from app.auth.session_cookie import clear_auth_cookie
 from app.forms.account import DeletionForm, ProfileForm
 from app.lib.db import db
 from app.lib.i18n.catalogs import gettext as _
-from app.services import audit_log, users
+from app.services import audit_log, profile
 from app.services.account_deletion import delete_account
 from app.services.authentication import InvalidCredentials
-from app.services.users import PhoneTaken
+from app.services.profile import PhoneTaken
 from app.views.responses import redirect_home_and_clear_cache, render_invalid_form
 
 account_bp = Blueprint("account", __name__, url_prefix="/account")
@@ -33,7 +33,7 @@ async def update() -> ResponseReturnValue:
 
     name, phone = form.name.data or None, form.phone.data or None
     try:
-        await users.update_profile(user, name=name, phone=phone, client=current_client())
+        await profile.update_profile(user, name=name, phone=phone, client=current_client())
     except PhoneTaken as error:
         return await render_invalid_form("account/edit.html", form, phone=str(error))
 

@@ -8,7 +8,7 @@ from quart.typing import ResponseReturnValue
 from app.auth import current_user, public
 from app.lib.db import db
 from app.lib.i18n.negotiation import set_language_cookie
-from app.services import users
+from app.services import profile
 from app.views.responses import safe_path
 
 language_bp = Blueprint("language", __name__)
@@ -22,7 +22,7 @@ async def choose() -> ResponseReturnValue:
         abort(422)
     await current_user.load()
     if user := current_user.user:
-        await db.write(users.choose_language, user.id, code)
+        await db.write(profile.choose_language, user.id, code)
     response = redirect(referring_page(), 303)
     set_language_cookie(response, code)
     return response

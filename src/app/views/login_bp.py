@@ -4,8 +4,8 @@ from quart import Blueprint, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from app.auth import current_user, public
-from app.auth.current_user import login, logout, new_session
 from app.auth.device_cookie import trust_device, trusted_device
+from app.auth.session_cookie import login, logout, new_session
 from app.forms.login import LoginForm
 from app.services.authentication import InvalidCredentials
 from app.services.login import log_in

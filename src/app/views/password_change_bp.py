@@ -4,7 +4,7 @@ from quart import Blueprint, flash, redirect, render_template, request, url_for
 from quart.typing import ResponseReturnValue
 
 from app.auth import current_user, preserves_input, public, require_user
-from app.auth.current_user import login, new_session
+from app.auth.session_cookie import login, new_session
 from app.forms.password import PasswordChangeForm
 from app.lib.i18n.catalogs import gettext as _
 from app.lib.passwords.policy import PasswordRefused

@@ -4,8 +4,8 @@ from quart import Blueprint, current_app, flash, redirect, render_template, requ
 from quart.typing import ResponseReturnValue
 
 from app.auth import current_client, current_user, public
-from app.auth.current_user import login, new_session
 from app.auth.device_cookie import trust_device, trusted_device
+from app.auth.session_cookie import login, new_session
 from app.forms.registration import RegistrationForm
 from app.lib.i18n.catalogs import gettext as _
 from app.lib.passwords.policy import PasswordRefused

@@ -1,0 +1,32 @@
+"""The cookie of a session: start a session in this browser, and end it."""
+
+import quart_auth
+
+from app.auth.client import current_client
+from app.auth.current_user import CurrentUser, current_user
+from app.lib.db import db
+from app.services import sessions
+from app.services.sessions import NewSession
+
+
+def new_session(*, remember: bool) -> NewSession:
+    """Return the session that a login in this request starts."""
+    return NewSession(client=current_client(), remember=remember, replaces=current_user.auth_id)
+
+
+def login(token: str, *, remember: bool) -> None:
+    """Send the browser the cookie of a new session."""
+    quart_auth.login_user(CurrentUser(token), remember=remember)
+
+
+async def logout() -> None:
+    """End the session of this browser, in the database and in the browser."""
+    if (token := current_user.auth_id) is not None:
+        await current_user.load()
+        await db.write(sessions.log_out, token=token, user_id=user.id if (user := current_user.user) else None)
+    quart_auth.logout_user()
+
+
+def clear_auth_cookie() -> None:
+    """Delete the cookie of a session that was deleted with its account."""
+    quart_auth.logout_user()
