@@ -41,7 +41,7 @@ async def test_a_user_forgets_the_password_and_gets_in_by_a_mail(page: Page, ada
 
 async def test_a_user_changes_the_e_mail_address_and_undoes_it(page: Page, ada: str) -> None:
     await page.goto("/account")
-    await page.get_by_role("link", name="Change e-mail address").click()
+    await page.get_by_role("link", name="Change e-mail").click()
     await fill(page, email=f"new-{ada}")
     await open_mail(page, "Confirm your new e-mail address", f"new-{ada}")
     await page.get_by_role("button", name="Confirm e-mail address").click()

@@ -65,7 +65,7 @@ async def test_a_mail_is_in_the_language_of_its_reader_not_of_the_browser_that_c
     email = new_email()
     await reader.goto("/register")
     await fill(reader, email=email, password=PASSWORD, password_confirm=PASSWORD)
-    await is_german(reader, "Benutzerkonten als fertige Grundlage")
+    await is_german(reader, "Benutzerkonten, fertig zum Weiterbauen")
 
     await other.goto("/reset")
     await fill(other, email=email)
