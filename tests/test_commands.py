@@ -115,9 +115,12 @@ async def test_deactivate_ends_all_sessions_and_activate_allows_logins_again(
 ) -> None:
     await create_user(app)
     await log_in(client)
+    await client.post("/reset", form={"email": EMAIL})
+    assert "reset" in [mail.template for mail in await mails(app)]
 
     command_line.succeed("users", "deactivate", ADA)
     assert not await is_logged_in(client)
+    assert "reset" not in [mail.template for mail in await mails(app)]  # its link does not work any more
     assert (await log_in(client)).status_code == 422
 
     command_line.succeed("users", "activate", ADA)

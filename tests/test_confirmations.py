@@ -6,8 +6,12 @@ import pytest
 from quart import Quart, Response
 from quart.typing import TestClientProtocol
 
+from app.auth.email_links import verify_token
 from app.models import User
 from app.models.user_token import TokenPurpose
+from app.services import email_confirmation
+from app.services.client import COMMAND_LINE
+from app.services.email_confirmation import PasswordNeeded
 from support.actions import (
     EMAIL,
     can_log_in,
@@ -202,3 +206,14 @@ async def test_where_nothing_is_confirmed_the_page_does_not_exist(settings: dict
         responses += [await client.get(path), await client.post(path)]
         assert [response.status_code for response in responses] == [404] * 4
         assert "/confirm" not in await page(client, "/login")
+
+
+async def test_without_the_fingerprint_of_this_browser_the_service_demands_a_new_password(app: Quart) -> None:
+    path = await link_of_an_attacker(app)
+    async with app.app_context():
+        token = verify_token(path.rpartition("/")[2], purpose=TokenPurpose.CONFIRM)
+        for fingerprint in (None, "", "0" * 64):
+            with pytest.raises(PasswordNeeded):
+                await email_confirmation.confirm(token, fingerprint=fingerprint, new_password=None, client=COMMAND_LINE)
+
+    assert (await app.test_client().get(path)).status_code == 200  # the token was not consumed

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import re
@@ -18,15 +19,19 @@ import pytest
 from quart import Quart, Response
 from quart.testing import WebsocketResponseError
 from quart.typing import TestClientProtocol
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth import access
 from app.lib import logs
 from app.lib.asgi.request_target import RequestTargetMiddleware
 from app.lib.asgi.types import Message, Receive, Scope, Send
 from app.lib.db import DatabaseUnavailable
+from app.lib.db.retry import RetryTransaction
 from app.lib.logs import JsonLine
 from app.lib.passwords.executor import Overloaded
-from support.actions import change_password, create_user, log_in, register
+from app.services import audit_log
+from app.services.client import COMMAND_LINE
+from support.actions import change_password, create_user, log_in, register, write
 from support.app import ROOT, open_to, serving
 from support.commands import logging_restored
 from support.mariadb_server import free_port
@@ -210,6 +215,25 @@ def secrets_in(cookies: set[str]) -> set[str]:
     parts = {part for cookie in cookies for part in re.split(r"[.~]", cookie) if len(part) > 12}
     texts = {urlsafe_b64decode(part + "==").decode("latin-1").strip('"') for part in parts}
     return cookies | parts | texts | {ADDRESS, "ada.lovelace", IP, PASSWORD, NEW_PASSWORD, WRONG}
+
+
+async def test_an_event_is_logged_once_its_transaction_is_committed(app: Quart, log: Log) -> None:
+    user, attempts = await create_user(app), itertools.count()
+
+    async def fail(session: AsyncSession) -> None:
+        await audit_log.record(session, user.id, "deactivated", COMMAND_LINE)
+        raise LookupError
+
+    async def succeed_at_the_second_attempt(session: AsyncSession) -> None:
+        await audit_log.record(session, user.id, "activated", COMMAND_LINE)
+        if next(attempts) == 0:
+            raise RetryTransaction
+
+    with pytest.raises(LookupError):
+        await write(app, fail)
+    await write(app, succeed_at_the_second_attempt)
+
+    assert (log.text.count("deactivated"), log.text.count(" activated ")) == (0, 1)
 
 
 @pytest.mark.usefixtures("log_format")
