@@ -35,7 +35,7 @@ NO_FORMS = [
     ("nonsense", b"\xff"),
 ]
 MEGABYTE = 1_000_000
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 async def send(client: TestClientProtocol, *chunks: bytes, end: bool = True, **headers: str) -> Response:
@@ -204,7 +204,7 @@ def upload(site: Site, content_type: str, *, megabytes: int) -> None:
     """Send chunk after chunk as long as the server reads them."""
     head = f"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked"
     first = PART if content_type == MULTIPART else b"["
-    with socket.create_connection(("127.0.0.1", urlsplit(site.url).port or 0), PATIENCE_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", urlsplit(site.url).port or 0), TIMEOUT_SECONDS) as connection:
         connection.sendall(head.encode() + b"\r\n\r\n%x\r\n%s\r\n" % (len(first), first))
         try:
             for _ in range(megabytes):
@@ -222,7 +222,7 @@ def largest_megabytes(site: Site) -> int:
 
 @pytest.mark.slow
 def test_300_megabytes_cost_no_memory_and_delay_no_other_client(site: Site) -> None:
-    with httpx.Client(base_url=site.url, timeout=PATIENCE_SECONDS) as other:
+    with httpx.Client(base_url=site.url, timeout=TIMEOUT_SECONDS) as other:
         assert other.get("/about").status_code == 200
         before = largest_megabytes(site)
         for content_type in FORM["Content-Type"], MULTIPART, "application/json":
@@ -241,4 +241,4 @@ def test_a_real_client_reads_the_413_of_its_chunked_upload(site: Site) -> None:
         time.sleep(0.5)  # the server has read enough to respond
         yield b""
 
-    assert httpx.post(f"{site.url}/login", content=chunks(), timeout=PATIENCE_SECONDS).status_code == 413
+    assert httpx.post(f"{site.url}/login", content=chunks(), timeout=TIMEOUT_SECONDS).status_code == 413

@@ -7,10 +7,10 @@ from playwright.async_api import Page, expect
 
 from support.accessibility import WIDE_LIGHT, arm, check, expect_none, take, violations
 from support.app import ROOT
+from support.browser_user import BrowserUser
 from support.browsers import PASSWORD, fill
 from support.journeys import OpenBrowser, new_email, start_session
 from support.page_states import ONE_OF_EACH, STATES, State
-from support.visitor import Visitor
 
 TEMPLATES = ROOT / "src/app/templates"
 NO_PAGES = ("emails/", "layout_sections/", "layout.html", "macros.html")
@@ -32,9 +32,9 @@ def test_every_page_is_among_the_states() -> None:
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("state", ONE_OF_EACH, ids=str)
-async def test_every_user_can_use_the_page(state: State, visitor: Visitor) -> None:
-    await state.come(visitor)
-    page = visitor.page
+async def test_every_user_can_use_the_page(state: State, browser_user: BrowserUser) -> None:
+    await state.come(browser_user)
+    page = browser_user.page
     await arm(page)
 
     problems = await check(page, "structure", "errors", *(["refusal"] if state.status == 422 else []))
@@ -43,8 +43,8 @@ async def test_every_user_can_use_the_page(state: State, visitor: Visitor) -> No
 
 
 @pytest.mark.asyncio(loop_scope="session")
-async def test_the_look_finds_what_is_wrong_with_a_page(visitor: Visitor) -> None:
-    page = visitor.page
+async def test_the_look_finds_what_is_wrong_with_a_page(browser_user: BrowserUser) -> None:
+    page = browser_user.page
     await page.set_content(BAD)
     await arm(page)
     await take(page, WIDE_LIGHT)

@@ -14,6 +14,7 @@ from app.services.client import COMMAND_LINE
 from app.services.email_confirmation import PasswordNeeded
 from support.actions import (
     EMAIL,
+    attacker_with,
     can_log_in,
     cookie_of,
     count,
@@ -22,7 +23,6 @@ from support.actions import (
     log_in,
     page,
     register,
-    thief_with,
 )
 from support.app import both_databases, serving
 from support.email_links import (
@@ -35,7 +35,7 @@ from support.email_links import (
     press,
     whole_database,
 )
-from support.mail_helpers import follow, letters_of, link, mails
+from support.mail_helpers import follow, link, mails, rendered_emails
 
 ATTACKERS_PASSWORD = "the password of an attacker"
 
@@ -81,9 +81,9 @@ async def test_registering_a_taken_email_address_leaves_its_account_as_it_is_and
     after = await whole_database(app)
     assert {table for table in before if before[table] != after[table]} <= {"mail", "throttle"}
     assert await is_logged_in(owner)
-    (letter,) = await letters_of(app, "email_taken", to=EMAIL)
-    assert letter.link is None
-    assert "reset your password at http://localhost:5000/reset" in letter.text
+    (message,) = await rendered_emails(app, "email_taken", to=EMAIL)
+    assert message.link is None
+    assert "reset your password at http://localhost:5000/reset" in message.text
 
 
 async def test_where_accounts_are_not_recoverable_the_owner_is_not_sent_to_the_reset(settings: dict[str, Any]) -> None:
@@ -91,15 +91,15 @@ async def test_where_accounts_are_not_recoverable_the_owner_is_not_sent_to_the_r
         await join(app)
         await register(app.test_client())
 
-        (letter,) = await letters_of(app, "email_taken")
+        (message,) = await rendered_emails(app, "email_taken")
 
-    assert "/login" in letter.text
-    assert "/reset" not in letter.text + letter.html
+    assert "/login" in message.text
+    assert "/reset" not in message.text + message.html
 
 
 async def test_an_email_address_that_may_come_back_to_its_account_opens_no_other(app: Quart) -> None:
-    await join(app, "thief@example.com")
-    undo = await mailed_link(app, TokenPurpose.UNDO_EMAIL, of="thief@example.com")
+    await join(app, "attacker@example.com")
+    undo = await mailed_link(app, TokenPurpose.UNDO_EMAIL, of="attacker@example.com")
 
     await register(app.test_client(), email=FORMER_EMAIL)
 
@@ -167,7 +167,7 @@ async def test_an_account_from_before_confirms_its_email_address_with_a_new_pass
         await register(attacker := app.test_client(), password=ATTACKERS_PASSWORD)
         await join(app, "confirmed@example.com")
     async with serving(settings) as app:
-        attacker = thief_with(app, cookie_of(attacker))
+        attacker = attacker_with(app, cookie_of(attacker))
         assert await is_logged_in(attacker)
         client = app.test_client()
         assert await can_log_in(app, "confirmed@example.com")

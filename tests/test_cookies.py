@@ -9,7 +9,7 @@ from quart import Quart
 from quart.sessions import SecureCookieSessionInterface
 from quart.typing import TestClientProtocol
 
-from support.actions import cookie_of, create_user, enter, is_logged_in, register, thief_with
+from support.actions import attacker_with, cookie_of, create_user, enter, is_logged_in, register
 from support.app import SECRET_KEY, serving
 
 SALT = "quart auth salt"
@@ -76,7 +76,7 @@ async def test_a_true_token_under_another_key_or_salt_is_no_session(app: Quart, 
         token,
     ):
         await check_no_session(app, b"auth=" + str(forged).encode())
-    assert await is_logged_in(thief_with(app, signed(token)))
+    assert await is_logged_in(attacker_with(app, signed(token)))
 
 
 async def test_anything_else_under_our_key_is_no_session(app: Quart, client: TestClientProtocol) -> None:
@@ -90,7 +90,7 @@ async def test_anything_else_under_our_key_is_no_session(app: Quart, client: Tes
         await check_no_session(app, b"auth=" + signed(text).encode())
     for token in map(signed_payload, payloads):
         await check_no_session(app, b"auth=" + token)
-        assert (await thief_with(app, token.decode("latin-1")).post("/logout")).status_code == 303
+        assert (await attacker_with(app, token.decode("latin-1")).post("/logout")).status_code == 303
 
 
 NONSENSE = [
@@ -160,11 +160,11 @@ async def test_a_cookie_under_a_former_key_is_a_session_while_the_key_is_kept(
     old, changed = cookie_of(client), {**settings, "SECRET_KEY": FORMER_KEY[::-1]}
 
     async with serving(changed | {"SECRET_KEY_FALLBACKS": [SECRET_KEY]}) as former:
-        assert await is_logged_in(thief_with(former, old))
+        assert await is_logged_in(attacker_with(former, old))
         fresh = await enter(former)
     async with serving(changed) as later:
-        assert not await is_logged_in(thief_with(later, old))
-        assert await is_logged_in(thief_with(later, cookie_of(fresh)))
+        assert not await is_logged_in(attacker_with(later, old))
+        assert await is_logged_in(attacker_with(later, cookie_of(fresh)))
 
 
 def flash_cookie(app: Quart, content: Any, *, key: str = SECRET_KEY) -> bytes:

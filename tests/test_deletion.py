@@ -23,6 +23,7 @@ from support.account_page import stored
 from support.actions import (
     EMAIL,
     PASSWORD,
+    attacker_with,
     cookie_of,
     count,
     create_user,
@@ -33,12 +34,11 @@ from support.actions import (
     read,
     register,
     scalars,
-    thief_with,
     write,
 )
 from support.app import both_databases, serving
 from support.email_links import FORMER_EMAIL, check_refused, mailed_link
-from support.mail_helpers import letters_of, link, mails
+from support.mail_helpers import link, mails, rendered_emails
 from support.smtp_server import MailServer
 
 BOB = "bob@example.com"
@@ -139,8 +139,8 @@ async def test_everything_of_the_user_is_deleted_and_nothing_of_other_users(
     assert {name: len(lines) for name, lines in (await rows(app, of=user_id)).items()} == {"mail": 2}
     for mail in await mails(app, "account_deleted"):
         assert (mail.user_id, mail.facts, mail.secret, mail.purpose) == (None, {}, None, None)
-    for letter in await letters_of(app, "account_deleted"):
-        assert (letter.subject, letter.link) == ("Your account was deleted", None)
+    for message in await rendered_emails(app, "account_deleted"):
+        assert (message.subject, message.link) == ("Your account was deleted", None)
     assert await rows(app, but=user_id) == others
     assert await is_logged_in(bob)
 
@@ -235,14 +235,14 @@ async def test_a_deletion_that_fails_leaves_everything(app: Quart, client: TestC
 async def test_the_cookie_is_deleted_and_every_session_has_ended(app: Quart, client: TestClientProtocol) -> None:
     await register(client)
     elsewhere = await enter(app)
-    thief = thief_with(app, cookie_of(client))
+    attacker = attacker_with(app, cookie_of(client))
 
     response = await delete_account(client)
 
     deleted = [cookie for cookie in response.headers.getlist("Set-Cookie") if cookie.startswith("auth=")]
     assert [cookie.split(";")[0] for cookie in deleted] == ["auth="]
     assert "Max-Age=0" in deleted[0]
-    assert not any([await is_logged_in(browser) for browser in (client, elsewhere, thief)])
+    assert not any([await is_logged_in(browser) for browser in (client, elsewhere, attacker)])
     assert (await elsewhere.get("/account")).location == "/login?next=/account"
 
 
@@ -250,14 +250,14 @@ async def test_the_email_address_and_the_number_can_be_used_again_and_bring_noth
     app: Quart, client: TestClientProtocol
 ) -> None:
     await fill_every_table(app, client)
-    thief, path = thief_with(app, cookie_of(client)), await link(app, "reset")
+    attacker, path = attacker_with(app, cookie_of(client)), await link(app, "reset")
     await delete_account(client)
 
     newcomer = app.test_client()
     assert (await register(newcomer)).status_code == 303
     assert (await newcomer.post("/account", form={"name": "", "phone": PHONE})).status_code == 303
 
-    assert not await is_logged_in(thief)
+    assert not await is_logged_in(attacker)
     await check_refused(app.test_client(), path)
     assert await stored(app) == (None, PHONE)
     assert not (await read(app, users.get_by_email, email=EMAIL)).roles

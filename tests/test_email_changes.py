@@ -14,6 +14,7 @@ from app.models.user_token import TokenPurpose
 from support.actions import (
     EMAIL,
     PASSWORD,
+    attacker_with,
     can_log_in,
     change_password,
     cookie_of,
@@ -27,12 +28,11 @@ from support.actions import (
     page,
     register,
     scalars,
-    thief_with,
 )
 from support.app import both_databases
 from support.email_links import NEW_PASSWORD, TYPED, check_refused, events, join
 from support.frozen_clock import FrozenClock
-from support.mail_helpers import follow, letters_of, link, mails
+from support.mail_helpers import follow, link, mails, rendered_emails
 from support.user_agents import FIREFOX
 
 NEW = "lovelace@example.com"
@@ -54,8 +54,8 @@ REFUSED = {
     "lovelace@[192.0.2.1]": INVALID,
     '"love lace"@example.com': INVALID,
     "Ada <lovelace@example.com>": INVALID,
-    "lovelace@example.com,thief@example.com": INVALID,
-    "lovelace@example.com\r\nBcc: thief@example.com": INVALID,
+    "lovelace@example.com,attacker@example.com": INVALID,
+    "lovelace@example.com\r\nBcc: attacker@example.com": INVALID,
     "lovelace@example.com\n": INVALID,
     "lovelace@example.com\0.evil.example": INVALID,
     "<script>alert(1)</script>@example.com": INVALID,
@@ -164,9 +164,9 @@ async def test_an_unusual_email_address_is_text_wherever_it_is_shown(app: Quart)
         assert f"<strong>{shown}</strong>" in await page(client, path)
         assert await follow(client, path) == 303
         assert await emails_of_users(app) == [email]
-        letter = (await letters_of(app, "email_changed", to=former))[-1]
-        assert email in letter.text
-        assert shown in letter.html
+        message = (await rendered_emails(app, "email_changed", to=former))[-1]
+        assert email in message.text
+        assert shown in message.html
         former = email
 
 
@@ -178,9 +178,9 @@ async def test_the_owner_of_a_taken_email_address_is_told_unless_the_account_is_
         assert (await request_change(ada, email)).status_code == 303
 
     assert [mail.recipient for mail in await mails(app, "email_taken")] == [BOB]
-    (letter,) = await letters_of(app, "email_taken")
-    assert letter.link is None
-    assert EMAIL not in letter.text + letter.html
+    (message,) = await rendered_emails(app, "email_taken")
+    assert message.link is None
+    assert EMAIL not in message.text + message.html
     assert not await mails(app, "change_email")
     assert await is_logged_in(bob)
 
@@ -223,7 +223,7 @@ async def test_the_former_email_address_is_told_what_changed_from_where_and_with
     await client.post(path, headers={"User-Agent": FIREFOX}, scope_base={"client": ("192.0.2.7", 4711)})
 
     assert [mail.recipient for mail in await mails(app, "email_changed")] == [EMAIL]
-    (notice,) = await letters_of(app, "email_changed")
+    (notice,) = await rendered_emails(app, "email_changed")
 
     happened = f"on {format_datetime(clock.now())} (Firefox on Linux, IP address 192.0.2.7)"
     assert f"was changed to {NEW} {happened}." in notice.text
@@ -322,14 +322,14 @@ async def test_an_owner_who_returned_by_a_change_is_not_shut_out_by_the_email_ad
     app: Quart, frozen_clock: FrozenClock
 ) -> None:
     owner = await join(app)
-    await change(app, thief_with(app, cookie_of(owner)), NEW)
+    await change(app, attacker_with(app, cookie_of(owner)), NEW)
     frozen_clock.forward(timedelta(hours=20))
     await owner.post("/verify", form={"password": PASSWORD})
     await change(app, owner, EMAIL)
     assert await is_logged_in(owner)
 
     frozen_clock.forward(WEEK - timedelta(hours=1))  # the owner's link has expired, and a later one would not have
-    found = [letter.link for letter in await letters_of(app, "email_changed") if letter.link]
+    found = [message.link for message in await rendered_emails(app, "email_changed") if message.link]
     for path in found:
         await app.test_client().post(re.sub(r"^https?://[^/]+", "", path))
 

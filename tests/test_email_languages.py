@@ -16,7 +16,7 @@ from app.services import account_deletion, credentials
 from support.actions import EMAIL, PASSWORD, change_password, create_user, execute, read, write
 from support.app import on_mariadb, serving
 from support.commands import CommandLine
-from support.mail_helpers import letters_of, link, mails
+from support.mail_helpers import link, mails, rendered_emails
 
 OTHER = "eve@example.com"
 FRENCH = {"Accept-Language": "fr"}
@@ -47,10 +47,10 @@ async def log_in_with(app: Quart, *, headers: dict[str, str]) -> TestClientProto
 
 async def check(app: Quart, template: str, code: str, subject: str) -> None:
     """See that the newest e-mail of a kind, with this English subject, is in a language."""
-    letter = (await letters_of(app, template))[-1]
-    assert letter.language == code
-    assert letter.subject == catalog(code).gettext(subject)
-    assert f'<html lang="{code}">' in letter.html
+    message = (await rendered_emails(app, template))[-1]
+    assert message.language == code
+    assert message.subject == catalog(code).gettext(subject)
+    assert f'<html lang="{code}">' in message.html
 
 
 async def test_an_account_has_the_language_of_its_registration(app: Quart) -> None:
@@ -74,11 +74,11 @@ async def test_an_account_of_the_command_line_has_the_language_of_its_first_logi
 
 async def test_only_a_session_changes_the_language_and_only_that_of_its_own_account(app: Quart) -> None:
     ada, eve = await sign_up(app), await sign_up(app, OTHER)
-    stranger, thief, logged_out = app.test_client(), app.test_client(), await log_in_with(app, headers=GERMAN)
-    thief.set_cookie("localhost", "auth", "forged")
+    anonymous, attacker, logged_out = app.test_client(), app.test_client(), await log_in_with(app, headers=GERMAN)
+    attacker.set_cookie("localhost", "auth", "forged")
     await logged_out.post("/logout")
 
-    for client in (stranger, thief, logged_out):
+    for client in (anonymous, attacker, logged_out):
         assert (await client.post("/language", form={"language": "fr", "user": "2"})).status_code == 303
     await eve.post("/language", form={"language": "en"}, headers={"Sec-Fetch-Site": "cross-site"})
     await eve.post("/language", form={"language": "es"})
@@ -107,7 +107,7 @@ async def test_an_attacker_with_a_french_browser_is_reported_in_the_language_of_
 
     await check(app, "new_login", "de", "New login to your account")
     await check(app, "password_changed", "de", "Your password was changed")
-    assert "Unbekannter Browser" in (await letters_of(app, "password_changed"))[-1].text
+    assert "Unbekannter Browser" in (await rendered_emails(app, "password_changed"))[-1].text
 
 
 @pytest.mark.parametrize(("known", "expected"), [(None, "fr"), ("de", "de")])
@@ -120,8 +120,8 @@ async def test_a_reset_is_in_the_language_of_the_account_or_else_of_the_request(
     await client.post("/language", form={"language": "en"})  # too late for this e-mail
 
     await check(app, "reset", expected, "Reset your password")
-    (letter,) = await letters_of(app, "reset")
-    assert f">{catalog(expected).gettext('Choose a new password')}</a>" in letter.html
+    (message,) = await rendered_emails(app, "reset")
+    assert f">{catalog(expected).gettext('Choose a new password')}</a>" in message.html
 
 
 async def test_a_registration_with_a_taken_email_address_sends_an_email_in_its_owners_language(
@@ -144,7 +144,7 @@ async def test_a_change_of_the_email_address_and_a_deletion_are_reported_in_the_
 
     await client.post("/account/delete", form={"password": PASSWORD}, headers=FRENCH)
     assert {mail.recipient for mail in await mails(app)} == {EMAIL, OTHER}
-    assert {letter.language for letter in await letters_of(app)} == {"de"}
+    assert {message.language for message in await rendered_emails(app)} == {"de"}
 
 
 @pytest.mark.parametrize(("known", "expected"), [(None, "fr"), ("de", "de"), ("en", "en")])

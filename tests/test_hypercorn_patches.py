@@ -9,7 +9,7 @@ import pytest
 
 from support.load import instance_in
 from support.mariadb_server import free_port
-from support.server_process import HYPERCORN, PATIENCE, Server, running
+from support.server_process import HYPERCORN, TIMEOUT_SECONDS, Server, running
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ def unpatched(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -
 def response_to(server: Server, request: bytes) -> tuple[bytes, bool]:
     """Return the beginning of the response, and whether the server then closed the connection."""
     host, port = server.address.split(":")
-    with socket.create_connection((host, int(port)), PATIENCE) as connection:
+    with socket.create_connection((host, int(port)), TIMEOUT_SECONDS) as connection:
         connection.sendall(request)
         response = connection.recv(1000)[:12]
         connection.settimeout(2)
@@ -94,7 +94,7 @@ def test_a_long_head_delays_no_other_client(site: Server, subtests: pytest.Subte
     host, port = site.address.split(":")
     short = seconds_of_another_client(site)
     for name, head in LONG_HEADS.items():
-        with subtests.test(name), socket.create_connection((host, int(port)), PATIENCE) as connection:
+        with subtests.test(name), socket.create_connection((host, int(port)), TIMEOUT_SECONDS) as connection:
             connection.sendall(head + b"\r\n\r\nx")
             assert seconds_of_another_client(site) < 1 + 10 * short
 

@@ -16,6 +16,7 @@ from support.account_page import stored, value_in
 from support.actions import (
     EMAIL,
     PASSWORD,
+    attacker_with,
     change_password,
     cookie_of,
     create_user,
@@ -24,7 +25,6 @@ from support.actions import (
     log_in,
     owner_on,
     page,
-    thief_with,
 )
 from support.app import SECRET_KEY, both_databases, serving
 from support.preserved_input import kept_in_cookie
@@ -136,7 +136,7 @@ async def test_the_owner_of_a_form_is_signed_with_our_key(settings: dict[str, An
     assert await owner_on(ada, "/change-email") == adas
 
     async with serving(settings | {"SECRET_KEY": "x" * 40, "SECRET_KEY_FALLBACKS": (SECRET_KEY,)}) as other:
-        assert await owner_on(thief_with(other, cookie), "/account") != adas
+        assert await owner_on(attacker_with(other, cookie), "/account") != adas
 
 
 # What is kept

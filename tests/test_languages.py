@@ -160,9 +160,9 @@ async def test_a_refused_request_is_not_logged_in_and_only_its_language_cookie_i
     text = await (await client.post("/login", data=b"x" * 70_000)).get_data(as_text=True)
     assert (language_in(text), EMAIL in text) == ("de", False)
 
-    stranger = app.test_client(use_cookies=False)
+    anonymous = app.test_client(use_cookies=False)
     for cookie in ("xlanguage=de", "a=language=de", "language=de-" + "a" * 20, 'language="de"', "x"):
-        response = await stranger.post("/login", headers={"Cookie": cookie, "Sec-Fetch-Site": "cross-site"})
+        response = await anonymous.post("/login", headers={"Cookie": cookie, "Sec-Fetch-Site": "cross-site"})
         assert (response.status_code, await language_of(response)) == (403, "en"), cookie
 
 
@@ -267,10 +267,10 @@ async def test_the_cookie_lasts_half_a_year_and_is_read_by_no_script(client: Tes
 async def test_on_https_the_cookie_belongs_to_this_host_alone(settings: dict[str, Any]) -> None:
     async with serving(settings | {"BASE_URL": "https://localhost"}) as app:
         (cookie,) = (await choose(app.test_client(), "de")).headers.getlist("Set-Cookie")
-        stranger = app.test_client(use_cookies=False)
-        neighbour = await stranger.get("/", headers={"Cookie": "language=fr"})  # a site on plain http may set that
+        anonymous = app.test_client(use_cookies=False)
+        neighbour = await anonymous.get("/", headers={"Cookie": "language=fr"})  # a site on plain http may set that
         headers = {"Cookie": "language=fr; __Host-language=de", "Sec-Fetch-Site": "cross-site"}
-        refused = await stranger.post("/login", headers=headers)
+        refused = await anonymous.post("/login", headers=headers)
 
     assert cookie.startswith("__Host-language=de; ")
     assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))

@@ -53,7 +53,7 @@ CRASHES: dict[str, Callable[[], Exception]] = {
 }
 
 
-class FromAfar:
+class BehindProxy:
     """Give every request an IP address that can be recognised, and collect the cookies of all responses."""
 
     def __init__(self, app: Quart) -> None:
@@ -238,10 +238,10 @@ async def test_an_event_is_logged_once_its_transaction_is_committed(app: Quart, 
 
 @pytest.mark.usefixtures("log_format")
 async def test_nothing_secret_is_logged(app: Quart, log: Log) -> None:
-    app.asgi_app = wall = FromAfar(app)  # type: ignore[method-assign,assignment] # the documented place
-    await leave_traces(app.test_client(), wall.cookies)
+    app.asgi_app = proxy = BehindProxy(app)  # type: ignore[method-assign,assignment] # the documented place
+    await leave_traces(app.test_client(), proxy.cookies)
 
-    assert len(wall.cookies) >= 5
+    assert len(proxy.cookies) >= 5
     for event in (
         "registered",
         "password_changed",
@@ -252,7 +252,7 @@ async def test_nothing_secret_is_logged(app: Quart, log: Log) -> None:
         "request_rejected",
     ):
         assert event in log.text
-    secrets = secrets_in(wall.cookies)
+    secrets = secrets_in(proxy.cookies)
     assert [line for line in log.text.splitlines() if any(secret in line for secret in secrets)] == []
 
 

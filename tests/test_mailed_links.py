@@ -33,7 +33,7 @@ from support.email_links import (
     whole_database,
 )
 from support.frozen_clock import FrozenClock
-from support.mail_helpers import follow, letters_of, link, mails
+from support.mail_helpers import follow, link, mails, rendered_emails
 
 EVENT = {
     TokenPurpose.CONFIRM: "email_confirmed",
@@ -101,7 +101,7 @@ async def have_every_mail_sent(app: Quart) -> list[TestClientProtocol]:
 async def paths_in_mails(app: Quart) -> list[str]:
     """Return the paths of all that can be clicked or copied, links of every purpose among them."""
     site = app.config["BASE_URL"]
-    found = {url for letter in await letters_of(app) for url in urls_in(letter.text + letter.html)}
+    found = {url for message in await rendered_emails(app) for url in urls_in(message.text + message.html)}
     assert all(url.startswith(site) for url in found)
     paths = sorted(url.removeprefix(site) or "/" for url in found)
     assert {path.split("/")[1] for path in paths if path.count("/") == 2} == set(TokenPurpose)
@@ -232,7 +232,7 @@ async def test_a_void_link_that_waits_in_the_outbox_is_not_mailed(settings: dict
         waiting = [await mailed_link(app, purpose) for purpose in TokenPurpose]
         await change_password(client)
 
-        left = {(letter.link or "").removeprefix(app.config["BASE_URL"]) for letter in await letters_of(app)}
+        left = {(message.link or "").removeprefix(app.config["BASE_URL"]) for message in await rendered_emails(app)}
 
     assert [path for path in waiting if path in left] == waiting[3:]
 
@@ -284,9 +284,9 @@ async def test_a_link_leads_to_the_base_url_whatever_host_the_request_was_for(se
         form = {"email": EMAIL, "password": NEW_PASSWORD, "password_confirm": NEW_PASSWORD}
         assert (await app.test_client().post("/register", form=form, headers=headers)).status_code == 303
 
-        (letter,) = await letters_of(app, "confirm")
+        (message,) = await rendered_emails(app, "confirm")
 
-    assert {url.split("/")[2] for url in urls_in(letter.text + letter.html)} == {"www.example.com"}
+    assert {url.split("/")[2] for url in urls_in(message.text + message.html)} == {"www.example.com"}
 
 
 async def test_no_token_is_logged_or_cached(settings: dict[str, Any], log: pytest.LogCaptureFixture) -> None:
@@ -329,8 +329,8 @@ async def test_a_security_alert_has_no_link_where_accounts_are_not_recoverable(s
     async with serving(settings | {"SECURITY_RECOVERABLE": False}) as app:
         client = app.test_client()
         for purpose, path in zip(alerts, paths, strict=True):
-            letter = (await letters_of(app, MAIL[purpose]))[-1]
-            assert letter.link is None
-            assert f"/{purpose}" not in letter.text + letter.html
-            assert "If this was not you" in letter.text
+            message = (await rendered_emails(app, MAIL[purpose]))[-1]
+            assert message.link is None
+            assert f"/{purpose}" not in message.text + message.html
+            assert "If this was not you" in message.text
             assert ((await client.get(path)).status_code, (await press(client, path)).status_code) == (404, 404)

@@ -19,7 +19,7 @@ LOGGED_IN_LINKS = {'href="/account"', 'action="/logout"', EMAIL}
 
 
 @pytest.fixture(params=["logged out", "logged in"])
-async def visitor(request: pytest.FixtureRequest, app: Quart, client: TestClientProtocol) -> TestClientProtocol:
+async def browser_user(request: pytest.FixtureRequest, app: Quart, client: TestClientProtocol) -> TestClientProtocol:
     if request.param == "logged in":
         await create_user(app, name="Ada")
         await log_in(client)
@@ -73,9 +73,9 @@ async def test_a_template_may_name_the_user_although_no_view_has_looked_it_up(
 # For every user
 
 
-async def test_every_page_is_whole(visitor: TestClientProtocol) -> None:
+async def test_every_page_is_whole(browser_user: TestClientProtocol) -> None:
     for path in PATHS:
-        response = await visitor.get(path, follow_redirects=True)
+        response = await browser_user.get(path, follow_redirects=True)
         text = await response.get_data(as_text=True)
         assert response.status_code in (200, 404), path
         assert text.startswith("<!doctype html>"), path
@@ -124,12 +124,12 @@ async def test_a_browser_forgets_its_pages_when_the_user_leaves(app: Quart, clie
 # Static files
 
 
-async def test_every_file_on_a_page_is_there_and_may_be_kept_for_a_year(visitor: TestClientProtocol) -> None:
-    assets = {asset for path in PATHS[:4] for asset in ASSET.findall(await page(visitor, path))}
+async def test_every_file_on_a_page_is_there_and_may_be_kept_for_a_year(browser_user: TestClientProtocol) -> None:
+    assets = {asset for path in PATHS[:4] for asset in ASSET.findall(await page(browser_user, path))}
 
     assert len(assets) >= 4
     for asset in assets:
-        response = await visitor.get(asset)
+        response = await browser_user.get(asset)
         assert re.search(r"\?v=[0-9a-f]{12}$", asset), asset
         assert response.status_code == 200, asset
         assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable", asset

@@ -112,7 +112,7 @@ async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Asyn
         yield app
 
 
-class Visitor:
+class BrowserUser:
     """A client that checks each page that it gets."""
 
     def __init__(self, client: TestClientProtocol) -> None:
@@ -138,8 +138,8 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(client: TestClientProtocol) -> Visitor:
-    return Visitor(client)
+def browser_user(client: TestClientProtocol) -> BrowserUser:
+    return BrowserUser(client)
 
 
 def test_what_is_outside_of_brackets_is_found() -> None:
@@ -148,41 +148,41 @@ def test_what_is_outside_of_brackets_is_found() -> None:
     assert sorted(part.strip() for part in Page(seen).found) == ["Go", "No", "Nor"]
 
 
-async def test_public_pages_and_error_pages_can_be_translated(visitor: Visitor) -> None:
+async def test_public_pages_and_error_pages_can_be_translated(browser_user: BrowserUser) -> None:
     for path in ("/", "/about", "/login", "/login?next=/change", "/register", "/reset", "/dev/mailbox"):
-        await visitor.get(path, scope_base=NEAR)
+        await browser_user.get(path, scope_base=NEAR)
     for path in ("/not-me", "/reset/none", "/undo-email/none"):
-        await visitor.get(path, 404)
-    await visitor.client.get("/change")
-    await visitor.post("/account", {"name": "x"}, status=303)
+        await browser_user.get(path, 404)
+    await browser_user.client.get("/change")
+    await browser_user.post("/account", {"name": "x"}, status=303)
     for status in sorted({*MESSAGES, 410, 501}):
         path = "/change" if status == 401 else f"/fail/{status}"
         if status != 401:
-            await visitor.get(path, status)
-        as_json = await visitor.client.get(path, headers={"Accept": "application/json"})
+            await browser_user.get(path, status)
+        as_json = await browser_user.client.get(path, headers={"Accept": "application/json"})
         assert Page((await as_json.get_json())["error"]["message"]).found in ([], [". "])
 
 
-async def test_a_registration_and_a_login_can_be_translated(app: Quart, visitor: Visitor) -> None:
+async def test_a_registration_and_a_login_can_be_translated(app: Quart, browser_user: BrowserUser) -> None:
     await create_user(app)
     right = {"email": OTHER, "password": PASSWORD, "password_confirm": PASSWORD}
     wrong: list[dict[str, Any]] = [{"email": "x"}, {"email": LONG}, {"email": EMAIL}]
     wrong += [{"password": LONG}, {"password_confirm": "x"}]
     wrong += [{"password": new, "password_confirm": new} for new in ("short", "x" * 300, OTHER, "password1", "\0" * 9)]
-    await visitor.post("/register", {}, *[right | change for change in wrong])
-    await visitor.look(await visitor.client.post("/register", data=b"email=a&email=b", headers=URLENCODED))
-    await visitor.post("/register", right, status=303)
-    await visitor.post("/logout", {}, status=303)
+    await browser_user.post("/register", {}, *[right | change for change in wrong])
+    await browser_user.look(await browser_user.client.post("/register", data=b"email=a&email=b", headers=URLENCODED))
+    await browser_user.post("/register", right, status=303)
+    await browser_user.post("/logout", {}, status=303)
 
-    await visitor.post("/login", {}, {"email": EMAIL, "password": "wrong"}, {"email": LONG, "password": LONG})
+    await browser_user.post("/login", {}, {"email": EMAIL, "password": "wrong"}, {"email": LONG, "password": LONG})
     app.config["RATE_LIMIT_LOGINS_PER_IP"] = "1 per hour"
-    await visitor.post("/login", {"email": EMAIL, "password": "wrong"}, status=429)
+    await browser_user.post("/login", {"email": EMAIL, "password": "wrong"}, status=429)
 
 
-async def test_the_pages_of_a_user_can_be_translated(app: Quart, visitor: Visitor) -> None:
+async def test_the_pages_of_a_user_can_be_translated(app: Quart, browser_user: BrowserUser) -> None:
     other = await create_user(app, OTHER)
     await write(app, profile.change_profile, other.id, name=None, phone="+4930123456", client=COMMAND_LINE)
-    await register(visitor.client)
+    await register(browser_user.client)
     for agent in (FIREFOX, MAC, "curl/8", ""):
         form, here = {"email": EMAIL, "password": PASSWORD}, {"client": ("192.0.2.7", 4711)}
         await app.test_client().post("/login", form=form, headers={"User-Agent": agent}, scope_base=here)
@@ -190,65 +190,65 @@ async def test_the_pages_of_a_user_can_be_translated(app: Quart, visitor: Visito
         await write(app, audit_log.record, other.id + 1, event, origin)
 
     for path in ("/", "/account", "/sessions", "/account/activity", "/change", "/account/delete", "/verify"):
-        await visitor.get(path)
-    await visitor.post("/verify", {}, {"password": "wrong"})
-    rows = re.findall(r'action="(/sessions/\d+/end)"', await page(visitor.client, "/sessions"))
-    await visitor.post(rows[0], {}, status=303)
-    await visitor.post("/sessions/end-others", {}, status=303)
+        await browser_user.get(path)
+    await browser_user.post("/verify", {}, {"password": "wrong"})
+    rows = re.findall(r'action="(/sessions/\d+/end)"', await page(browser_user.client, "/sessions"))
+    await browser_user.post(rows[0], {}, status=303)
+    await browser_user.post("/sessions/end-others", {}, status=303)
     for typed in ({"name": LONG}, {"name": "a\nb"}, {"phone": "12"}, {"phone": LONG}, {"phone": "+4930123456"}):
-        await visitor.post("/account", typed)
-    await visitor.post("/account", {"name": "Ada", "phone": "+4930999999"}, status=303)
+        await browser_user.post("/account", typed)
+    await browser_user.post("/account", {"name": "Ada", "phone": "+4930999999"}, status=303)
     change = {"password": PASSWORD, "new_password": "a new one that is long", "new_password_confirm": ""}
-    await visitor.post("/change", {}, change, change | {"password": "wrong"}, change | {"new_password": "short"})
-    await visitor.post("/change", change | {"new_password_confirm": change["new_password"]}, status=303)
-    await visitor.post("/account/delete", {}, {"password": "wrong"})
-    await visitor.post("/account/delete", {"password": change["new_password"]}, status=303)
+    await browser_user.post("/change", {}, change, change | {"password": "wrong"}, change | {"new_password": "short"})
+    await browser_user.post("/change", change | {"new_password_confirm": change["new_password"]}, status=303)
+    await browser_user.post("/account/delete", {}, {"password": "wrong"})
+    await browser_user.post("/account/delete", {"password": change["new_password"]}, status=303)
 
 
-async def test_the_pages_of_mailed_links_can_be_translated(app: Quart, visitor: Visitor) -> None:
+async def test_the_pages_of_mailed_links_can_be_translated(app: Quart, browser_user: BrowserUser) -> None:
     await create_user(app)
     new = {"new_password": "a new one that is long", "new_password_confirm": "a new one that is long"}
-    await visitor.post("/reset", {}, {"email": LONG})
-    await visitor.post("/reset", {"email": EMAIL}, status=303)
+    await browser_user.post("/reset", {}, {"email": LONG})
+    await browser_user.post("/reset", {"email": EMAIL}, status=303)
     reset = await link(app, "reset")
-    await visitor.get(reset)
-    await visitor.post(reset, {}, new | {"new_password_confirm": "x"})
-    await visitor.post(reset, new, status=303)
-    await visitor.get(reset, 404)
+    await browser_user.get(reset)
+    await browser_user.post(reset, {}, new | {"new_password_confirm": "x"})
+    await browser_user.post(reset, new, status=303)
+    await browser_user.get(reset, 404)
     await log_in(app.test_client(), password=new["new_password"])
     not_me = await link(app, "new_login")
-    await visitor.get(not_me)
-    await visitor.get("/dev/mailbox", scope_base=NEAR)
-    await visitor.post(not_me, {}, status=303)
+    await browser_user.get(not_me)
+    await browser_user.get("/dev/mailbox", scope_base=NEAR)
+    await browser_user.post(not_me, {}, status=303)
     await execute(app, update(Email).where(Email.template == "reset").values(template="none"))
-    await visitor.get("/dev/mailbox", scope_base=NEAR)
+    await browser_user.get("/dev/mailbox", scope_base=NEAR)
 
 
-async def test_a_change_of_the_email_address_can_be_translated(app: Quart, visitor: Visitor) -> None:
-    await register(visitor.client)
-    await visitor.get("/change-email")
-    await visitor.post("/change-email", {}, {"email": "x"}, {"email": EMAIL})
-    await visitor.post("/change-email", {"email": OTHER}, status=303)
+async def test_a_change_of_the_email_address_can_be_translated(app: Quart, browser_user: BrowserUser) -> None:
+    await register(browser_user.client)
+    await browser_user.get("/change-email")
+    await browser_user.post("/change-email", {}, {"email": "x"}, {"email": EMAIL})
+    await browser_user.post("/change-email", {"email": OTHER}, status=303)
     for template in ("change_email", "email_changed"):
         path = await link(app, template)
-        await visitor.get(path)
-        await visitor.post(path, {}, status=303)
+        await browser_user.get(path)
+        await browser_user.post(path, {}, status=303)
 
 
 async def test_a_confirmation_of_the_email_address_can_be_translated(settings: dict[str, Any]) -> None:
     async with serving(settings | {"SECURITY_CONFIRMABLE": True, "SITE_NAME": "A Site"}) as app:
-        visitor, other = Visitor(app.test_client()), Visitor(app.test_client())
+        browser_user, other = BrowserUser(app.test_client()), BrowserUser(app.test_client())
         form = {"email": EMAIL, "password": PASSWORD, "password_confirm": PASSWORD}
-        await visitor.post("/register", form, status=303)
+        await browser_user.post("/register", form, status=303)
         for path in ("/confirm", "/login"):
-            await visitor.get(path)
-        await visitor.post("/confirm", {}, {"email": LONG})
-        await visitor.post("/confirm", {"email": EMAIL}, status=303)
+            await browser_user.get(path)
+        await browser_user.post("/confirm", {}, {"email": LONG})
+        await browser_user.post("/confirm", {"email": EMAIL}, status=303)
         path = await link(app, "confirm")
         await other.get(path)
         await other.post(path, {}, {"new_password": "short", "new_password_confirm": "short"})
-        await visitor.get(path)
-        await visitor.post(path, {}, status=303)
+        await browser_user.get(path)
+        await browser_user.post(path, {}, status=303)
 
 
 async def test_every_email_can_be_translated(app: Quart) -> None:
@@ -261,6 +261,6 @@ async def test_every_email_can_be_translated(app: Quart) -> None:
             for recoverable in (True, False):
                 app.config["SECURITY_RECOVERABLE"] = recoverable
                 async with app.app_context():
-                    letter = await rendering.render(mail)
-                for part in (letter.html, letter.subject, letter.text):
+                    message = await rendering.render(mail)
+                for part in (message.html, message.subject, message.text):
                     assert Page(part).found == []

@@ -24,6 +24,7 @@ from support.actions import (
     EMAIL,
     PASSWORD,
     at_once,
+    attacker_with,
     can_log_in,
     change_password,
     cookie_of,
@@ -37,13 +38,12 @@ from support.actions import (
     page,
     register,
     scalars,
-    thief_with,
     write,
 )
 from support.app import CHEAP, both_databases, serving
 from support.email_links import FORMER_EMAIL, NEW_EMAIL, NEW_PASSWORD, TYPED, events, join, mailed_link, press
 from support.frozen_clock import FrozenClock
-from support.mail_helpers import follow, letters_of, link, mails
+from support.mail_helpers import follow, link, mails, rendered_emails
 
 BOB = "bob@example.com"
 PHONES = ("+49301234567", "+49 30 1234567", "+49 (0)30 1234567", "0049 30 1234567", "(+49) 30.123.4567")
@@ -70,7 +70,7 @@ async def confirmable(settings: dict[str, Any]) -> AsyncIterator[Quart]:
 
 def copies(app: Quart, client: TestClientProtocol, number: int) -> list[TestClientProtocol]:
     """Return browsers that share the session of another."""
-    return [thief_with(app, cookie_of(client)) for _ in range(number)]
+    return [attacker_with(app, cookie_of(client)) for _ in range(number)]
 
 
 async def save(client: TestClientProtocol, name: str, phone: str) -> Response:
@@ -226,7 +226,7 @@ async def test_simultaneous_first_logins_with_an_old_hash_all_succeed(app: Quart
 
     assert await at_once(log_in(app.test_client()) for _ in range(6)) == {303: 6}
 
-    assert len({letter.link for letter in await letters_of(app, "new_login")}) == 6  # each is a security alert
+    assert len({message.link for message in await rendered_emails(app, "new_login")}) == 6  # each is a security alert
 
 
 @both_databases

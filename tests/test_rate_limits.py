@@ -491,14 +491,14 @@ async def test_the_browser_that_registered_is_a_trusted_device(app: Quart, clien
 async def test_a_copied_device_cookie_lets_nobody_in_and_has_five_guesses(app: Quart) -> None:
     await create_user(app)
     device = device_of(await trusted_device(app))
-    thief = browser_with(app, device)
+    attacker = browser_with(app, device)
 
-    assert not await is_logged_in(thief)
-    assert (await thief.get("/change")).location == "/login?next=/change"
+    assert not await is_logged_in(attacker)
+    assert (await attacker.get("/change")).location == "/login?next=/change"
     for doubled in (device, f"{device}~{device}", f"x~{device}", device):
         assert set(await guess(browser_with(app, doubled), 2)) <= {422, 429}
-    assert await guess(thief, 3) == {429: 3}
-    assert await guess(thief, 3, email="ADA@example.com") == {429: 3}
+    assert await guess(attacker, 3) == {429: 3}
+    assert await guess(attacker, 3, email="ADA@example.com") == {429: 3}
 
 
 async def test_a_device_cookie_of_another_account_or_a_forged_one_is_not_trusted(app: Quart) -> None:

@@ -14,6 +14,7 @@ from app.models.user_token import TokenPurpose
 from support.actions import (
     EMAIL,
     PASSWORD,
+    attacker_with,
     can_log_in,
     comparable,
     cookie_of,
@@ -25,11 +26,10 @@ from support.actions import (
     is_logged_in,
     page,
     register,
-    thief_with,
 )
 from support.app import both_databases, serving
 from support.email_links import NEW_PASSWORD, TYPED, UNREACHABLE, check_refused, mailed_link, press, whole_database
-from support.mail_helpers import follow, letters_of, link, mails
+from support.mail_helpers import follow, link, mails, rendered_emails
 from support.smtp_server import MailServer
 
 BOB = "bob@example.com"
@@ -105,11 +105,11 @@ async def test_a_reset_ends_every_session_of_the_account_and_of_no_other(app: Qu
     await create_user(app)
     await create_user(app, BOB)
     browsers, bob = [await enter(app, remember="y") for _ in range(3)], await enter(app, BOB)
-    thief = thief_with(app, cookie_of(browsers[0]))
+    attacker = attacker_with(app, cookie_of(browsers[0]))
 
     assert await follow(browsers[0], await requested_link(app), **TYPED) == 303
 
-    assert not any([await is_logged_in(browser) for browser in (*browsers, thief)])
+    assert not any([await is_logged_in(browser) for browser in (*browsers, attacker)])
     assert await is_logged_in(bob)
     assert await count(app, UserSession) == 1
 
@@ -119,10 +119,10 @@ async def test_a_reset_is_a_security_alert_with_a_link_to_undo_it(app: Quart) ->
     headers = {"User-Agent": "Mozilla/5.0 Firefox/140.0"}
     await app.test_client().post(await requested_link(app), form=TYPED, headers=headers)
 
-    (letter,) = await letters_of(app, "password_changed", to=EMAIL)
+    (message,) = await rendered_emails(app, "password_changed", to=EMAIL)
 
-    assert "(Firefox" in letter.text
-    assert "/not-me/" in (letter.link or "")
+    assert "(Firefox" in message.text
+    assert "/not-me/" in (message.link or "")
     assert await follow(app.test_client(), await link(app, "password_changed")) == 303
     assert not await can_log_in(app, password=NEW_PASSWORD)
 
@@ -190,16 +190,16 @@ async def test_a_public_site_with_a_mail_server_has_the_page(settings: dict[str,
 async def test_not_me_ends_every_session_and_mails_a_link_to_a_new_password(app: Quart) -> None:
     await create_user(app)
     await create_user(app, BOB)
-    bob, owner, thief = await enter(app, BOB), await enter(app), await enter(app)
+    bob, owner, attacker = await enter(app, BOB), await enter(app), await enter(app)
     alert, bobs_alert = [await link(app, "new_login", to=email) for email in (EMAIL, BOB)]
 
     assert EMAIL in await page(owner, alert)
-    assert await is_logged_in(thief)  # opening changes nothing
+    assert await is_logged_in(attacker)  # opening changes nothing
     response = await owner.post(alert)
 
     assert (response.status_code, response.location) == (303, "/login")
     assert "All sessions were ended." in await page(owner, "/login")
-    assert [await is_logged_in(browser) for browser in (owner, thief, bob)] == [False, False, True]
+    assert [await is_logged_in(browser) for browser in (owner, attacker, bob)] == [False, False, True]
     assert (await bob.get(bobs_alert)).status_code == 200
     assert not await can_log_in(app)
     assert [mail.recipient for mail in await mails(app, "reset")] == [EMAIL]

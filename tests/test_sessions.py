@@ -18,6 +18,7 @@ from app.models import User, UserSession
 from app.services import users
 from support.actions import (
     EMAIL,
+    attacker_with,
     change_password,
     cookie_of,
     count,
@@ -29,7 +30,6 @@ from support.actions import (
     page,
     register,
     scalars,
-    thief_with,
     write,
 )
 from support.app import both_databases
@@ -112,21 +112,21 @@ async def test_another_login_in_the_same_browser_makes_a_new_token_and_ends_the_
     await log_in(client)
 
     assert cookie_of(client) != first
-    assert not await is_logged_in(thief_with(app, first))
+    assert not await is_logged_in(attacker_with(app, first))
     assert await count(app, UserSession) == 1
 
 
 @both_databases
 async def test_logging_out_ends_this_session_and_no_other(app: Quart, client: TestClientProtocol) -> None:
     await register(client)
-    thief, other = thief_with(app, cookie_of(client)), await enter(app)
-    assert await is_logged_in(thief)
+    attacker, other = attacker_with(app, cookie_of(client)), await enter(app)
+    assert await is_logged_in(attacker)
 
     response = await client.post("/logout")
 
     assert (response.status_code, response.location) == (303, "/")
-    assert [await is_logged_in(browser) for browser in (client, thief, other)] == [False, False, True]
-    assert (await thief.get("/change")).status_code == 303
+    assert [await is_logged_in(browser) for browser in (client, attacker, other)] == [False, False, True]
+    assert (await attacker.get("/change")).status_code == 303
     assert await count(app, UserSession) == 1
 
 
@@ -139,11 +139,11 @@ async def test_a_copied_cookie_is_worthless_after_the_password_was_changed(
     app: Quart, client: TestClientProtocol
 ) -> None:
     await register(client)
-    thief = thief_with(app, cookie_of(client))
+    attacker = attacker_with(app, cookie_of(client))
 
     assert (await change_password(client)).status_code == 303
 
-    assert [await is_logged_in(browser) for browser in (thief, client)] == [False, True]
+    assert [await is_logged_in(browser) for browser in (attacker, client)] == [False, True]
 
 
 async def deactivate_and_activate(app: Quart) -> None:
@@ -210,7 +210,7 @@ async def test_a_request_is_recorded_at_most_once_a_minute(
 
     frozen_clock.forward(timedelta(seconds=1))
     with sent_statements(app) as sent:
-        await asyncio.gather(*(page(thief_with(app, cookie_of(client))) for _ in range(20)))
+        await asyncio.gather(*(page(attacker_with(app, cookie_of(client))) for _ in range(20)))
     assert await scalars(app, last_seen) == [before + timedelta(seconds=60)]
     updates = [statement for statement in sent if statement.startswith("UPDATE user_session")]
     assert 1 <= len(updates) <= 2  # a request may have read the row just before it was written

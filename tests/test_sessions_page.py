@@ -30,7 +30,7 @@ from support.actions import (
 )
 from support.app import both_databases
 from support.frozen_clock import FrozenClock
-from support.mail_helpers import letters_of, mails
+from support.mail_helpers import mails, rendered_emails
 from support.user_agents import FIREFOX
 
 BOB = "bob@example.com"
@@ -157,8 +157,8 @@ async def test_a_hostile_user_agent_is_never_shown(app: Quart) -> None:
         text = (await page(browsers[0], path)).lower()
         parts = ("<script>alert", "<img src=x", "{{7*7}}", "49{%", "drop table", "command line")
         assert not [part for part in parts if part in text]
-    for letter in await letters_of(app):
-        assert not [part for part in ("<script>", "<img", "command line") if part in letter.html.lower()]
+    for message in await rendered_emails(app):
+        assert not [part for part in ("<script>", "<img", "command line") if part in message.html.lower()]
 
 
 # Ending sessions
@@ -233,9 +233,9 @@ async def test_a_login_in_an_unknown_browser_is_a_security_alert(app: Quart, fro
     await enter(app, user_agent=CHROME, ip="198.51.100.7")
 
     assert [mail.recipient for mail in await mails(app)] == [EMAIL]
-    (letter,) = await letters_of(app, "new_login")
-    assert f"on {format_datetime(clock.now())} (Chrome on Windows, IP address 198.51.100.7)." in letter.text
-    assert "/not-me/" in str(letter.link)
+    (message,) = await rendered_emails(app, "new_login")
+    assert f"on {format_datetime(clock.now())} (Chrome on Windows, IP address 198.51.100.7)." in message.text
+    assert "/not-me/" in str(message.link)
 
 
 async def test_a_login_in_a_trusted_device_is_none(app: Quart) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from support.load import children, client_of, instance_in, living, send_slowly, serving_many, side_by_side, wait_until
 from support.mariadb_server import free_port
-from support.server_process import PATIENCE, Server, running
+from support.server_process import TIMEOUT_SECONDS, Server, running
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +123,7 @@ def stop_during_requests(folder: Path, stop: Stop) -> Outcome:
     with serving_many(folder, workers=stop.workers) as server:
         workers, since = children(server.process.pid), time.monotonic()
         statuses = act_during_requests(server, lambda: stop.send(server))
-        exit_code = server.process.wait(PATIENCE)
+        exit_code = server.process.wait(TIMEOUT_SECONDS)
         seconds = time.monotonic() - since
     files = {file.name for file in folder.iterdir()}
     return Outcome(exit_code, seconds, statuses, server.log.read_text(), living(workers), files)
@@ -182,7 +182,7 @@ def test_behind_a_proxy_sigterm_first_announces_the_stop(instance: Path) -> None
             response = connection.getresponse()
             assert (response.status, response.read().strip()) == (503, b'{"status":"draining"}')
             assert response.getheader("Connection") == "close"
-        assert server.process.wait(PATIENCE) == 0
+        assert server.process.wait(TIMEOUT_SECONDS) == 0
 
 
 @pytest.mark.parametrize(("number", "proxies"), [(signal.SIGTERM, "0"), (signal.SIGINT, "1")])
@@ -195,7 +195,7 @@ def test_without_a_proxy_or_on_ctrl_c_the_port_is_closed_at_once(
 
         with pytest.raises(httpx.ConnectError):
             server.get("/healthz")
-        assert server.process.wait(PATIENCE) == 0
+        assert server.process.wait(TIMEOUT_SECONDS) == 0
 
 
 def test_a_signal_while_the_workers_start_stops_them(tmp_path: Path, sqlite_template: Path) -> None:
@@ -256,14 +256,14 @@ def test_sixteen_connections_leave_no_worker_without_work(tmp_path: Path) -> Non
 
 
 def connect(server: Server) -> HTTPConnection:
-    connection = HTTPConnection(server.address, timeout=PATIENCE)
+    connection = HTTPConnection(server.address, timeout=TIMEOUT_SECONDS)
     connection.connect()
     return connection
 
 
 def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
     with running(tmp_path, "2", "dying", f"127.0.0.1:{free_port()}", command=TEST_APP, workers=0) as server:
-        assert server.process.wait(PATIENCE) == 1
+        assert server.process.wait(TIMEOUT_SECONDS) == 1
         assert 1 <= server.log.read_text().count("worker_exited") <= 2
 
 

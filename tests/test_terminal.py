@@ -14,7 +14,7 @@ from app.models import User
 from support.actions import EMAIL, PASSWORD, count, create_user, log_in
 from support.app import both_databases
 from support.commands import QUART
-from support.terminals import PATIENCE, plain, rest_of, terminal_with
+from support.terminals import TIMEOUT_SECONDS, plain, rest_of, terminal_with
 
 COUNT = "await session.scalar(select(func.count(User.id)))"
 
@@ -35,7 +35,7 @@ def terminal(environment: dict[str, str]) -> Iterator["pexpect.spawn[str]"]:
 
 def type_at(terminal: "pexpect.spawn[str]", prompt: str, typed: str) -> None:
     terminal.expect(prompt)
-    terminal.waitnoecho(PATIENCE)
+    terminal.waitnoecho(TIMEOUT_SECONDS)
     terminal.sendline(typed)
 
 
@@ -56,7 +56,7 @@ async def test_two_passwords_that_differ_open_no_account_and_ctrl_c_ends_the_com
     type_at(terminal, "Password: ", PASSWORD)
     type_at(terminal, "Repeat for confirmation: ", "another horse battery staple")
     terminal.expect("do not match.*Password: ")
-    terminal.waitnoecho(PATIENCE)
+    terminal.waitnoecho(TIMEOUT_SECONDS)
     terminal.sendintr()
 
     assert rest_of(terminal).endswith("Aborted!")
@@ -93,7 +93,7 @@ class Shell:
     def printed_until_the_prompt(self) -> str:
         self.terminal.expect(rf"In \[{self.line}\]: ")
         before = plain(self.terminal.before)
-        self.terminal.waitnoecho(PATIENCE)  # from then on IPython reads, and not the terminal
+        self.terminal.waitnoecho(TIMEOUT_SECONDS)  # from then on IPython reads, and not the terminal
         return before
 
 

@@ -4,8 +4,8 @@ import pytest
 from playwright.async_api import Page
 
 from support.accessibility import MEDIA, arm, check, expect_none, focus_each, tab, walk
+from support.browser_user import BrowserUser
 from support.page_states import STATES, State
-from support.visitor import Visitor
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
@@ -27,11 +27,11 @@ BAD = """<!doctype html><title>Bad</title>
 
 
 @pytest.mark.parametrize("state", [state for state in STATES if state.name in SOME], ids=str)
-async def test_the_keyboard_reaches_everything_and_the_focus_is_seen(state: State, visitor: Visitor) -> None:
-    await state.come(visitor)
-    await arm(visitor.page, axe=False)
+async def test_the_keyboard_reaches_everything_and_the_focus_is_seen(state: State, browser_user: BrowserUser) -> None:
+    await state.come(browser_user)
+    await arm(browser_user.page, axe=False)
 
-    names, (*stops, beyond) = await walk(visitor.page)
+    names, (*stops, beyond) = await walk(browser_user.page)
     found = [stop for stop in stops if stop]
     assert [stop.name for stop in found] == names
     assert beyond is None or beyond.name == names[0]
@@ -39,14 +39,14 @@ async def test_the_keyboard_reaches_everything_and_the_focus_is_seen(state: Stat
 
     shown = {}
     for medium, settings in MEDIA.items():
-        await visitor.page.emulate_media(**settings)
-        shown[medium] = await check(visitor.page, "shown")
-        problems += [f"{medium}: {stop.problem}" for stop in await focus_each(visitor.page) if stop.problem]
+        await browser_user.page.emulate_media(**settings)
+        shown[medium] = await check(browser_user.page, "shown")
+        problems += [f"{medium}: {stop.problem}" for stop in await focus_each(browser_user.page) if stop.problem]
     expect_none(problems)
     assert shown["light"] != []
     assert shown == dict.fromkeys(MEDIA, shown["light"])  # nothing vanishes with other colours or less motion
 
-    await is_led_past_the_navigation(visitor.page)
+    await is_led_past_the_navigation(browser_user.page)
 
 
 async def is_led_past_the_navigation(page: Page) -> None:
@@ -62,11 +62,11 @@ async def is_led_past_the_navigation(page: Page) -> None:
     assert after.in_main
 
 
-async def test_the_walk_finds_what_stands_in_the_way_of_the_keyboard(visitor: Visitor) -> None:
-    await visitor.page.set_content(BAD)
-    await arm(visitor.page, axe=False)
+async def test_the_walk_finds_what_stands_in_the_way_of_the_keyboard(browser_user: BrowserUser) -> None:
+    await browser_user.page.set_content(BAD)
+    await arm(browser_user.page, axe=False)
 
-    names, stops = await walk(visitor.page)
+    names, stops = await walk(browser_user.page)
 
     assert [name.split('"')[1] for name in names] == ["Flat", "Clear", "First", "Under", "Trap", "Never"]
     found = [stop for stop in stops if stop]

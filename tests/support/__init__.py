@@ -9,6 +9,6 @@ FIXTURES = (
     "journeys",
     "served_sites",
     "skips",
-    "visitor",
+    "browser_user",
 )
 pytest_plugins = [f"support.{name}" for name in (*FIXTURES, "tiers")]

@@ -115,7 +115,7 @@ def cookie_of(client: TestClientProtocol) -> str:
     return next(cookie.value or "" for cookie in client.cookie_jar if cookie.name == "auth")
 
 
-def thief_with(app: Quart, cookie: str) -> TestClientProtocol:
+def attacker_with(app: Quart, cookie: str) -> TestClientProtocol:
     """Return a browser that holds a copied cookie."""
     client = app.test_client()
     client.set_cookie("localhost", "auth", cookie)

@@ -16,7 +16,7 @@ from quart.cli import ScriptInfo
 
 from app.app_factory import create_app
 from support.app import ROOT
-from support.terminals import PATIENCE
+from support.terminals import TIMEOUT_SECONDS
 
 QUART = str(Path(sys.executable).with_name("quart"))
 ADA = "Ada@Example.com"  # the same e-mail address to the site, not the same text
@@ -79,5 +79,12 @@ def run_command(environment: dict[str, str], *words: str, typed: str = "") -> "s
     """Run `quart --app run …` in a process of its own."""
     command = [QUART, "--app", "run", *words]
     return subprocess.run(
-        command, cwd=ROOT, env=environment, input=typed, capture_output=True, text=True, check=False, timeout=PATIENCE
+        command,
+        cwd=ROOT,
+        env=environment,
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_SECONDS,
     )

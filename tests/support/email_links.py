@@ -46,7 +46,7 @@ async def mailed_link(app: Quart, purpose: TokenPurpose, *, of: str = EMAIL) -> 
 
     async def unit(session: AsyncSession) -> None:
         user = await users.get_by_email(session, email=of)
-        facts = security_alerts.describe_event(Client("", "")) | {"new_email": "thief@example.com"}
+        facts = security_alerts.describe_event(Client("", "")) | {"new_email": "attacker@example.com"}
         await tokens.send(
             session, user, purpose, MAIL[purpose], email=SENT_TO.get(purpose), facts=facts, client=COMMAND_LINE
         )

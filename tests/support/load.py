@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import httpx
 
 from support.actions import PASSWORD
-from support.server_process import PATIENCE, Server, running
+from support.server_process import TIMEOUT_SECONDS, Server, running
 
 T = TypeVar("T")
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -72,7 +72,7 @@ def serving_many(
 
 
 def client_of(server: Server) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"http://{server.address}", timeout=PATIENCE, verify=NO_TLS)
+    return httpx.AsyncClient(base_url=f"http://{server.address}", timeout=TIMEOUT_SECONDS, verify=NO_TLS)
 
 
 async def ask(client: httpx.AsyncClient, path: str) -> Outcome:
@@ -166,7 +166,7 @@ def side_by_side(work: Callable[..., T], *arguments: Sequence[object]) -> list[T
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < until, "it did not happen"
         time.sleep(0.05)

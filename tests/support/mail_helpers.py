@@ -1,4 +1,4 @@
-"""What people read in their mail: the outbox, as its letters will say it."""
+"""What people read in their mail: the outbox, as its messages will say it."""
 
 import re
 
@@ -24,7 +24,7 @@ async def mails(app: Quart, template: str | None = None, *, to: str | None = Non
     return [mail for mail in found if template in (None, mail.template) and to in (None, mail.recipient)]
 
 
-async def letters_of(app: Quart, template: str | None = None, *, to: str | None = None) -> list[RenderedEmail]:
+async def rendered_emails(app: Quart, template: str | None = None, *, to: str | None = None) -> list[RenderedEmail]:
     found = await mails(app, template, to=to)
     async with app.app_context():
         return [await rendering.render(mail) for mail in found]
@@ -32,7 +32,7 @@ async def letters_of(app: Quart, template: str | None = None, *, to: str | None 
 
 async def link(app: Quart, template: str, *, to: str | None = None) -> str:
     """Return the path of the link in the newest mail of a kind."""
-    found = [letter.link for letter in await letters_of(app, template, to=to) if letter.link]
+    found = [message.link for message in await rendered_emails(app, template, to=to) if message.link]
     assert found, f"no link in a mail {template!r}"
     return re.sub(r"^https?://[^/]+", "", found[-1])
 

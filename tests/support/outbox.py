@@ -19,7 +19,7 @@ from app.services.client import COMMAND_LINE
 from support.actions import EMAIL
 from support.app import ROOT, serving
 from support.mail_helpers import mails
-from support.server_process import PATIENCE
+from support.server_process import TIMEOUT_SECONDS
 
 HOSTILE_EMAIL = "a&b'c@example.com"
 PUBLIC = {"BASE_URL": "https://www.example.com"}
@@ -79,7 +79,7 @@ async def states(app: Quart) -> list[tuple[str, int]]:
 
 async def comes_to(app: Quart, state: str) -> list[Email]:
     """Wait until every e-mail in the outbox has come to a state."""
-    deadline, found = time.monotonic() + PATIENCE, await mails(app)
+    deadline, found = time.monotonic() + TIMEOUT_SECONDS, await mails(app)
     while {mail.state for mail in found} != {state}:
         assert time.monotonic() < deadline, [(mail.state, mail.error) for mail in found]
         await asyncio.sleep(0.01)
@@ -89,7 +89,7 @@ async def comes_to(app: Quart, state: str) -> list[Email]:
 
 async def is_logged(log: pytest.LogCaptureFixture, event: str, *, times: int = 1) -> None:
     """Wait until an event is in the log."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while log.text.count(event) < times:
         assert time.monotonic() < deadline, log.text
         await asyncio.sleep(0.02)

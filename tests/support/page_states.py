@@ -30,7 +30,7 @@ from support.browser_steps import (
     spent,
     user,
 )
-from support.visitor import Visitor
+from support.browser_user import BrowserUser
 
 ERROR = "errors/error.html"
 COMMON = {"new_password": "password1", "new_password_confirm": "password1"}
@@ -52,12 +52,12 @@ class State:
     def __str__(self) -> str:
         return self.name
 
-    async def come(self, visitor: Visitor) -> None:
+    async def come(self, browser_user: BrowserUser) -> None:
         """Bring a user to the page, and check that it is the one that is meant."""
-        visitor.site = visitor.sites[self.site]
-        await self.way(visitor)
-        shown = (visitor.status, visitor.site.rendered[-1])
-        assert shown == (self.status, self.template), f"{shown} is shown at {visitor.page.url}"
+        browser_user.site = browser_user.sites[self.site]
+        await self.way(browser_user)
+        shown = (browser_user.status, browser_user.site.rendered[-1])
+        assert shown == (self.status, self.template), f"{shown} is shown at {browser_user.page.url}"
 
 
 def refused(name: str, template: str, way: Way, *, site: str = "ordinary") -> State:

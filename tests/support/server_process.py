@@ -17,7 +17,7 @@ from support.mariadb_server import free_port
 
 RUN = (sys.executable, "run.py")
 HYPERCORN = (str(Path(sys.executable).with_name("hypercorn")), "run:app")
-PATIENCE = 60  # seconds: a busy machine is slow to start a process
+TIMEOUT_SECONDS = 60  # seconds: a busy machine is slow to start a process
 
 
 @dataclass
@@ -33,11 +33,11 @@ class Server:
         return self.log.read_text().count(f"Running on http://{self.address} ")
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://{self.address}{path}", timeout=PATIENCE)
+        return httpx.get(f"http://{self.address}{path}", timeout=TIMEOUT_SECONDS)
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         """Wait until the condition holds. Fails if the process ends first."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT_SECONDS
         while not condition():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < until, self.log.read_text()
@@ -45,7 +45,7 @@ class Server:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT_SECONDS)
 
 
 def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
@@ -83,14 +83,16 @@ def running(
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT_SECONDS)
 
 
 def refusal(instance: Path, *options: str, **settings: str) -> str:
     """Return the error with which the start fails: one line, and no traceback."""
     command, env = [*RUN, *options], environment(instance, settings)
     env = {name: value for name, value in env.items() if not name.startswith("COV")}  # coverage writes messages too
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
+    )
     assert (done.returncode, done.stdout) == (1, "")
     lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr

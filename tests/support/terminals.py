@@ -7,7 +7,7 @@ import pexpect
 
 from support.app import ROOT
 
-PATIENCE = 60  # seconds: a busy machine is slow to start a process
+TIMEOUT_SECONDS = 60  # seconds: a busy machine is slow to start a process
 
 
 def terminal_with(command: list[str], environment: dict[str, str], *, lines: int = 24) -> "pexpect.spawn[str]":
@@ -18,7 +18,7 @@ def terminal_with(command: list[str], environment: dict[str, str], *, lines: int
         cwd=str(ROOT),
         env=environment | {"TERM": "dumb"},
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=TIMEOUT_SECONDS,
         dimensions=(lines, 200),
         preexec_fn=let_ctrl_c_interrupt,
     )

@@ -25,7 +25,7 @@ SEND = """([typed, fallback]) => {
 
 
 @dataclass
-class Visitor:
+class BrowserUser:
     """`email` is new to the site. `status` is that of the page which is shown."""
 
     page: Page
@@ -79,12 +79,14 @@ class Visitor:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visitor(request: pytest.FixtureRequest, pages: Pages, sites: dict[str, ServedSite]) -> AsyncIterator[Visitor]:
+async def browser_user(
+    request: pytest.FixtureRequest, pages: Pages, sites: dict[str, ServedSite]
+) -> AsyncIterator[BrowserUser]:
     """Return a user whom no site knows. A parameter is the language of the browser."""
     async with pages.borrowed(request.node, locale=getattr(request, "param", "en")) as page:
-        visitor = Visitor(page, sites["ordinary"], sites, f"ada-{uuid.uuid4().hex[:8]}@example.com")
-        page.on("response", visitor.note_status)
-        yield visitor
-        page.remove_listener("response", visitor.note_status)
+        browser_user = BrowserUser(page, sites["ordinary"], sites, f"ada-{uuid.uuid4().hex[:8]}@example.com")
+        page.on("response", browser_user.note_status)
+        yield browser_user
+        page.remove_listener("response", browser_user.note_status)
         if request.node.stash[PASSED]:  # else the picture shows the page as it was
             await look_ordinary(page)
