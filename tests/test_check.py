@@ -31,14 +31,16 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 async def examine(app: Quart) -> Findings:
     async with app.app_context():
-        try:
-            return await deployment_checks.run_checks(app)
-        finally:
-            await db.dispose()
+        return await deployment_checks.run_checks(app)
 
 
 async def wrong_with(settings: dict[str, Any]) -> list[str]:
-    return (await examine(create_app(settings))).problems
+    app = create_app(settings)
+    try:
+        return (await examine(app)).problems
+    finally:
+        async with app.app_context():
+            await db.dispose()
 
 
 def test_a_site_that_may_go_public_is_ready(command_line: CommandLine) -> None:

@@ -105,7 +105,8 @@ async def test_an_email_address_of_another_alphabet_is_sent_in_ascii(
         await post(app, to=HOSTILE_EMAIL)
         await deliver(app)
 
-    assert [envelope.rcpt_tos for envelope in server.envelopes] == [["ada@xn--bcher-kva.example"], [HOSTILE_EMAIL]]
+    recipients = {recipient for envelope in server.envelopes for recipient in envelope.rcpt_tos}
+    assert recipients == {"ada@xn--bcher-kva.example", HOSTILE_EMAIL}  # one batch is delivered in any order
     assert server.envelopes[0].mail_from == "site@xn--bcher-kva.example"
     assert server.messages[0]["From"].addresses[0].display_name == "Bücher & mehr"
     assert server.messages[0].as_bytes().split(b"\n\n")[0].isascii()
