@@ -1,4 +1,4 @@
-"""The life of an account: links from mails, the pages of the account, its deletion."""
+"""Every flow of an account from the first page to the last, with the mistakes that users make on the way."""
 
 import re
 import uuid
@@ -6,22 +6,87 @@ import uuid
 import pytest
 from playwright.async_api import Page, expect
 
-from support.browsers import PASSWORD, fill
-from support.journeys import log_in, log_out
+from support.browsers import PASSWORD, OpenPage, fill
+from support.journeys import OpenBrowser, both_ways, log_in, log_out, mailed_link, new_email, post, registered
+from support.served_sites import ServedSite
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
 NEW = "another horse battery staple"
+WEB_MAIL = "http://mail.example/"
+
+
+async def expect_error(page: Page, label: str, message: str) -> None:
+    """Check that a message is tied to its field, and that no password comes back."""
+    await expect(page.get_by_label(label, exact=True)).to_have_accessible_description(re.compile(re.escape(message)))
+    for password in await page.locator("input[type=password]").all():
+        await expect(password).to_have_value("")
 
 
 async def open_mail(page: Page, subject: str, to: str) -> None:
-    """Follow the link of the newest mail to an e-mail address."""
+    """Follow the link of the newest e-mail with this subject to an e-mail address."""
     await page.goto("/dev/mailbox")
     mail = page.locator("article").filter(has_text=to).filter(has=page.get_by_role("heading", name=subject, exact=True))
     await mail.first.get_by_role("link", name="Open the link").click()
 
 
-async def test_a_user_forgets_the_password_and_gets_in_by_a_mail(page: Page, ada: str) -> None:
+async def open_from_web_mail(page: Page, url: str) -> Page:
+    """Click a link on a page of another site, and return the tab in which it opens."""
+    inbox = await page.context.new_page()
+    mail = f'<a href="{url}" target="_blank" rel="noopener noreferrer">Open</a>'
+    await inbox.route(WEB_MAIL, lambda route: route.fulfill(body=mail, content_type="text/html"))
+    await inbox.goto(WEB_MAIL)
+    async with page.context.expect_page() as opened:
+        await inbox.click("a")
+    return await opened.value
+
+
+async def test_a_mistake_in_the_registration_is_shown_beside_its_field_and_can_be_corrected(page: Page) -> None:
+    email = new_email()
+    await page.goto("/register")
+
+    for password, again, label, message in [
+        ("password1", "password1", "Password", "This is one of the most common passwords."),
+        (PASSWORD, "slip", "Password again", "The two passwords do not match."),
+    ]:
+        await fill(page, email=email, password=password, password_confirm=again)
+        await expect_error(page, label, message)
+        await expect(page.get_by_label("E-mail address")).to_have_value(email)
+
+    await fill(page, password=PASSWORD, password_confirm=PASSWORD)
+    await expect(page.get_by_role("status").first).to_have_text("Welcome! Your account was created.")
+
+
+async def test_the_browser_itself_sends_no_form_with_an_empty_field(page: Page) -> None:
+    for path, typed, empty in [
+        ("/register", {"password": PASSWORD, "password_confirm": PASSWORD}, "email"),
+        ("/register", {"email": new_email(), "password": PASSWORD}, "password_confirm"),
+        ("/login", {"email": new_email()}, "password"),
+    ]:
+        await page.goto(path)
+        await fill(page, **typed)
+
+        await expect(page.locator(f"#{empty}")).to_be_focused()
+        assert await page.locator("main input:invalid").count() == 1
+
+
+async def test_the_form_for_a_taken_e_mail_address_leads_to_the_login_and_on_to_the_page(
+    page: Page, another_browser: OpenBrowser
+) -> None:
+    email = await registered((await another_browser()).context)
+    await page.goto("/register?next=/sessions")
+
+    await fill(page, email=email.upper(), password="another horse", password_confirm="another horse")
+    await expect_error(page, "E-mail address", "An account with this e-mail address already exists.")
+    await page.get_by_role("main").get_by_role("link", name="Log in").click()
+    await fill(page, email=email, password="slip of the finger")
+    await expect_error(page, "Password", "The e-mail address or the password is wrong.")
+    await fill(page, password=PASSWORD)
+
+    await expect(page.get_by_role("heading", name="Active sessions")).to_be_visible()
+
+
+async def test_a_user_forgets_the_password_and_secures_the_account(page: Page, ada: str) -> None:
     await page.goto("/")
     await log_out(page)
     await page.goto("/login")
@@ -39,13 +104,15 @@ async def test_a_user_forgets_the_password_and_gets_in_by_a_mail(page: Page, ada
     await expect(page.get_by_role("status")).to_contain_text("All sessions were ended")
 
 
-async def test_a_user_changes_the_e_mail_address_and_undoes_it(page: Page, ada: str) -> None:
+async def test_a_user_changes_the_e_mail_address_in_web_mail_and_undoes_it(
+    page: Page, ada: str, served_site: ServedSite
+) -> None:
     await page.goto("/account")
     await page.get_by_role("link", name="Change e-mail").click()
     await fill(page, email=f"new-{ada}")
-    await open_mail(page, "Confirm your new e-mail address", f"new-{ada}")
-    await page.get_by_role("button", name="Confirm e-mail address").click()
-    await expect(page.get_by_role("status")).to_have_text(f"Your e-mail address is now new-{ada}.")
+    tab = await open_from_web_mail(page, served_site.url + await mailed_link(page.context, "change-email"))
+    await tab.get_by_role("button", name="Confirm e-mail address").click()
+    await expect(tab.get_by_role("status")).to_have_text(f"Your e-mail address is now new-{ada}.")
 
     await open_mail(page, "Your e-mail address was changed", ada)
     await page.get_by_role("button", name="Recover account").click()
@@ -55,18 +122,37 @@ async def test_a_user_changes_the_e_mail_address_and_undoes_it(page: Page, ada: 
 
 async def test_a_user_adds_a_name_and_a_phone_number_and_deletes_the_account(page: Page, ada: str) -> None:
     phone = f"+49 30 {uuid.uuid4().int % 10**8:08}"
-    await page.goto("/account")
+    await page.goto("/register?next=/account")  # a user who is logged in needs no form for that
     await fill(page, name="Ada Lovelace", phone=phone)
     await expect(page.get_by_label("Phone")).to_have_value(phone.replace(" ", ""))
     await page.get_by_role("link", name="Security activity").click()
-    await expect(page.get_by_role("listitem").filter(has_text=re.compile("Account created"))).to_be_visible()
+    await expect(page.get_by_role("listitem").filter(has_text="Account created")).to_be_visible()
 
     await page.goto("/account/delete")
     await fill(page, password="wrong")
-    await expect(page.get_by_label("Password")).to_have_accessible_description("The password is wrong.")
+    await expect_error(page, "Password", "The password is wrong.")
     await fill(page, password=PASSWORD)
     await expect(page.get_by_role("status").first).to_contain_text("Your account was deleted")
     await expect(page.get_by_text("You are not logged in.")).to_be_visible()
+
+
+@both_ways
+async def test_a_user_confirms_in_this_browser_or_chooses_the_password_in_another(
+    open_page: OpenPage, sites: dict[str, ServedSite], subtests: pytest.Subtests, *, scripted: bool
+) -> None:
+    site = sites["confirming"]
+    here, there = [await open_page(base_url=site.url, java_script_enabled=scripted) for _ in range(2)]
+    for browser, password in ((here, PASSWORD), (there, NEW)):
+        with subtests.test(password=password):
+            email = new_email()
+            await here.goto("/register")
+            await fill(here, email=email, password=PASSWORD, password_confirm=PASSWORD)
+            await expect(here.get_by_role("status").first).to_contain_text(f"we have sent a link to {email}")
+
+            tab = await open_from_web_mail(browser, site.url + await mailed_link(browser.context, "confirm"))
+            await fill(tab, **({} if browser is here else {"new_password": NEW, "new_password_confirm": NEW}))
+            await log_in(tab, email, password)
+            await post(browser.context, "/logout")
 
 
 async def test_the_button_of_the_front_page_responds_in_the_page(page: Page, request: pytest.FixtureRequest) -> None:

@@ -1,7 +1,5 @@
 """A user with a browser on the way to a page: steps that need no look are requests of the same browser."""
 
-import re
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -13,6 +11,7 @@ from support.accessibility import look_ordinary
 from support.actions import PASSWORD
 from support.browsers import Pages
 from support.evidence import PASSED
+from support.journeys import mailed_link, new_email
 from support.served_sites import ServedSite
 
 # Fill in a form and send it, as a browser does that checks nothing itself; other fields stay as the page has them.
@@ -71,11 +70,8 @@ class BrowserUser:
         await window.close()
 
     async def link(self, purpose: str) -> str:
-        """Return the path of the newest link of a kind that was mailed, of which the mailbox shows the newest first."""
-        mailbox = await (await self.page.context.request.get(f"{self.site.url}/dev/mailbox")).text()
-        found = re.search(rf"/{purpose}/[\w-]+\.[\w-]+", mailbox)
-        assert found, f"no mail has a link to /{purpose}/"
-        return found[0]
+        """Return the path of the newest link of a kind that was mailed."""
+        return await mailed_link(self.page.context, purpose, self.site.url)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -84,7 +80,7 @@ async def browser_user(
 ) -> AsyncIterator[BrowserUser]:
     """Return a user whom no site knows. A parameter is the language of the browser."""
     async with pages.borrowed(request.node, locale=getattr(request, "param", "en")) as page:
-        browser_user = BrowserUser(page, sites["ordinary"], sites, f"ada-{uuid.uuid4().hex[:8]}@example.com")
+        browser_user = BrowserUser(page, sites["ordinary"], sites, new_email())
         page.on("response", browser_user.note_status)
         yield browser_user
         page.remove_listener("response", browser_user.note_status)

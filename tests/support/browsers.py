@@ -4,7 +4,6 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,32 +124,13 @@ async def page(request: pytest.FixtureRequest, open_page: OpenPage, served_site:
     assert problems == []
 
 
-@dataclass
-class Profile:
-    """A browser that keeps its profile on disk, so that a test can close it and open it again."""
-
-    playwright: Playwright
-    chromium: str
-    folder: Path
-    item: pytest.Item
-
-    @asynccontextmanager
-    async def opened(self, **options: Any) -> AsyncIterator[Page]:
-        """Open the browser until the block ends."""
-        launch = self.playwright.chromium.launch_persistent_context
-        window = await launch(self.folder, executable_path=self.chromium, args=FLAGS, **options)
-        async with recorded(window, self.item):
-            yield window.pages[0]
-        await window.close()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def profile(request: pytest.FixtureRequest, playwright: Playwright, chromium: str, tmp_path: Path) -> Profile:
-    return Profile(playwright, chromium, tmp_path / "profile", request.node)
+async def type_in(page: Page, **typed: str) -> None:
+    """Type into fields, by their ids."""
+    for name, text in typed.items():
+        await page.fill(f"#{name}", text)
 
 
 async def fill(page: Page, **typed: str) -> None:
-    """Type into fields, by their ids, and send their form."""
-    for name, text in typed.items():
-        await page.fill(f"#{name}", text)
+    """Type into fields, and send their form."""
+    await type_in(page, **typed)
     await page.click("main form button:not(.reveal)")

@@ -1,11 +1,8 @@
 """Users on their way through the site: steps that several journeys share."""
 
-import asyncio
 import re
-import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -95,30 +92,9 @@ async def log_out(page: Page) -> None:
     await expect(page.get_by_text("You are not logged in.")).to_be_visible()
 
 
-async def expect_login_page(page: Page) -> None:
-    await expect(page).to_have_url(re.compile("/login"))
-    await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
-
-
-async def execute(site: ServedSite, statement: str, **values: str) -> list[Any]:
-    """Run a statement on the database of a site, in a thread: the site runs in the loop of the test."""
-
-    def run() -> list[Any]:
-        with closing(sqlite3.connect(site.instance / "app.db", timeout=5)) as database, database:
-            return database.execute(statement, values).fetchall()
-
-    return await asyncio.to_thread(run)
-
-
-async def expire_sessions(site: ServedSite, email: str) -> None:
-    of_the_user = "user_id = (SELECT id FROM user WHERE email = :email)"
-    expire = f"UPDATE user_session SET expires_on = '2020-01-01 00:00:00.000000' WHERE {of_the_user}"
-    await execute(site, expire, email=email)
-
-
-async def mailed_link(window: BrowserContext, kind: str) -> str:
-    """Return the path of the newest link of a kind in the mailbox."""
-    mailbox = await (await window.request.get("/dev/mailbox")).text()
+async def mailed_link(window: BrowserContext, kind: str, site: str = "") -> str:
+    """Return the path of the newest link of a kind in the mailbox, which shows the newest e-mail first."""
+    mailbox = await (await window.request.get(f"{site}/dev/mailbox")).text()
     found = re.search(rf"/{kind}/[\w-]+\.[\w-]+", mailbox)
-    assert found, f"no mail has a link to /{kind}/"
+    assert found, f"no e-mail has a link to /{kind}/"
     return found[0]

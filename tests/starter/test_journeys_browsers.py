@@ -1,0 +1,156 @@
+"""What only a browser shows: two tabs, a button that is pressed twice, a site that was away, languages and times."""
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.async_api import Page, Request, expect
+
+from app.models import Email, User
+from support.actions import count
+from support.browsers import PASSWORD, OpenPage, fill, type_in
+from support.journeys import both_ways, log_in, log_out, new_email, post, registered
+from support.mariadb_server import free_port
+from support.served_sites import ServedSite, served
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
+
+TYPED = {
+    "/account": {"name": "Ada's secret", "phone": "+49 30 7654321"},
+    "/change-email": {"email": "another@example.com"},
+    "/change": {"password": PASSWORD, "new_password": "another horse", "new_password_confirm": "another horse"},
+    "/account/delete": {"password": PASSWORD},
+}
+
+
+async def log_out_in_another_tab(page: Page) -> None:
+    tab = await page.context.new_page()
+    await tab.goto("/")
+    await log_out(tab)
+    await tab.close()
+
+
+async def test_typed_text_is_still_there_when_the_session_has_ended(page: Page, ada: str) -> None:
+    await page.goto("/account")
+    await log_out_in_another_tab(page)
+
+    await fill(page, name="Ada Lovelace")
+    await expect(page.get_by_role("status")).to_contain_text("Your session has expired.")
+    await log_in(page, ada)
+
+    await expect(page.get_by_label("Name")).to_have_value("Ada Lovelace")
+    await fill(page)
+    await expect(page.get_by_role("status")).to_have_text("Saved.")
+
+
+async def test_the_tabs_that_one_user_left_open_change_nothing_of_the_next_user(
+    page: Page, ada: str, served_site: ServedSite
+) -> None:
+    tabs = {path: await page.context.new_page() for path in TYPED}
+    for path, tab in tabs.items():
+        await tab.goto(path)
+    await log_out_in_another_tab(page)
+    bob = await registered(page.context)
+
+    for path, tab in tabs.items():
+        async with tab.expect_navigation():
+            await fill(tab, **TYPED[path])
+        await expect(tab.get_by_role("status")).to_contain_text("This page belonged to another user")
+    await post(page.context, "/logout")
+    await log_in(page, bob)
+    await page.goto("/account")
+    await expect(page.get_by_label("Name")).to_have_value("")
+    await expect(page.get_by_label("Phone")).to_have_value("")
+    assert await count(served_site.app, Email, Email.recipient == "another@example.com") == 0
+
+
+async def click_twice(page: Page) -> None:
+    await page.get_by_role("main").get_by_role("button", name="Register").dblclick(no_wait_after=True)
+
+
+async def press_enter_twice(page: Page) -> None:
+    await page.focus("#password_confirm")
+    for _ in range(2):
+        await page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("press", [click_twice, press_enter_twice])
+async def test_a_form_that_is_sent_twice_at_once_makes_one_account_and_a_session(
+    page: Page, request: pytest.FixtureRequest, served_site: ServedSite, press: Callable[[Page], Awaitable[None]]
+) -> None:
+    email, sent = new_email(), list[Request]()
+
+    def note(seen: Request) -> None:
+        if seen.method == "POST" and seen.url.endswith("/register"):
+            sent.append(seen)
+
+    page.on("request", note)
+    await page.goto("/register")
+    await type_in(page, email=email, password=PASSWORD, password_confirm=PASSWORD)
+    await press(page)
+
+    await expect(page.get_by_text("Logged in as")).to_contain_text(email)
+    page.remove_listener("request", note)
+    assert await count(served_site.app, User, User.email == email) == 1
+    if "with JavaScript" in request.node.name:
+        assert len(sent) == 1
+
+
+@pytest.mark.parametrize(("again", "scripted"), [("back", True), ("back", False), ("reload", True)])
+async def test_a_form_that_was_sent_while_the_site_was_away_is_sent_again(
+    keeping_page: Page, settings: dict[str, Any], again: str
+) -> None:
+    page, email, port = keeping_page, new_email(), free_port()
+    typed = {"email": email, "password": PASSWORD, "password_confirm": PASSWORD}
+    async with served(settings, port=port) as site:
+        await page.goto(f"{site.url}/register?next=/account")
+    await type_in(page, **typed)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile("^chrome-error:"))
+
+    if again == "back":  # the browser has kept the page: it needs no site for it
+        await page.go_back(wait_until="commit")
+        await expect(page.locator("#email")).to_have_value(email)
+        assert await page.locator("form[data-sent]").count() == 0
+    async with served(settings, port=port):
+        await (fill(page, **typed) if again == "back" else page.reload())
+        await expect(page.locator("main")).to_contain_text(email)
+
+
+@both_ways
+async def test_a_chosen_language_stays_on_every_page_and_in_e_mails(open_page: OpenPage, *, scripted: bool) -> None:
+    page, email = await open_page(java_script_enabled=scripted), new_email()
+    await page.goto("/login?next=/sessions")
+    await page.get_by_role("button", name="Deutsch").click()
+    await expect(page).to_have_url(re.compile(r"/login\?next=/sessions$"))
+
+    await page.get_by_role("main").get_by_role("link", name="Registrieren").click()
+    await fill(page, email=email, password="12345678", password_confirm="12345678")
+    await expect(page.get_by_label("Passwort", exact=True)).to_have_accessible_description(re.compile("häufigsten"))
+    await fill(page, password=PASSWORD, password_confirm=PASSWORD)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Aktive Sitzungen")
+
+    await page.goto("/change-email")
+    await fill(page, email=f"new-{email}")
+    await page.goto("/dev/mailbox")
+    mail = page.locator("article").filter(has_text=f"new-{email}").first
+    await expect(mail).to_contain_text("Neue E-Mail-Adresse bestätigen")
+
+
+@both_ways
+async def test_times_are_in_the_zone_of_a_browser_that_runs_scripts(open_page: OpenPage, *, scripted: bool) -> None:
+    page = await open_page(java_script_enabled=scripted, locale="en-GB", timezone_id="Europe/Berlin")
+    await registered(page.context)
+    await page.goto("/account")
+    await page.goto("/sessions")
+
+    for time in await page.locator("main time").all():
+        iso = await time.get_attribute("datetime")
+        moment, shown = datetime.fromisoformat(iso or ""), await time.inner_text()
+        assert moment.utcoffset() == timedelta(0)
+        here = moment.astimezone(ZoneInfo("Europe/Berlin")) if scripted else moment
+        assert f"{here:%H:%M}{'' if scripted else ' UTC'}" in shown
+        assert ("UTC" in shown) is not scripted
