@@ -9,20 +9,24 @@ import pytest
 from quart import Quart, Response
 from quart.typing import TestClientProtocol
 
-from app.lib import clock
-from app.mail import worker
-from app.models import Email
 from support.actions import EMAIL, create_user
 from support.app import serving
 from support.frozen_clock import FrozenClock
 from support.mail_helpers import link, mails
-from support.outbox import HOSTILE_EMAIL, PUBLIC, comes_to, deliver, is_logged, keep, post
+from support.outbox import FACTS, HOSTILE_EMAIL, PUBLIC, comes_to, deliver, post
 from support.smtp_server import MailServer
 
 MAILBOX = "/dev/mailbox"
 NEAR = {"client": ("127.0.0.1", 5)}
 FAR = ["192.0.2.7", "10.0.0.1", "0.0.0.0", "::", "2001:db8::7", "::ffff:192.0.2.7", "fe80::1", "localhost", "", "[::1"]  # noqa: S104
-FORWARDED = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP"]
+FORWARDED = ["Forwarded", "x-forwarded-for", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP"]
+ELSEWHERE: list[dict[str, Any]] = [
+    PUBLIC,
+    {"BASE_URL": "http://192.0.2.1:5000"},
+    {"BASE_URL": "http://localhost.example.com"},
+    {"TRUSTED_PROXIES": 1},
+    MailServer().settings,
+]
 
 
 async def look(client: TestClientProtocol, path: str = MAILBOX, **how: Any) -> Response:
@@ -64,12 +68,12 @@ async def test_the_log_contains_the_link_once_and_the_email_is_kept(
     assert f"link={app.config['BASE_URL']}{path}" in line
     assert 'subject="Reset your password"' in line
     assert (log.text.count(path), log.text.count(EMAIL)) == (1, 0)
-    assert (await client.get(path)).status_code == 200
     (mail,) = await mails(app)
     assert (mail.state, mail.tries, mail.error, mail.sent_on, bool(mail.secret)) == ("not sent", 1, None, None, True)
 
 
 async def test_the_mailbox_shows_an_email_and_its_link_works(app: Quart, client: TestClientProtocol) -> None:
+    await post(app, "no_such_template")  # which hides no other e-mail
     path = await request_a_reset(app)
 
     page = await shown(client)
@@ -80,7 +84,7 @@ async def test_the_mailbox_shows_an_email_and_its_link_works(app: Quart, client:
     assert (await client.get(path)).status_code == 200
 
 
-async def test_it_exists_for_this_machine_alone(app: Quart, client: TestClientProtocol) -> None:
+async def test_it_exists_for_this_machine_alone_and_not_behind_a_proxy(app: Quart, client: TestClientProtocol) -> None:
     await request_a_reset(app)
 
     for ip in ("127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"):
@@ -88,33 +92,24 @@ async def test_it_exists_for_this_machine_alone(app: Quart, client: TestClientPr
     for ip in FAR:
         await check_absent(client, scope_base={"client": (ip, 5)})
     await check_absent(client, scope_base={"client": None})
-
-
-async def test_it_does_not_exist_behind_a_proxy(app: Quart, client: TestClientProtocol) -> None:
-    await request_a_reset(app)
-
-    for name in (*FORWARDED, "True-Client-IP", "x-forwarded-for"):
-        for value in ("127.0.0.1", ""):
-            await check_absent(client, headers={name: value})
+    for name in (*FORWARDED, "True-Client-IP"):
+        await check_absent(client, headers={name: "127.0.0.1"})
+    await check_absent(client, headers={"Via": ""})
     await check_absent(client, http_version="1.0")
 
 
-@pytest.mark.parametrize(
-    "elsewhere",
-    [
-        PUBLIC,
-        {"BASE_URL": "http://192.0.2.1:5000"},
-        {"BASE_URL": "http://localhost.example.com"},
-        {"TRUSTED_PROXIES": 1},
-        MailServer().settings,
-    ],
-)
-async def test_it_does_not_exist_on_any_other_site(settings: dict[str, Any], elsewhere: dict[str, Any]) -> None:
-    async with serving(settings | elsewhere) as app:
-        await post(app)
-        host = app.config["BASE_URL"].partition("://")[2]
-        await check_absent(app.test_client(), headers={"Host": host})
-        assert MAILBOX not in {rule.rule for rule in app.url_map.iter_rules()}
+async def test_it_does_not_exist_on_any_other_site_and_the_log_of_the_start_names_it(
+    settings: dict[str, Any], log: pytest.LogCaptureFixture
+) -> None:
+    async with serving(settings):
+        assert "dev_mailbox url=http://localhost:5000/dev/mailbox" in log.text
+    log.clear()
+    for elsewhere in ELSEWHERE:
+        async with serving(settings | elsewhere) as app:
+            await post(app)
+            host = app.config["BASE_URL"].partition("://")[2]
+            await check_absent(app.test_client(), headers={"Host": host})
+    assert "dev_mailbox" not in log.text
 
 
 async def test_a_foreign_name_of_this_machine_opens_nothing(app: Quart, client: TestClientProtocol) -> None:
@@ -128,7 +123,7 @@ async def test_a_foreign_name_of_this_machine_opens_nothing(app: Quart, client: 
 
 async def test_hostile_text_of_an_email_is_escaped_once(app: Quart, client: TestClientProtocol) -> None:
     device = "<script>alert(1)</script> & 'so'"
-    facts = {"user_agent": device, "ip": device, "time": clock.now().isoformat(), "new_email": HOSTILE_EMAIL}
+    facts = FACTS | {"user_agent": device, "ip": device, "new_email": HOSTILE_EMAIL}
     await post(app, "email_changed", to=HOSTILE_EMAIL, facts=facts)
 
     page = await shown(client)
@@ -136,26 +131,3 @@ async def test_hostile_text_of_an_email_is_escaped_once(app: Quart, client: Test
     assert device in unescape(page)
     assert f"To {HOSTILE_EMAIL}" in unescape(page)
     assert "&amp;amp;" not in page
-
-
-async def test_an_email_that_cannot_be_written_or_sent_hides_no_others(
-    app: Quart, client: TestClientProtocol, log: pytest.LogCaptureFixture
-) -> None:
-    for _ in range(2 * worker.BATCH_SIZE):
-        await post(app, "no_such_template")
-    expires_on = clock.now() + timedelta(days=1)
-    await keep(app, Email(template="test", recipient="ada", facts={}, expires_on=expires_on))
-    path = await request_a_reset(app)
-    await is_logged(log, f"link={app.config['BASE_URL']}{path}")
-
-    page = await shown(client)
-    assert path in page
-    assert "To ada " in page
-
-
-async def test_the_log_of_the_start_names_the_mailbox(settings: dict[str, Any], log: pytest.LogCaptureFixture) -> None:
-    async with serving(settings):
-        assert "dev_mailbox url=http://localhost:5000/dev/mailbox" in log.text
-    log.clear()
-    async with serving(settings | PUBLIC):
-        assert "dev_mailbox" not in log.text

@@ -7,6 +7,7 @@ FIXTURES = (
     "fixtures",
     "frozen_clock",
     "journeys",
+    "outbox",
     "served_sites",
     "skips",
     "browser_user",

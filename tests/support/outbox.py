@@ -2,40 +2,51 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from quart import Quart
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.lib import clock
-from app.lib.db import db
 from app.mail import worker
 from app.models import Email, User
 from app.services import outbox
 from app.services.client import COMMAND_LINE
-from support.actions import EMAIL
+from support.actions import EMAIL, write
 from support.app import ROOT, serving
 from support.mail_helpers import mails
 from support.server_process import TIMEOUT_SECONDS
+from support.smtp_server import MailServer
+from support.user_agents import FIREFOX
 
 HOSTILE_EMAIL = "a&b'c@example.com"
 PUBLIC = {"BASE_URL": "https://www.example.com"}
-FACTS = {
-    "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    "ip": "192.0.2.7",
-    "time": "2030-01-02T03:04:00+00:00",
-    "new_email": "new@example.com",
-}
+FACTS = {"user_agent": FIREFOX, "ip": "192.0.2.7", "time": "2030-01-02T03:04:00+00:00", "new_email": "new@example.com"}
 TEMPLATES = sorted(path.stem for path in (ROOT / "src/app/templates/emails").glob("*.txt"))
 ALL_LINK = ("change_email", "confirm", "reset")  # these contain nothing but a link
 
 
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    with MailServer().running() as running:
+        yield running
+
+
+@pytest.fixture
+def mail_settings(settings: dict[str, Any], mail_server: MailServer) -> dict[str, Any]:
+    return settings | mail_server.settings
+
+
+@pytest.fixture
+async def outbox_app(mail_settings: dict[str, Any]) -> AsyncIterator[Quart]:
+    async with serving_still(mail_settings) as app:
+        yield app
+
+
 @asynccontextmanager
 async def serving_still(settings: dict[str, Any]) -> AsyncIterator[Quart]:
-    """Run a site whose e-mails leave only when the test says so."""
+    """Run a site that delivers e-mails only when the test calls `deliver`."""
     async with serving(settings) as app:
         await app.extensions["mail_worker"].stop()
         yield app
@@ -43,24 +54,7 @@ async def serving_still(settings: dict[str, Any]) -> AsyncIterator[Quart]:
 
 async def post(app: Quart, template: str = "test", *, to: str = EMAIL, **what: Any) -> None:
     """Put an e-mail into the outbox."""
-
-    async def unit(session: AsyncSession) -> None:
-        await outbox.enqueue(session, template, User(id=7, email=to), client=COMMAND_LINE, **what)
-        for mail in session.new:  # by the clock of the test: the default of a column knows only the real one
-            mail.created_on = mail.due_on = clock.now()
-
-    async with app.app_context():
-        await db.write(unit)
-
-
-async def keep(app: Quart, mail: Email) -> None:
-    """Put an e-mail into the outbox as an older version of the site may have."""
-
-    async def unit(session: AsyncSession) -> None:
-        session.add(mail)
-
-    async with app.app_context():
-        await db.write(unit)
+    await write(app, outbox.enqueue, template, User(id=7, email=to), client=COMMAND_LINE, **what)
 
 
 async def deliver(app: Quart) -> int:

@@ -17,6 +17,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from support.mariadb_server import free_port
+from support.server_process import TIMEOUT_SECONDS
 
 OK = "250 OK"
 
@@ -53,7 +54,7 @@ class MailServer:
         return str(part.get_content()).replace("\r\n", "\n")
 
     @property
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
         """Return the settings with which a site finds it."""
         sender = "Example Site <site@example.com>"
         return {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(self.port), "MAIL_DEFAULT_SENDER": sender}
@@ -115,14 +116,12 @@ class MailServer:
             self.hang.clear()
             controller.stop()
 
-    def wait_for(self, count: int, *, seconds: float = 10) -> None:
+    def wait_for(self, count: int = 1) -> None:
         """Wait until so many e-mails have arrived."""
-        deadline = time.monotonic() + seconds
-        while len(self.envelopes) < count and time.monotonic() < deadline:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while len(self.envelopes) < count:
+            assert time.monotonic() < deadline, f"{len(self.envelopes)} e-mails arrived"
             time.sleep(0.02)
-        assert len(self.envelopes) >= count, f"{len(self.envelopes)} e-mails arrived"
 
-    async def arrival(self, count: int = 1, *, seconds: float = 10) -> EmailMessage:
-        """Wait in a thread until so many e-mails have arrived, and return the latest."""
-        await asyncio.to_thread(self.wait_for, count, seconds=seconds)
-        return self.messages[-1]
+    async def arrival(self) -> None:
+        await asyncio.to_thread(self.wait_for)
