@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.lib import clock
 from app.lib.i18n.formatting import format_datetime
-from app.models import User, UserSession, UserToken
+from app.models import UserToken
 from app.models.user_token import TokenPurpose
 from support.actions import (
     EMAIL,
@@ -18,7 +18,6 @@ from support.actions import (
     can_log_in,
     change_password,
     cookie_of,
-    count,
     create_user,
     emails_of_users,
     enter,
@@ -43,25 +42,14 @@ SECOND = timedelta(seconds=1)
 INVALID = "Enter an e-mail address like name@example.com."
 REFUSED = {
     "": "Enter your e-mail address.",
-    "   ": "Enter your e-mail address.",
     EMAIL: "This is already your e-mail address.",
     "  ADA@Example.COM ": "This is already your e-mail address.",
     "a" * 243 + "@example.com": "This e-mail address is too long.",
-    "a" * 64 + "@" + "b" * 185 + ".com": INVALID,
-    "lovelace": INVALID,
-    "@example.com": INVALID,
     "lovelace@localhost": INVALID,
-    "lovelace@[192.0.2.1]": INVALID,
-    '"love lace"@example.com': INVALID,
-    "Ada <lovelace@example.com>": INVALID,
     "lovelace@example.com,attacker@example.com": INVALID,
     "lovelace@example.com\r\nBcc: attacker@example.com": INVALID,
     "lovelace@example.com\n": INVALID,
-    "lovelace@example.com\0.evil.example": INVALID,
-    "<script>alert(1)</script>@example.com": INVALID,
-    "{{7*7}}@example.com": INVALID,
     "l\N{CYRILLIC SMALL LETTER O}velace@example.com": INVALID,
-    "lovelace@example\N{FULLWIDTH COMMERCIAL AT}.com": INVALID,
 }
 UNUSUAL = {
     "  o'brien&co@Example.COM ": "o'brien&co@example.com",
@@ -83,46 +71,29 @@ async def change(app: Quart, client: TestClientProtocol, email: str) -> None:
     assert await follow(client, await requested_link(app, client, email)) == 303
 
 
-async def moved_away(app: Quart, *, to: str = NEW) -> tuple[TestClientProtocol, str]:
+async def moved_away(app: Quart) -> tuple[TestClientProtocol, str]:
     """Change the e-mail address of an account; return the browser and the link that undoes it."""
     client = await join(app)
-    await change(app, client, to)
+    await change(app, client, NEW)
     return client, await link(app, "email_changed", to=EMAIL)
-
-
-async def moved_twice(app: Quart) -> tuple[TestClientProtocol, str, str]:
-    """Have an attacker change it twice; return their browser, the owner's link that undoes it, and the attacker's."""
-    attacker, owners = await moved_away(app)
-    await change(app, attacker, THIRD)
-    return attacker, owners, await link(app, "email_changed", to=NEW)
 
 
 @both_databases
 async def test_a_user_verifies_a_new_email_address_and_logs_in_with_it(app: Quart) -> None:
     client = await join(app)
-    path = await requested_link(app, client, NEW)
 
-    opened = await page(client, path)
-    response = await client.post(path)
+    requested = await request_change(client, NEW)
 
-    assert f"Confirm <strong>{NEW}</strong> as your new e-mail address" in opened
-    assert (response.status_code, response.location) == (303, "/account")
-    assert f"Your e-mail address is now {NEW}." in await page(client, "/account")
-    assert f"Logged in as <strong>{NEW}</strong>" in await page(client)
-    assert await can_log_in(app, NEW)
-    assert not await can_log_in(app, EMAIL)
-
-
-async def test_nothing_changes_until_the_new_email_address_is_verified(app: Quart) -> None:
-    client = await join(app)
-
-    response = await request_change(client, NEW)
-
-    assert (response.status_code, response.location) == (303, "/account")
+    assert (requested.status_code, requested.location) == (303, "/account")
     assert f"we have sent a link to {NEW}." in await page(client, "/account")
-    assert [mail.recipient for mail in await mails(app, "change_email")] == [NEW]
-    assert not await mails(app, "email_changed")
     assert (await can_log_in(app, EMAIL), await can_log_in(app, NEW)) == (True, False)
+    assert not await mails(app, "email_changed")
+    path = await link(app, "change_email", to=NEW)
+    assert f"Confirm <strong>{NEW}</strong> as your new e-mail address" in await page(client, path)
+    verified = await client.post(path)
+    assert (verified.status_code, verified.location) == (303, "/account")
+    assert f"Your e-mail address is now {NEW}." in await page(client, "/account")
+    assert (await can_log_in(app, EMAIL), await can_log_in(app, NEW)) == (False, True)
 
 
 async def test_the_link_works_in_any_session_of_its_user_also_an_old_one(app: Quart, frozen_clock: FrozenClock) -> None:
@@ -141,21 +112,16 @@ async def test_an_unsuitable_email_address_is_refused_beside_its_field_and_nothi
     before = len(await mails(app))
 
     shown = {typed: await error_beside(await request_change(client, typed), "email") for typed in REFUSED}
-    twice = await client.post(
-        "/change-email",
-        data=f"email={NEW}&email={THIRD}",
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
-    )
     json = await client.post("/change-email", form={"email": EMAIL}, headers={"Accept": "application/json"})
 
     assert shown == REFUSED
-    assert (twice.status_code, json.status_code) == (422, 422)
+    assert json.status_code == 422
     assert (await json.get_json())["error"]["fields"] == {"email": "This is already your e-mail address."}
     assert len(await mails(app)) == before
 
 
 async def test_an_unusual_email_address_is_text_wherever_it_is_shown(app: Quart) -> None:
-    client, former = await join(app), EMAIL
+    client = await join(app)
 
     for typed, email in UNUSUAL.items():
         shown = email.replace("&", "&amp;").replace("'", "&#39;")
@@ -164,25 +130,9 @@ async def test_an_unusual_email_address_is_text_wherever_it_is_shown(app: Quart)
         assert f"<strong>{shown}</strong>" in await page(client, path)
         assert await follow(client, path) == 303
         assert await emails_of_users(app) == [email]
-        message = (await rendered_emails(app, "email_changed", to=former))[-1]
+        message = (await rendered_emails(app, "email_changed"))[-1]
         assert email in message.text
         assert shown in message.html
-        former = email
-
-
-async def test_the_owner_of_a_taken_email_address_is_told_unless_the_account_is_closed(app: Quart) -> None:
-    ada, bob = await join(app), await join(app, BOB)
-    await create_user(app, "closed@example.com", active=False)
-
-    for email in (BOB, "closed@example.com"):
-        assert (await request_change(ada, email)).status_code == 303
-
-    assert [mail.recipient for mail in await mails(app, "email_taken")] == [BOB]
-    (message,) = await rendered_emails(app, "email_taken")
-    assert message.link is None
-    assert EMAIL not in message.text + message.html
-    assert not await mails(app, "change_email")
-    assert await is_logged_in(bob)
 
 
 async def test_a_newer_request_voids_the_older_link_whether_or_not_the_email_address_is_taken(app: Quart) -> None:
@@ -196,20 +146,9 @@ async def test_a_newer_request_voids_the_older_link_whether_or_not_the_email_add
         await request_change(client, email)
         await page(client, "/account")
         await check_refused(client, path)  # else the link would reveal which e-mail addresses are taken
-
-
-async def test_an_email_address_that_is_registered_meanwhile_stays_with_its_account(app: Quart) -> None:
-    client = await join(app)
-    path = await requested_link(app, client, NEW)
-    await page(client, "/account")
-    await create_user(app, NEW)
-
-    response = await client.post(path)
-
-    assert response.status_code == 404
-    assert "This link does not work" in await response.get_data(as_text=True)
-    assert await emails_of_users(app) == [EMAIL, NEW]
-    assert not await mails(app, "email_changed")
+    (message,) = await rendered_emails(app, "email_taken", to=BOB)
+    assert message.link is None
+    assert EMAIL not in message.text + message.html
 
 
 # Undoing it from the former e-mail address
@@ -245,7 +184,6 @@ async def test_undoing_a_change_brings_the_email_address_back_and_lets_only_its_
     assert "All sessions were ended." in await page(owner, "/login")
     assert await emails_of_users(app) == [BOB, EMAIL]
     assert [await is_logged_in(browser) for browser in (attacker, other, owner, bob)] == [False] * 3 + [True]
-    assert (await count(app, UserSession), await count(app, User, User.password.is_(None))) == (1, 1)
     assert not any([await can_log_in(app, email) for email in (EMAIL, NEW)])
     assert await follow(owner, await link(app, "reset", to=EMAIL), **TYPED) == 303
     assert await can_log_in(app, EMAIL, NEW_PASSWORD)
@@ -257,15 +195,15 @@ async def test_undoing_a_change_voids_what_was_mailed_to_the_attacker(app: Quart
     await enter(app, NEW)
     await app.test_client().post("/reset", form={"email": NEW})
     mailed = [await link(app, template, to=NEW) for template in ("new_login", "reset")]
-    next_change = await requested_link(app, attacker, THIRD)
+    await requested_link(app, attacker, THIRD)
 
     assert await follow(app.test_client(), undo) == 303
 
     await check_refused(app.test_client(), *mailed)
-    assert (await attacker.post(next_change)).location == f"/login?next={next_change}"
     assert await scalars(app, select(UserToken.purpose)) == [TokenPurpose.RESET]
 
 
+@both_databases
 async def test_a_change_can_be_undone_for_a_week_and_the_email_address_is_reserved_as_long(
     app: Quart, frozen_clock: FrozenClock
 ) -> None:
@@ -273,7 +211,8 @@ async def test_a_change_can_be_undone_for_a_week_and_the_email_address_is_reserv
 
     frozen_clock.forward(WEEK - SECOND)
     assert (await app.test_client().get(undo)).status_code == 200
-    assert (await register(app.test_client())).status_code == 422
+    message = await error_beside(await register(app.test_client(), email="ADA@example.com"), "email")
+    assert "Another account recently used this e-mail address" in message
     frozen_clock.forward(SECOND)
 
     await check_refused(app.test_client(), undo)
@@ -295,27 +234,16 @@ async def test_an_attacker_cannot_prevent_that_a_change_is_undone(app: Quart) ->
 
 
 async def test_an_attacker_who_undoes_first_loses_to_the_owner(app: Quart) -> None:
-    _, owners, attackers = await moved_twice(app)
+    attacker, owners = await moved_away(app)
+    await change(app, attacker, THIRD)
 
-    assert await follow(app.test_client(), attackers) == 303
+    assert await follow(app.test_client(), await link(app, "email_changed", to=NEW)) == 303
     assert await emails_of_users(app) == [NEW]
     reset = await link(app, "reset", to=NEW)
     assert await follow(app.test_client(), owners) == 303
 
     assert await emails_of_users(app) == [EMAIL]
     await check_refused(app.test_client(), reset)
-    assert not await can_log_in(app, NEW)
-
-
-@both_databases
-async def test_an_email_address_that_may_come_back_is_not_registered(app: Quart) -> None:
-    _, undo = await moved_away(app)
-
-    message = await error_beside(await register(app.test_client(), email="ADA@example.com"), "email")
-
-    assert "Another account recently used this e-mail address" in message
-    assert await emails_of_users(app) == [NEW]
-    assert await follow(app.test_client(), undo) == 303
 
 
 async def test_an_owner_who_returned_by_a_change_is_not_shut_out_by_the_email_address_between(
@@ -326,7 +254,6 @@ async def test_an_owner_who_returned_by_a_change_is_not_shut_out_by_the_email_ad
     frozen_clock.forward(timedelta(hours=20))
     await owner.post("/verify", form={"password": PASSWORD})
     await change(app, owner, EMAIL)
-    assert await is_logged_in(owner)
 
     frozen_clock.forward(WEEK - timedelta(hours=1))  # the owner's link has expired, and a later one would not have
     found = [message.link for message in await rendered_emails(app, "email_changed") if message.link]
@@ -335,12 +262,3 @@ async def test_an_owner_who_returned_by_a_change_is_not_shut_out_by_the_email_ad
 
     assert found
     assert await emails_of_users(app) == [EMAIL]
-
-
-async def test_the_email_addresses_of_a_deleted_account_are_free(app: Quart) -> None:
-    client, undo = await moved_away(app)
-
-    assert (await client.post("/account/delete", form={"password": PASSWORD})).status_code == 303
-
-    await check_refused(app.test_client(), undo)
-    assert {(await register(app.test_client(), email=email)).status_code for email in (EMAIL, NEW)} == {303}

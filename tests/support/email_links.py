@@ -56,6 +56,11 @@ async def mailed_link(app: Quart, purpose: TokenPurpose, *, of: str = EMAIL) -> 
     return await link(app, MAIL[purpose])
 
 
+async def mailed_links(app: Quart, *, of: str = EMAIL) -> dict[TokenPurpose, str]:
+    """Have a link of each purpose e-mailed to a user, and return their paths."""
+    return {purpose: await mailed_link(app, purpose, of=of) for purpose in TokenPurpose}
+
+
 async def press(client: TestClientProtocol, path: str) -> Response:
     """Send the form of the page that a link leads to."""
     return await client.post(path, form=TYPED)

@@ -1,4 +1,4 @@
-"""What people read in their mail: the outbox, as its messages will say it."""
+"""The e-mails in the outbox, as their readers will see them."""
 
 import re
 
@@ -14,7 +14,7 @@ from app.models import Email
 
 
 async def mails(app: Quart, template: str | None = None, *, to: str | None = None) -> list[Email]:
-    """Return what lies in the outbox, the oldest first."""
+    """Return the e-mails in the outbox, the oldest first."""
 
     async def query(session: AsyncSession) -> list[Email]:
         return list((await session.scalars(select(Email).order_by(Email.id))).all())
@@ -31,14 +31,15 @@ async def rendered_emails(app: Quart, template: str | None = None, *, to: str | 
 
 
 async def link(app: Quart, template: str, *, to: str | None = None) -> str:
-    """Return the path of the link in the newest mail of a kind."""
-    found = [message.link for message in await rendered_emails(app, template, to=to) if message.link]
-    assert found, f"no link in a mail {template!r}"
-    return re.sub(r"^https?://[^/]+", "", found[-1])
+    """Return the path of the link in the newest e-mail of a kind."""
+    found = [mail for mail in await mails(app, template, to=to) if mail.secret]
+    assert found, f"no link in an e-mail {template!r}"
+    async with app.app_context():
+        return re.sub(r"^https?://[^/]+", "", rendering.link_of(found[-1]) or "")
 
 
 async def follow(client: TestClientProtocol, path: str, **typed: str) -> int:
-    """Open a link and press the button of its page; return the status of the answer to that."""
+    """Open a link and press the button of its page; return the status of the last response."""
     opened = await client.get(path)
     if opened.status_code != 200:
         return opened.status_code
