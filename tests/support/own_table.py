@@ -1,4 +1,4 @@
-"""A table of a developer's own, related to User: run in a process of its own, as it changes the models."""
+"""A table of a developer, related to User. It changes the models, so it runs in a process of its own."""
 
 import asyncio
 import sys
@@ -9,10 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.app_factory import create_app
 from app.auth.current_user import require_user
-from app.lib.db import db
 from app.models import Base, User
-
-FORM = {"email": "ada@example.com", "password": "correct horse battery staple"}
+from support.actions import page, register, write
 
 
 class Note(Base):
@@ -36,7 +34,7 @@ async def notes() -> str:
     return " ".join(note.title for note in user.notes)  # type: ignore[attr-defined]
 
 
-def refuse(_user: User, _email: str) -> None:
+def fail(_user: User, _email: str) -> None:
     raise AssertionError("the ORM calls no constructor when it loads an object")
 
 
@@ -45,12 +43,10 @@ async def main() -> None:
     app.add_url_rule("/notes", "notes", notes)
     async with app.test_app():
         client = app.test_client()
-        await client.post("/register", form=FORM | {"password_confirm": FORM["password"]})
-        async with app.app_context():
-            await db.write(add_note)
-        User.__init__ = refuse  # type: ignore[assignment, method-assign]
-        page = await client.get("/notes")
-        sys.stdout.write(f"{page.status_code} {await page.get_data(as_text=True)}\n")
+        await register(client)
+        await write(app, add_note)
+        User.__init__ = fail  # type: ignore[assignment, method-assign]
+        sys.stdout.write(await page(client, "/notes"))
 
 
 asyncio.run(main())
