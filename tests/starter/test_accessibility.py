@@ -3,20 +3,11 @@
 import pytest
 
 from support.accessibility import NARROW_DARK, WIDE_LIGHT, arm, check, enlarge, expect_none, take, violations
-from support.browser_steps import signed_up
 from support.browser_user import BrowserUser
-from support.page_states import ONE_OF_EACH, STATES, State
+from support.page_states import ONE_OF_EACH, STATES, State, signed_up
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
-WHEN_LOGGED_IN = (
-    "/account",
-    "/account/activity",
-    "/account/delete",
-    "/sessions",
-    "/change-email",
-    "/verify",
-    "/dev/mailbox",
-)
+OWN = ("/", "/account", "/account/activity", "/account/delete", "/sessions", "/change-email", "/verify", "/dev/mailbox")
 
 
 async def too_wide(browser_user: BrowserUser) -> list[str]:
@@ -66,7 +57,7 @@ async def test_a_long_e_mail_address_has_room(browser_user: BrowserUser) -> None
     await signed_up(browser_user)
 
     problems = []
-    for path in ("/", *WHEN_LOGGED_IN):
+    for path in OWN:
         await browser_user.go(path)
         await arm(browser_user.page, axe=False)
         await take(browser_user.page, NARROW_DARK)

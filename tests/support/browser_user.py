@@ -37,8 +37,8 @@ class BrowserUser:
         if response.request.is_navigation_request() and response.frame == self.page.main_frame:
             self.status = response.status
 
-    def fill_in(self, text: str) -> str:
-        return text.replace("{email}", self.email)
+    def filled_in(self, typed: dict[str, str]) -> dict[str, str]:
+        return {name: text.replace("{email}", self.email) for name, text in typed.items()}
 
     async def go(self, path: str) -> None:
         await self.page.goto(self.site.url + path)

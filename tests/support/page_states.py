@@ -1,42 +1,137 @@
-"""Every page of the site, in every state in which a user can meet it.
+"""Every page of the site, in every state in which a user can meet it, and the steps that lead there.
 
 Add yours: a name, the template, the way there, and the status if it is not 200. Then test_browser.py looks at it too.
 """
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from support.actions import PASSWORD
-from support.browser_steps import (
-    NEW,
-    NEW_PASSWORD,
-    Way,
-    address_changed,
-    after,
-    answered,
-    at,
-    in_another_browser,
-    known_but_the_database_is_away,
-    logged_in_twice_more,
-    logged_out_meanwhile,
-    new_address_asked,
-    opened,
-    password_changed,
-    posted,
-    pressed,
-    reset_asked,
-    sent,
-    sent_by_another_site,
-    signed_up,
-    spent,
-    user,
-)
 from support.browser_user import BrowserUser
 
+Way = Callable[[BrowserUser], Awaitable[None]]
+
 ERROR = "errors/error.html"
+NEW_PASSWORD = "another horse battery staple"
+NEW = {"new_password": NEW_PASSWORD, "new_password_confirm": NEW_PASSWORD}
 COMMON = {"new_password": "password1", "new_password_confirm": "password1"}
 UNLIKE = {"new_password": "one horse battery", "new_password_confirm": "another horse battery"}
 EMPTY = {"new_password": "", "new_password_confirm": ""}
+CONFIRMATION = "email_confirmation/edit.html"
+REGISTERING = "registration/new.html"
+LOGIN = {"email": "{email}", "password": PASSWORD}
+REGISTRATION = LOGIN | {"password_confirm": PASSWORD}
 LONG_NAME = "Augusta Ada King-Noel, Countess of Lovelace, of the Analytical Engine"
+END, END_ALL = "main form[action^='/sessions/'] button", "form[action='/sessions/end-others'] button"
+PHONE = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
+FROM_ELSEWHERE = '<!doctype html><title>Elsewhere</title><main><form method="post" action="{}/logout"></form></main>'
+
+
+def at(path: str) -> Way:
+    return lambda user: user.go(path)
+
+
+def sent(path: str, **typed: str) -> Way:
+    """Send the form of a page with this in its fields; `{email}` in it is that of the user."""
+    return lambda user: user.send(path, **user.filled_in(typed))
+
+
+def posted(path: str, **typed: str) -> Way:
+    """Send it over HTTP, without a look."""
+    return lambda user: user.post(path, **user.filled_in(typed))
+
+
+def pressed(path: str, button: str) -> Way:
+    return lambda user: user.press(path, button)
+
+
+def after(*steps: Way) -> Way:
+    async def one_by_one(browser_user: BrowserUser) -> None:
+        for step in steps:
+            await step(browser_user)
+
+    return one_by_one
+
+
+def opened(purpose: str) -> Way:
+    """Open the newest mailed link of a kind."""
+
+    async def open_link(browser_user: BrowserUser) -> None:
+        await browser_user.go(await browser_user.link(purpose))
+
+    return open_link
+
+
+def submitted(purpose: str, **typed: str) -> Way:
+    """Open the newest mailed link of a kind, and send the form there."""
+
+    async def submit(browser_user: BrowserUser) -> None:
+        await browser_user.send(await browser_user.link(purpose), **typed)
+
+    return submit
+
+
+def spent(purpose: str, **typed: str) -> Way:
+    """Open a link once more after it was used."""
+
+    async def spend(browser_user: BrowserUser) -> None:
+        path = await browser_user.link(purpose)
+        await browser_user.post(path, **typed)
+        await browser_user.go(path)
+
+    return spend
+
+
+def registering(**typed: str) -> Way:
+    return sent("/register", **REGISTRATION | {"password_confirm": typed.get("password", PASSWORD)} | typed)
+
+
+def user(*steps: Way) -> Way:
+    """Register, and go on from there."""
+    return after(signed_up, *steps)
+
+
+signed_up = posted("/register", **REGISTRATION)
+logged_out = posted("/logout")
+reset_requested = after(signed_up, logged_out, posted("/reset", email="{email}"))
+password_changed = after(signed_up, posted("/change", password=PASSWORD, **NEW), logged_out)
+new_address_requested = posted("/change-email", email="new-{email}")
+
+
+async def follow_to_the_new_address(browser_user: BrowserUser) -> None:
+    await browser_user.post(await browser_user.link("change-email"))
+
+
+address_changed = after(signed_up, new_address_requested, follow_to_the_new_address, logged_out)
+
+
+async def in_another_browser(browser_user: BrowserUser) -> None:
+    await browser_user.page.context.clear_cookies()
+
+
+async def logged_in_twice_more(browser_user: BrowserUser) -> None:
+    await browser_user.log_in_elsewhere(PHONE)
+    await browser_user.log_in_elsewhere("an-unknown-browser/" * 9)
+
+
+async def sent_by_another_site(browser_user: BrowserUser) -> None:
+    await browser_user.page.set_content(FROM_ELSEWHERE.format(browser_user.site.url))
+    await browser_user.send()
+
+
+async def logged_out_meanwhile(browser_user: BrowserUser) -> None:
+    """Send a form that was opened before the session ended."""
+    await browser_user.go("/account")
+    await browser_user.page.context.clear_cookies(name="auth")
+    await browser_user.send(name="Ada Lovelace")
+
+
+async def known_but_the_database_is_away(browser_user: BrowserUser) -> None:
+    """Bring the session of another site: a cookie is of a host, whatever the port."""
+    away, browser_user.site = browser_user.site, browser_user.sites["ordinary"]
+    await signed_up(browser_user)
+    browser_user.site = away
+    await browser_user.go("/account")
 
 
 @dataclass(frozen=True)
@@ -60,8 +155,8 @@ class State:
         assert shown == (self.status, self.template), f"{shown} is shown at {browser_user.page.url}"
 
 
-def refused(name: str, template: str, way: Way, *, site: str = "ordinary") -> State:
-    return State(f"{name}, refused", template, way, 422, site)
+def refused(name: str, template: str, way: Way) -> State:
+    return State(f"{name}, refused", template, way, 422)
 
 
 LOGGED_OUT = [
@@ -72,59 +167,39 @@ LOGGED_OUT = [
     refused("login with nothing", "login/new.html", sent("/login", email="", password="")),
     refused("login without a password", "login/new.html", sent("/login", email="{email}", password="")),
     refused("login with a wrong password", "login/new.html", sent("/login", email="{email}", password="wrong")),
-    State("registration", "registration/new.html", at("/register")),
-    State("registration on the way to a page", "registration/new.html", at("/register?next=/account")),
-    refused("registration with nothing", "registration/new.html", sent("/register", email="")),
-    refused(
-        "registration with no address",
-        "registration/new.html",
-        sent("/register", email="ada", password=PASSWORD, password_confirm=PASSWORD),
-    ),
-    refused(
-        "registration with two passwords",
-        "registration/new.html",
-        sent("/register", email="{email}", password=PASSWORD, password_confirm="another"),
-    ),
-    refused(
-        "registration with a common password",
-        "registration/new.html",
-        sent("/register", email="{email}", password="password1", password_confirm="password1"),
-    ),
-    refused(
-        "registration with a taken address",
-        "registration/new.html",
-        user(
-            posted("/logout"), sent("/register", email="{email}", password=NEW_PASSWORD, password_confirm=NEW_PASSWORD)
-        ),
-    ),
-    State("mailbox", "dev_mailbox/index.html", after(reset_asked, at("/dev/mailbox"))),
+    State("registration", REGISTERING, at("/register")),
+    State("registration on the way to a page", REGISTERING, at("/register?next=/account")),
+    refused("registration with nothing", REGISTERING, registering(email="")),
+    refused("registration with no address", REGISTERING, registering(email="ada")),
+    refused("registration with two passwords", REGISTERING, registering(password_confirm="another")),
+    refused("registration with a common password", REGISTERING, registering(password="password1")),
+    refused("registration with a taken address", REGISTERING, user(logged_out, registering(password="another"))),
+    State("mailbox", "dev_mailbox/index.html", after(reset_requested, at("/dev/mailbox"))),
     State("mailbox with nothing in it", "dev_mailbox/index.html", at("/dev/mailbox"), site="strict"),
 ]
 
 WITH_A_LINK = [
     State("forgotten password", "password_reset/new.html", at("/reset")),
     refused("forgotten password of no account", "password_reset/new.html", sent("/reset", email="")),
-    State("login after asking for a link", "login/new.html", sent("/reset", email="{email}")),
-    State("new password", "password_reset/edit.html", after(reset_asked, opened("reset"))),
-    refused("new password of nothing", "password_reset/edit.html", after(reset_asked, answered("reset", **EMPTY))),
-    refused("new password typed twice", "password_reset/edit.html", after(reset_asked, answered("reset", **UNLIKE))),
-    refused("new password of many", "password_reset/edit.html", after(reset_asked, answered("reset", **COMMON))),
-    State("login after a new password", "login/new.html", after(reset_asked, answered("reset", **NEW))),
-    State("link that was used", ERROR, after(reset_asked, spent("reset", **NEW)), 404),
+    State("login after requesting a link", "login/new.html", sent("/reset", email="{email}")),
+    State("new password", "password_reset/edit.html", after(reset_requested, opened("reset"))),
+    refused("new password of nothing", "password_reset/edit.html", after(reset_requested, submitted("reset", **EMPTY))),
+    refused(
+        "new password typed twice", "password_reset/edit.html", after(reset_requested, submitted("reset", **UNLIKE))
+    ),
+    refused("new password of many", "password_reset/edit.html", after(reset_requested, submitted("reset", **COMMON))),
+    State("login after a new password", "login/new.html", after(reset_requested, submitted("reset", **NEW))),
+    State("link that was used", ERROR, after(reset_requested, spent("reset", **NEW)), 404),
     State("link that was cut", ERROR, at("/reset/"), 404),
     State("security alert", "security_alerts/not_me.html", after(password_changed, opened("not-me"))),
-    State("login after a security alert", "login/new.html", after(password_changed, answered("not-me"))),
+    State("login after a security alert", "login/new.html", after(password_changed, submitted("not-me"))),
     State("security alert that was used", ERROR, after(password_changed, spent("not-me")), 404),
     State("former address", "security_alerts/undo_email.html", after(address_changed, opened("undo-email"))),
-    State("login after going back", "login/new.html", after(address_changed, answered("undo-email"))),
+    State("login after going back", "login/new.html", after(address_changed, submitted("undo-email"))),
 ]
 
 LOGGED_IN = [
-    State(
-        "front page with a welcome",
-        "index.html",
-        sent("/register", email="{email}", password=PASSWORD, password_confirm=PASSWORD),
-    ),
+    State("front page with a welcome", "index.html", registering()),
     State("front page of a user", "index.html", user(at("/"))),
     State("front page of a long name", "index.html", user(posted("/account", name=LONG_NAME), at("/"))),
     State("account", "account/edit.html", user(at("/account"))),
@@ -132,11 +207,7 @@ LOGGED_IN = [
     refused("account with no number", "account/edit.html", user(sent("/account", phone="12345"))),
     refused("account with everything wrong", "account/edit.html", user(sent("/account", name="Ada\u202e", phone="12"))),
     State("login after a session has ended", "login/new.html", user(logged_out_meanwhile)),
-    State(
-        "account with what was kept",
-        "account/edit.html",
-        user(logged_out_meanwhile, sent("", email="{email}", password=PASSWORD)),
-    ),
+    State("account with what was kept", "account/edit.html", user(logged_out_meanwhile, sent("", **LOGIN))),
     State("activity", "account/activity.html", user(posted("/account", name="Ada"), at("/account/activity"))),
     State("deletion", "account/delete.html", user(at("/account/delete"))),
     refused("deletion without a password", "account/delete.html", user(sent("/account/delete", password=""))),
@@ -144,15 +215,9 @@ LOGGED_IN = [
     State("front page after a deletion", "index.html", user(sent("/account/delete", password=PASSWORD))),
     State("only session", "sessions/index.html", user(at("/sessions"))),
     State("sessions", "sessions/index.html", user(logged_in_twice_more, at("/sessions"))),
+    State("sessions after ending one", "sessions/index.html", user(logged_in_twice_more, pressed("/sessions", END))),
     State(
-        "sessions after ending one",
-        "sessions/index.html",
-        user(logged_in_twice_more, pressed("/sessions", "main form[action^='/sessions/'] button")),
-    ),
-    State(
-        "sessions after ending all others",
-        "sessions/index.html",
-        user(logged_in_twice_more, pressed("/sessions", "form[action='/sessions/end-others'] button")),
+        "sessions after ending all", "sessions/index.html", user(logged_in_twice_more, pressed("/sessions", END_ALL))
     ),
     State("change of the password", "password_change/edit.html", user(at("/change"))),
     refused("change with nothing", "password_change/edit.html", user(sent("/change", password="", **EMPTY))),
@@ -164,49 +229,31 @@ LOGGED_IN = [
     refused("change to nothing", "email_change/new.html", user(sent("/change-email", email=""))),
     refused("change to no address", "email_change/new.html", user(sent("/change-email", email="ada"))),
     refused("change to the same address", "email_change/new.html", user(sent("/change-email", email="{email}"))),
-    State("account after asking for a link", "account/edit.html", user(sent("/change-email", email="new-{email}"))),
-    State("new address", "email_change/edit.html", user(new_address_asked, opened("change-email"))),
+    State("account after requesting a link", "account/edit.html", user(sent("/change-email", email="new-{email}"))),
+    State("new address", "email_change/edit.html", user(new_address_requested, opened("change-email"))),
     State(
-        "account after a change of the address", "account/edit.html", user(new_address_asked, answered("change-email"))
+        "account after a change of the address",
+        "account/edit.html",
+        user(new_address_requested, submitted("change-email")),
     ),
-    State("new address that was confirmed before", ERROR, user(new_address_asked, spent("change-email")), 404),
+    State("new address that was confirmed before", ERROR, user(new_address_requested, spent("change-email")), 404),
     State("password again", "reauthentication/new.html", user(at("/verify?next=/account/delete"))),
     refused("password again, none", "reauthentication/new.html", user(sent("/verify", password=""))),
     refused("password again, wrong", "reauthentication/new.html", user(sent("/verify", password="no"))),
 ]
 
 WITH_A_CONFIRMATION = [
-    State("login that needs a confirmation", "login/new.html", at("/login"), site="confirming"),
-    State(
-        "login after registering",
-        "login/new.html",
-        sent("/register", email="{email}", password=PASSWORD, password_confirm=PASSWORD),
-        site="confirming",
-    ),
-    State("another confirmation", "email_confirmation/new.html", at("/confirm"), site="confirming"),
-    refused("another for no account", "email_confirmation/new.html", sent("/confirm", email=""), site="confirming"),
-    State("login after asking again", "login/new.html", sent("/confirm", email="{email}"), site="confirming"),
-    State("confirmation", "email_confirmation/edit.html", after(signed_up, opened("confirm")), site="confirming"),
-    State(
-        "confirmation in another browser",
-        "email_confirmation/edit.html",
-        after(signed_up, in_another_browser, opened("confirm")),
-        site="confirming",
-    ),
-    refused(
-        "confirmation with nothing",
-        "email_confirmation/edit.html",
-        after(signed_up, in_another_browser, answered("confirm", **EMPTY)),
-        site="confirming",
-    ),
-    refused(
-        "confirmation with a common password",
-        "email_confirmation/edit.html",
-        after(signed_up, in_another_browser, answered("confirm", **COMMON)),
-        site="confirming",
-    ),
-    State("login after a confirmation", "login/new.html", after(signed_up, answered("confirm")), site="confirming"),
-    State("confirmation that was used", ERROR, after(signed_up, spent("confirm")), 404, site="confirming"),
+    State("login that needs a confirmation", "login/new.html", at("/login")),
+    State("login after registering", "login/new.html", registering()),
+    State("another confirmation", "email_confirmation/new.html", at("/confirm")),
+    refused("another for no account", "email_confirmation/new.html", sent("/confirm", email="")),
+    State("login after requesting again", "login/new.html", sent("/confirm", email="{email}")),
+    State("confirmation", CONFIRMATION, user(opened("confirm"))),
+    State("confirmation in another browser", CONFIRMATION, user(in_another_browser, opened("confirm"))),
+    refused("confirmation with nothing", CONFIRMATION, user(in_another_browser, submitted("confirm", **EMPTY))),
+    refused("confirmation with a common one", CONFIRMATION, user(in_another_browser, submitted("confirm", **COMMON))),
+    State("login after a confirmation", "login/new.html", user(submitted("confirm"))),
+    State("confirmation that was used", ERROR, user(spent("confirm")), 404),
 ]
 
 ERRORS = [
@@ -223,6 +270,7 @@ ERRORS = [
     State("database away for a user", ERROR, known_but_the_database_is_away, 503, site="away"),
 ]
 
-STATES = [*LOGGED_OUT, *WITH_A_LINK, *LOGGED_IN, *WITH_A_CONFIRMATION, *ERRORS]
+CONFIRMING = [replace(state, site="confirming") for state in WITH_A_CONFIRMATION]
+STATES = [*LOGGED_OUT, *WITH_A_LINK, *LOGGED_IN, *CONFIRMING, *ERRORS]
 # One for each template, the fullest: what is wrong is said in it, too.
 ONE_OF_EACH = list({state.template: state for state in sorted(STATES, key=lambda state: state.status == 422)}.values())

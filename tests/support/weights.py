@@ -55,43 +55,12 @@ class Load:
         return f"{self.url}: {self.size - self.head} + {self.head} of headers"
 
 
-@dataclass
-class Weight:
-    """A row of the table."""
-
-    page: str
-    first: list[Load]
-    later: list[Load]
-    shift: float
-    is_painted_without_scripts: bool
-
-    @property
-    def bytes(self) -> int:
-        return sum(load.size for load in self.first)
-
-    def bytes_of(self, kind: str) -> int:
-        return sum(load.size for load in self.first if KINDS[kind] in load.type)
-
-
 async def forget(page: Page) -> None:
     """Leave the page, and empty the cache of its browser."""
     await page.goto("about:blank")
     devtools = await page.context.new_cdp_session(page)
     await devtools.send("Network.clearBrowserCache")
     await devtools.detach()
-
-
-async def weigh(page: Page, path: str) -> Weight:
-    await forget(page)
-    first = await loads(page, path)
-    await forget(page)
-    await loads(page, "/")
-    await page.goto("about:blank")
-    later = await loads(page, path)
-    shift = max([await shift_while_loading(page, path, width) for width in WIDTHS])
-    await forget(page)
-    async with scripts_held(page):
-        return Weight(path, first, later, shift, await is_painted(page, path))
 
 
 async def shift_while_loading(page: Page, path: str, width: int) -> float:
@@ -157,29 +126,35 @@ async def is_painted(page: Page, path: str) -> bool:
     return False
 
 
-def table(weights: list[Weight], notes: list[str]) -> str:
-    head = ["Page", "Requests", *KINDS, "Together", "Later", "Layout shift", "Painted before scripts"]
-    rows = [head, [":--", *["--:"] * (len(head) - 1)]]
-    for weight, note in zip(weights, notes, strict=True):
-        kinds = [f"{weight.bytes_of(kind):,}" for kind in KINDS]
-        later = f"{sum(load.size for load in weight.later):,}"
-        painted = "yes" if weight.is_painted_without_scripts else "no"
-        page = f"`{weight.page}`{note}"
-        rows.append([page, str(len(weight.first)), *kinds, f"{weight.bytes:,}", later, f"{weight.shift:g}", painted])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+async def row(page: Page, path: str, note: str = "") -> list[str]:
+    """Return what the page weighs, as a row of the table."""
+    await forget(page)
+    first = await loads(page, path)
+    await forget(page)
+    await loads(page, "/")
+    await page.goto("about:blank")
+    later = sum(load.size for load in await loads(page, path))
+    kinds = [sum(load.size for load in first if kind in load.type) for kind in KINDS.values()]
+    shift = max([await shift_while_loading(page, path, width) for width in WIDTHS])
+    await forget(page)
+    async with scripts_held(page):
+        painted = "yes" if await is_painted(page, path) else "no"
+    sizes = [f"{size:,}" for size in (*kinds, sum(load.size for load in first), later)]
+    return [f"`{path}`{note}", str(len(first)), *sizes, f"{shift:g}", painted]
 
 
 async def measure(url: str) -> str:
+    head = ["Page", "Requests", *KINDS, "Together", "Later", "Layout shift", "Painted before scripts"]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = await browser.new_page(base_url=url)
-        weights = [await weigh(page, path) for path in LOGGED_OUT]
+        rows = [head, [":--", *["--:"] * (len(head) - 1)], *[await row(page, path) for path in LOGGED_OUT]]
         await page.goto("/register")
         await fill(page, email="ada@example.com", password=PASSWORD, password_confirm=PASSWORD)
         await page.wait_for_url("/")
-        weights += [await weigh(page, path) for path in LOGGED_IN]
+        rows += [await row(page, path, ", logged in") for path in LOGGED_IN]
         await browser.close()
-    return table(weights, [""] * len(LOGGED_OUT) + [", logged in"] * len(LOGGED_IN))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 def main() -> None:
