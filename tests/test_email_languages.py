@@ -1,21 +1,16 @@
 """The language of an account, in which it gets its e-mails, whichever client causes them."""
 
-import asyncio
 from typing import Any
 
-import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.lib import clock
 from app.lib.i18n.catalogs import catalog
 from app.models import User
 from app.services import account_deletion, credentials
-from support.actions import EMAIL, PASSWORD, change_password, create_user, execute, read, write
-from support.app import on_mariadb, serving
-from support.commands import CommandLine
+from support.actions import EMAIL, PASSWORD, change_password, create_user, execute, scalars, write
+from support.app import serving
 from support.mail_helpers import link, mails, rendered_emails
 
 OTHER = "eve@example.com"
@@ -23,25 +18,17 @@ FRENCH = {"Accept-Language": "fr"}
 GERMAN = {"Accept-Language": "de-AT, de;q=0.9"}
 
 
-async def language_of(app: Quart, email: str = EMAIL) -> str | None:
-    async def query(session: AsyncSession) -> str | None:
-        return await session.scalar(select(User.language).where(User.email == email))
-
-    language: str | None = await read(app, query)
-    return language
+async def languages(app: Quart) -> list[str | None]:
+    return await scalars(app, select(User.language).order_by(User.id))
 
 
-async def sign_up(app: Quart, email: str = EMAIL, *, headers: dict[str, str] = GERMAN) -> TestClientProtocol:
+async def open_browser(
+    app: Quart, path: str = "/register", *, email: str = EMAIL, headers: dict[str, str] = GERMAN
+) -> TestClientProtocol:
+    """Return a browser that has registered or logged in with a language."""
     client = app.test_client()
     form = {"email": email, "password": PASSWORD, "password_confirm": PASSWORD}
-    assert (await client.post("/register", form=form, headers=headers)).status_code == 303
-    return client
-
-
-async def log_in_with(app: Quart, *, headers: dict[str, str]) -> TestClientProtocol:
-    client = app.test_client()
-    form = {"email": EMAIL, "password": PASSWORD}
-    assert (await client.post("/login", form=form, headers=headers)).status_code == 303
+    assert (await client.post(path, form=form, headers=headers)).status_code == 303
     return client
 
 
@@ -53,28 +40,20 @@ async def check(app: Quart, template: str, code: str, subject: str) -> None:
     assert f'<html lang="{code}">' in message.html
 
 
-async def test_an_account_has_the_language_of_its_registration(app: Quart) -> None:
-    await sign_up(app)
-    await sign_up(app, OTHER, headers=FRENCH)
+async def test_an_account_has_the_language_of_its_registration_or_else_of_its_first_login(app: Quart) -> None:
+    await create_user(app)
+    assert await languages(app) == [None]  # as on the command line
 
-    assert (await language_of(app), await language_of(app, OTHER)) == ("de", "fr")
+    await open_browser(app, "/login", headers=GERMAN)
+    await open_browser(app, "/login", headers=FRENCH)
+    await open_browser(app, email=OTHER, headers=FRENCH)
 
-
-async def test_an_account_of_the_command_line_has_the_language_of_its_first_login(
-    app: Quart, command_line: CommandLine
-) -> None:
-    command_line.succeed("users", "create", EMAIL, typed=PASSWORD)
-    assert await language_of(app) is None
-
-    await log_in_with(app, headers=GERMAN)
-    await log_in_with(app, headers=FRENCH)
-
-    assert await language_of(app) == "de"
+    assert await languages(app) == ["de", "fr"]
 
 
 async def test_only_a_session_changes_the_language_and_only_that_of_its_own_account(app: Quart) -> None:
-    ada, eve = await sign_up(app), await sign_up(app, OTHER)
-    anonymous, attacker, logged_out = app.test_client(), app.test_client(), await log_in_with(app, headers=GERMAN)
+    ada, eve = await open_browser(app), await open_browser(app, email=OTHER)
+    anonymous, attacker, logged_out = app.test_client(), app.test_client(), await open_browser(app, "/login")
     attacker.set_cookie("localhost", "auth", "forged")
     await logged_out.post("/logout")
 
@@ -82,25 +61,15 @@ async def test_only_a_session_changes_the_language_and_only_that_of_its_own_acco
         assert (await client.post("/language", form={"language": "fr", "user": "2"})).status_code == 303
     await eve.post("/language", form={"language": "en"}, headers={"Sec-Fetch-Site": "cross-site"})
     await eve.post("/language", form={"language": "es"})
-    assert (await language_of(app), await language_of(app, OTHER)) == ("de", "de")
+    assert await languages(app) == ["de", "de"]
 
     await ada.post("/language", form={"language": "fr", "user": "2"})
-    assert (await language_of(app), await language_of(app, OTHER)) == ("fr", "de")
-
-
-@on_mariadb
-async def test_simultaneous_choices_do_not_mix(app: Quart) -> None:
-    clients = {f"user{n}@example.com": await sign_up(app, f"user{n}@example.com") for n in range(6)}
-    chosen = dict(zip(clients, ["en", "de", "fr"] * 2, strict=True))
-
-    await asyncio.gather(*(clients[email].post("/language", form={"language": code}) for email, code in chosen.items()))
-
-    assert {email: await language_of(app, email) for email in clients} == chosen
+    assert await languages(app) == ["fr", "de"]
 
 
 async def test_an_attacker_with_a_french_browser_is_reported_in_the_language_of_the_account(app: Quart) -> None:
-    await sign_up(app)
-    attacker = await log_in_with(app, headers=FRENCH)
+    await open_browser(app)
+    attacker = await open_browser(app, "/login", headers=FRENCH)
     attacker.set_cookie("localhost", "language", "fr")
 
     await change_password(attacker)
@@ -110,33 +79,20 @@ async def test_an_attacker_with_a_french_browser_is_reported_in_the_language_of_
     assert "Unbekannter Browser" in (await rendered_emails(app, "password_changed"))[-1].text
 
 
-@pytest.mark.parametrize(("known", "expected"), [(None, "fr"), ("de", "de")])
-async def test_a_reset_is_in_the_language_of_the_account_or_else_of_the_request(
-    app: Quart, known: str | None, expected: str
-) -> None:
-    client = await sign_up(app)
-    await execute(app, update(User).values(language=known))
-    await app.test_client().post("/reset", form={"email": EMAIL}, headers=FRENCH)
-    await client.post("/language", form={"language": "en"})  # too late for this e-mail
+async def test_a_reset_is_in_the_language_of_the_account_or_else_of_the_request(app: Quart) -> None:
+    client = await open_browser(app)
+    for known, expected in ((None, "fr"), ("de", "de")):
+        await execute(app, update(User).values(language=known))
+        await app.test_client().post("/reset", form={"email": EMAIL}, headers=FRENCH)
+        await client.post("/language", form={"language": "en"})  # too late for this e-mail
 
-    await check(app, "reset", expected, "Reset your password")
-    (message,) = await rendered_emails(app, "reset")
-    assert f">{catalog(expected).gettext('Choose a new password')}</a>" in message.html
-
-
-async def test_a_registration_with_a_taken_email_address_sends_an_email_in_its_owners_language(
-    settings: dict[str, Any],
-) -> None:
-    async with serving(settings | {"SECURITY_CONFIRMABLE": True}) as app:
-        await sign_up(app)
-        await check(app, "confirm", "de", "Confirm your e-mail address")
-        await execute(app, update(User).values(confirmed_on=clock.now()))
-        await sign_up(app, headers=FRENCH)
-        await check(app, "email_taken", "de", "You already have an account")
+        await check(app, "reset", expected, "Reset your password")
+        message = (await rendered_emails(app, "reset"))[-1]
+        assert f">{catalog(expected).gettext('Choose a new password')}</a>" in message.html
 
 
 async def test_a_change_of_the_email_address_and_a_deletion_are_reported_in_the_accounts_language(app: Quart) -> None:
-    client = await sign_up(app)
+    client = await open_browser(app)
     await client.post("/change-email", form={"email": OTHER}, headers=FRENCH)
     await check(app, "change_email", "de", "Confirm your new e-mail address")
     await client.post(await link(app, "change_email"), headers=FRENCH)
@@ -147,22 +103,22 @@ async def test_a_change_of_the_email_address_and_a_deletion_are_reported_in_the_
     assert {message.language for message in await rendered_emails(app)} == {"de"}
 
 
-@pytest.mark.parametrize(("known", "expected"), [(None, "fr"), ("de", "de"), ("en", "en")])
 async def test_a_change_at_the_command_line_is_reported_in_the_accounts_or_the_sites_language(
-    settings: dict[str, Any], known: str | None, expected: str
+    settings: dict[str, Any],
 ) -> None:
     async with serving(settings | {"LANGUAGES": ("fr", "en", "de")}) as app:
-        await create_user(app)
-        await execute(app, update(User).values(language=known))
-        async with app.app_context():
-            await credentials.set_password(EMAIL, "another correct horse")
-        await write(app, account_deletion.delete_by_email, email=EMAIL)
-
-        await check(app, "account_deleted", expected, "Your account was deleted")
+        for known, expected in ((None, "fr"), ("de", "de"), ("en", "en")):
+            await create_user(app)
+            await execute(app, update(User).values(language=known))
+            async with app.app_context():
+                await credentials.set_password(EMAIL, "another correct horse")
+            await check(app, "password_changed", expected, "Your password was changed")
+            await write(app, account_deletion.delete_by_email, email=EMAIL)
+            await check(app, "account_deleted", expected, "Your account was deleted")
 
 
 async def test_an_email_in_the_mailbox_leaves_the_language_of_the_page_alone(app: Quart) -> None:
-    await sign_up(app)
+    await open_browser(app)
     await app.test_client().post("/reset", form={"email": EMAIL})
     response = await app.test_client().get("/dev/mailbox", headers=FRENCH, scope_base={"client": ("127.0.0.1", 1)})
     text = await response.get_data(as_text=True)
