@@ -48,7 +48,6 @@ REFUSED_PHONES = dict.fromkeys(NUMBERS["refused"], NO_COUNTRY_CODE) | {
 }
 REFUSED_NAMES = {
     "Ada\nLovelace": UNUSABLE,
-    "Ada\tLovelace": UNUSABLE,
     "\aAda": UNUSABLE,
     "Ada\N{NO-BREAK SPACE}Lovelace": UNUSABLE,
     "\N{RIGHT-TO-LEFT OVERRIDE}adA": UNUSABLE,
@@ -146,9 +145,6 @@ async def test_the_account_page_links_to_everything_about_the_account(client: Te
     assert {(await client.get(path)).status_code for path in links} == {200}
 
 
-# The audit log
-
-
 async def test_an_event_is_shown_with_its_time_its_browser_and_its_ip_address(
     client: TestClientProtocol, frozen_clock: FrozenClock
 ) -> None:
@@ -193,7 +189,6 @@ async def test_the_newest_hundred_events_are_shown_as_text_the_newest_first(
     assert "&lt;b&gt;" in shown
 
 
-@both_databases
 async def test_every_event_has_a_label_and_none_is_changed_later(app: Quart, client: TestClientProtocol) -> None:
     await cause_every_event(app, client)
     rows = select(UserEvent.event + UserEvent.ip + UserEvent.user_agent).order_by(UserEvent.id)

@@ -8,7 +8,7 @@ from quart import Quart, Response
 from quart.typing import TestClientProtocol
 
 from app.lib.i18n.catalogs import catalog
-from support.actions import EMAIL, create_user, log_in, page, register
+from support.actions import EMAIL, create_user, log_in, page
 from support.app import serving
 
 SPOKEN = ("en", "de", "fr")
@@ -32,8 +32,6 @@ ACCEPTED = {
     "de,;;q=x,": "de",
     "de, " * 2500: "en",
 }
-PUBLIC_PAGES = ["/", "/about", "/login", "/register", "/reset", "/no-such-page", "/static/none.css", "/reset/none"]
-PAGES_OF_A_USER = ["/account", "/sessions", "/account/activity", "/change", "/account/delete", "/dev/mailbox"]
 REQUESTS_WITH_ERRORS: dict[int, dict[str, Any]] = {
     400: {"method": "GET", "path": "/", "headers": {"Host": "evil.example"}},
     403: {"method": "POST", "path": "/login", "headers": {"Sec-Fetch-Site": "cross-site"}},
@@ -72,9 +70,6 @@ async def choose(client: TestClientProtocol, code: str, referrer: str | None = N
     return await client.post("/language", form={"language": code}, headers=headers)
 
 
-# Which language it is
-
-
 async def test_a_response_is_in_the_best_language_that_the_client_accepts(client: TestClientProtocol) -> None:
     for accepted, expected in ACCEPTED.items():
         response = await client.get("/", headers={"Accept-Language": accepted})
@@ -85,20 +80,6 @@ async def test_the_cookie_counts_more_than_the_accept_language_header(client: Te
     for cookie, expected in [("de", "de"), ("DE", "de"), ("de-AT", "de"), ("xx", "fr"), ("", "fr"), ("d" * 4000, "fr")]:
         client.set_cookie("localhost", "language", cookie)
         assert await language_of(await client.get("/", headers={"Accept-Language": "fr"})) == expected
-
-
-async def test_every_page_is_in_the_chosen_language(app: Quart) -> None:
-    await create_user(app)
-    for code in SPOKEN:
-        client = app.test_client()
-        await choose(client, code)
-
-        for path in PUBLIC_PAGES:
-            assert await language_of(await client.get(path)) == code, path
-        await log_in(client)
-        for path in PAGES_OF_A_USER:
-            response = await client.get(path, scope_base={"client": ("127.0.0.1", 4711)})
-            assert (response.status_code, await language_of(response)) == (200, code), path
 
 
 async def test_simultaneous_requests_have_each_their_own_language(app: Quart) -> None:
@@ -115,9 +96,6 @@ async def test_simultaneous_requests_have_each_their_own_language(app: Quart) ->
     pages = [app.test_client().get("/", headers={"Accept-Language": code}) for code in codes]
 
     assert [await language_of(response) for response in await asyncio.gather(*pages)] == codes
-
-
-# Errors
 
 
 async def test_an_error_page_is_in_the_language_of_the_client(app: Quart) -> None:
@@ -146,31 +124,6 @@ async def test_a_refused_request_is_not_logged_in_and_only_its_language_cookie_i
     for cookie in ("xlanguage=de", "a=language=de", "language=de-" + "a" * 20, 'language="de"', "x"):
         response = await anonymous.post("/login", headers={"Cookie": cookie, "Sec-Fetch-Site": "cross-site"})
         assert (response.status_code, await language_of(response)) == (403, "en"), cookie
-
-
-async def test_a_rate_limit_a_crash_and_an_api_error_are_in_the_language_of_the_client(app: Quart) -> None:
-    app.config["RATE_LIMIT_LOGINS_PER_IP"] = "1 per 5 minutes"
-    client, form = app.test_client(), {"email": EMAIL, "password": "wrong"}
-    await client.post("/login", form=form)
-    for code, words in [("de", "in 5 Minuten noch"), ("fr", "dans 5 minutes"), ("en", "in 5 minutes.")]:
-        response = await client.post("/login", form=form, headers={"Accept-Language": code})
-        text = (await response.get_data(as_text=True)).replace("\N{NO-BREAK SPACE}", " ")
-        assert (response.status_code, language_in(text), words in text) == (429, code, True)
-
-        response = await client.get("/api/none", headers={"Accept-Language": code})
-        error = (await response.get_json())["error"]
-        assert error["code"] == "not_found"
-        assert error["message"].startswith(catalog(code).gettext("Page not found"))
-
-    async def crash() -> None:
-        raise ZeroDivisionError
-
-    app.before_request(crash)
-    response = await client.get("/", headers={"Accept-Language": "fr"})
-    assert (response.status_code, await language_of(response)) == (500, "fr")
-
-
-# Choosing
 
 
 async def test_the_client_returns_to_its_page_in_the_chosen_language(client: TestClientProtocol) -> None:
@@ -203,40 +156,32 @@ async def test_only_a_language_of_the_site_can_be_chosen(client: TestClientProto
 async def test_the_cookie_lasts_half_a_year_and_scripts_cannot_read_it(client: TestClientProtocol) -> None:
     (cookie,) = (await choose(client, "de")).headers.getlist("Set-Cookie")
 
-    first, *attributes = cookie.split("; ")
-    assert first == "language=de"
-    lasting = {part for part in attributes if "Expires" not in part}
-    assert lasting == {"Max-Age=15552000", "HttpOnly", "Path=/", "SameSite=Lax"}
+    attributes = {part for part in cookie.split("; ") if "Expires" not in part}
+    assert attributes == {"language=de", "Max-Age=15552000", "HttpOnly", "Path=/", "SameSite=Lax"}
 
 
 async def test_on_https_only_a_cookie_of_this_host_counts(settings: dict[str, Any]) -> None:
     async with serving(settings | {"BASE_URL": "https://localhost"}) as app:
         (cookie,) = (await choose(app.test_client(), "de")).headers.getlist("Set-Cookie")
-        anonymous = app.test_client(use_cookies=False)
-        neighbour = await anonymous.get("/", headers={"Cookie": "language=fr"})  # a site on plain http may set that
+        client = app.test_client(use_cookies=False)
+        of_neighbour = await client.get("/", headers={"Cookie": "language=fr"})  # another host may set that
         headers = {"Cookie": "language=fr; __Host-language=de", "Sec-Fetch-Site": "cross-site"}
-        refused = await anonymous.post("/login", headers=headers)
+        refused = await client.post("/login", headers=headers)
 
-    assert cookie.startswith("__Host-language=de; ")
-    assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
+    assert {"__Host-language=de", "Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))
     assert "Domain" not in cookie
-    assert (await language_of(neighbour), await language_of(refused)) == ("en", "de")
+    assert (await language_of(of_neighbour), await language_of(refused)) == ("en", "de")
 
 
-async def test_the_first_language_of_the_site_is_the_default(settings: dict[str, Any]) -> None:
-    async with serving(settings | {"LANGUAGES": ("fr", "de")}) as app:
-        for accepted in ("", "en", "*", "ja"):
-            assert await language_of(await app.test_client().get("/", headers={"Accept-Language": accepted})) == "fr"
-
-
-async def test_a_site_of_one_language_offers_no_choice(settings: dict[str, Any]) -> None:
-    async with serving(settings | {"LANGUAGES": ("de",)}) as app:
-        client = app.test_client()
-        client.set_cookie("localhost", "language", "fr")
-        text = await (await client.get("/", headers={"Accept-Language": "fr, en"})).get_data(as_text=True)
-
-        assert (language_in(text), 'action="/language"' in text) == ("de", False)
-        assert (await choose(client, "fr")).status_code == 422
+async def test_the_first_language_of_the_site_is_the_default_and_a_single_one_is_no_choice(
+    settings: dict[str, Any],
+) -> None:
+    for languages in (("fr", "de"), ("fr",)):
+        async with serving(settings | {"LANGUAGES": languages}) as app:
+            client = app.test_client()
+            for accepted in ("", "en", "*", "ja"):
+                text = await (await client.get("/", headers={"Accept-Language": accepted})).get_data(as_text=True)
+                assert (language_in(text), 'action="/language"' in text) == ("fr", "de" in languages)
 
 
 async def test_each_language_is_offered_by_its_own_name(client: TestClientProtocol) -> None:
@@ -246,20 +191,3 @@ async def test_each_language_is_offered_by_its_own_name(client: TestClientProtoc
         ("de", "de", "", "Deutsch"),
         ("fr", "fr", "", "Français"),
     ]
-
-
-# Hostile values
-
-
-async def test_no_hostile_header_or_cookie_breaks_a_page_or_is_repeated(client: TestClientProtocol) -> None:
-    await register(client)
-    for value in (*HOSTILE, "en-GB@euro", "de-Latn-AT.utf8", "Europe/Nowhere", "leapseconds", "Europe%2FBerlin", "/"):
-        sent = value.encode().decode("latin-1")
-        client.set_cookie("localhost", "language", sent)
-        client.set_cookie("localhost", "timezone", sent)
-        response = await client.get("/account/activity", headers={"Accept-Language": f"{sent},de-{sent}"})
-        text = await response.get_data(as_text=True)
-
-        assert (response.status_code, language_in(text) in SPOKEN) == (200, True), value
-        assert ("UTC" in text) is (value != "Europe%2FBerlin"), value
-        assert not set("<>'\"") & set(value) or value not in text + str(response.headers)

@@ -33,11 +33,7 @@ HOSTILE = {
     "{{7*7}}{% raw %} Chrome/": "Chrome",
     "\xff\xfe\x80 Windows": "Unknown browser on Windows",
     "x" * 5000 + FIREFOX: "Unknown browser",
-    f"{FIREFOX} " + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 900: "Firefox on Linux",
     "'; DROP TABLE user_session; --": "Unknown browser",
-    "Edg": "Unknown browser",
-    "command line": "Unknown browser",
-    "/ / / Android": "Unknown browser on Android",
 }
 # No session has such an id, or no id can be this text.
 NO_SESSIONS = ["0", "999999", "-1", "1.5", "%20", "x", str(2**31), str(2**63 - 1), str(2**63), "9" * 40]
@@ -81,9 +77,6 @@ async def paths_to_end(client: TestClientProtocol) -> list[str]:
 
 def now_as_text() -> str:
     return " ".join(format_datetime(clock.now()).split())
-
-
-# What the page shows
 
 
 @both_databases
@@ -138,9 +131,6 @@ async def test_browsers_and_systems_are_named_and_hostile_text_is_never_shown(ap
     assert not [text for text in texts if "<script>alert" in text or "DROP TABLE" in text]
 
 
-# Ending sessions
-
-
 @both_databases
 async def test_a_user_ends_one_session_or_all_others_at_once(app: Quart) -> None:
     await create_user(app)
@@ -180,9 +170,6 @@ async def test_a_user_cannot_end_the_session_of_another_user(app: Quart) -> None
     assert not await count(app, UserEvent, UserEvent.event == "session_ended")
 
 
-# The security alert about a new browser
-
-
 @both_databases
 async def test_a_login_from_a_new_browser_sends_a_security_alert(app: Quart, frozen_clock: FrozenClock) -> None:
     await create_user(app)
@@ -202,24 +189,11 @@ async def test_a_login_in_a_trusted_device_sends_no_security_alert(app: Quart) -
     for typed in ({"email": EMAIL}, {"email": "  ADA@Example.com"}, {"email": EMAIL, "remember": "y"}):
         await client.post("/logout")
         assert (await log_in_from(client, user_agent=CHROME, ip="203.0.113.9", **typed)).status_code == 303
-    await registered.post("/logout")
     assert (await log_in_from(registered, BOB)).status_code == 303
 
     assert [mail.recipient for mail in await mails(app, "new_login")] == [EMAIL]
     await log_in_from(client, BOB)  # a browser is trusted for its own accounts alone
-    assert [mail.recipient for mail in await mails(app, "new_login")] == [EMAIL, BOB]
-
-
-async def test_a_forged_device_cookie_and_a_wrong_password_make_no_trusted_device(app: Quart) -> None:
-    await create_user(app)
-    cookie = next(cookie for cookie in (await enter_from(app)).cookie_jar or () if cookie.name == "device")
-    token = str(cookie.value)
-    forged = ["", "~", ".", token[:-1], token[1:], "x" + token, token.partition(".")[0], "~~~~~~" + token[:-1], "\x7f"]
-
-    for value in forged:
-        client = app.test_client()
-        client.set_cookie("localhost", "device", value)
-        assert (await log_in(client, password="wrong horse")).status_code == 422
-        assert (await log_in_from(client)).status_code == 303
-
-    assert len(await mails(app, "new_login")) == 1 + len(forged)
+    wrong = app.test_client()
+    await log_in(wrong, password="wrong horse")
+    await log_in_from(wrong)
+    assert [mail.recipient for mail in await mails(app, "new_login")] == [EMAIL, BOB, EMAIL]

@@ -71,9 +71,6 @@ def test_no_french_line_begins_with_a_punctuation_mark() -> None:
     assert [text for text in translations(path).values() if BREAKABLE.search(URL_OR_TIME.sub("", text))] == []
 
 
-# The commands, in a copy
-
-
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return the catalogs of a copy of the code, in which the commands write."""
