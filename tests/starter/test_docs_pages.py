@@ -96,12 +96,3 @@ async def test_a_feature_that_is_turned_off_is_gone(settings: dict[str, Any]) ->
 
         assert [(await client.get(at)).status_code for at in path.values()] == [404] * 3
     assert [at for at in path.values() for page in pages if f'href="{at}"' in page] == []
-
-
-async def test_one_language_leaves_nothing_to_choose(settings: dict[str, Any]) -> None:
-    async with serving(settings | {"LANGUAGES": ("en",)}) as app:
-        response = await app.test_client().get("/", headers={"Accept-Language": "de"})
-        text = await response.get_data(as_text=True)
-
-    assert '<html lang="en">' in text
-    assert "/language" not in text

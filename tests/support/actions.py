@@ -79,22 +79,17 @@ async def write(app: Quart, function: Callable[..., Awaitable[Any]], *arguments:
         return await db.write(function, *arguments, **named)
 
 
-async def count(app: Quart, what: type[Base], *conditions: ColumnElement[bool]) -> int:
-    async def query(session: AsyncSession) -> int:
-        return await session.scalar(select(func.count()).select_from(what).where(*conditions)) or 0
-
-    async with app.app_context():
-        return await db.read(query)
-
-
 async def scalars(app: Quart, statement: Any) -> list[Any]:
     """Return the first column of a query."""
 
     async def query(session: AsyncSession) -> list[Any]:
-        return list((await session.scalars(statement)).all())
+        return list(await session.scalars(statement))
 
-    async with app.app_context():
-        return await db.read(query)
+    return list(await read(app, query))
+
+
+async def count(app: Quart, what: type[Base], *conditions: ColumnElement[bool]) -> int:
+    return int((await scalars(app, select(func.count()).select_from(what).where(*conditions)))[0])
 
 
 async def emails_of_users(app: Quart) -> list[str]:
@@ -105,8 +100,7 @@ async def execute(app: Quart, statement: Any) -> None:
     async def run(session: AsyncSession) -> None:
         await session.execute(statement)
 
-    async with app.app_context():
-        await db.write(run)
+    await write(app, run)
 
 
 def cookie_of(client: TestClientProtocol) -> str:

@@ -1,7 +1,6 @@
 """The commands of an operator, in this process or in one of their own."""
 
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from quart.cli import ScriptInfo
 
 from app.app_factory import create_app
 from support.app import ROOT
+from support.server_process import environment as environment_with
 from support.terminals import TIMEOUT_SECONDS
 
 QUART = str(Path(sys.executable).with_name("quart"))
@@ -71,20 +71,16 @@ async def command_line(request: pytest.FixtureRequest, settings: dict[str, Any])
 @pytest.fixture
 def environment(settings: dict[str, Any]) -> dict[str, str]:
     """Return our environment with the settings of the test and no others."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("QUART_")}
-    return others | {f"QUART_{key}": value for key, value in settings.items()}
+    return environment_with(Path(settings["INSTANCE_PATH"]), settings)
 
 
 def run_command(environment: dict[str, str], *words: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
     """Run `quart --app run …` in a process of its own."""
-    command = [QUART, "--app", "run", *words]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment,
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_SECONDS,
-    )
+    how: dict[str, Any] = {
+        "capture_output": True,
+        "text": True,
+        "timeout": TIMEOUT_SECONDS,
+        "env": environment,
+        "cwd": ROOT,
+    }
+    return subprocess.run([QUART, "--app", "run", *words], check=False, input=typed, **how)

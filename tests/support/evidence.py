@@ -59,23 +59,18 @@ async def recorded(window: BrowserContext, item: pytest.Item) -> AsyncIterator[N
         yield
     finally:
         with suppress(PlaywrightError):  # the browser itself may have failed
-            place = None if item.stash[PASSED] else new_place(item)
-            if place:
-                await keep_pictures(window, place)
+            place = None if item.stash[PASSED] else await keep_pictures(window, item)
             if HAS_TRACE:
                 await window.tracing.stop(path=place / "trace.zip" if place else None)
 
 
-def new_place(item: pytest.Item) -> Path:
-    """Make a folder for one more window of a test, and return it."""
+async def keep_pictures(window: BrowserContext, item: pytest.Item) -> Path:
+    """Take a picture of each page in a window of a test, and return the folder in which they are."""
     folder = folder_of(item)
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f"window-{len(list(folder.iterdir())) + 1}"
     place.mkdir()
-    return place
-
-
-async def keep_pictures(window: BrowserContext, place: Path) -> None:
     for number, page in enumerate(window.pages, start=1):
         with suppress(PlaywrightError):  # a page that has crashed
             await page.screenshot(path=place / f"page-{number}.png", full_page=True)
+    return place

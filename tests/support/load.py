@@ -6,24 +6,23 @@ import random
 import shutil
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from itertools import count
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import httpx
 
 from support.actions import PASSWORD
+from support.app import UNLIMITED
 from support.server_process import TIMEOUT_SECONDS, Server, running
 
 T = TypeVar("T")
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # else httpx reads every certificate for each client
-NO_LIMIT = "1000000 per minute"
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # else a failure shows each of thousands of requests
 
@@ -50,25 +49,12 @@ def instance_in(folder: Path, template: Path) -> Path:
     return folder
 
 
-@contextmanager
 def serving_many(
     instance: Path, *, workers: int, uri: str = "", address: str = "", proxies: int = 0
-) -> Iterator[Server]:
+) -> AbstractContextManager[Server]:
     """Run the site without the rate limits for one IP address."""
-    with running(
-        instance,
-        *("--workers", str(workers)),
-        workers=workers,
-        address=address,
-        SQLALCHEMY_DATABASE_URI=uri,
-        RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT=NO_LIMIT,
-        RATE_LIMIT_WRONG_PASSWORDS_PER_IP=NO_LIMIT,
-        RATE_LIMIT_LOGINS_PER_IP=NO_LIMIT,
-        RATE_LIMIT_REGISTRATIONS_PER_IP=NO_LIMIT,
-        RATE_LIMIT_EMAILS_PER_IP=NO_LIMIT,
-        TRUSTED_PROXIES=str(proxies),
-    ) as server:
-        yield server
+    settings: dict[str, Any] = {"SQLALCHEMY_DATABASE_URI": uri, "TRUSTED_PROXIES": str(proxies)} | UNLIMITED
+    return running(instance, "--workers", str(workers), workers=workers, address=address, **settings)
 
 
 def client_of(server: Server) -> httpx.AsyncClient:
@@ -80,8 +66,8 @@ async def ask(client: httpx.AsyncClient, path: str) -> Outcome:
 
 
 async def register(client: httpx.AsyncClient, email: str) -> Outcome:
-    body = urlencode({"email": email, "password": PASSWORD, "password_confirm": PASSWORD})
-    return await noted("/register", client.build_request("POST", "/register", content=body, headers=FORM), client)
+    form = {"email": email, "password": PASSWORD, "password_confirm": PASSWORD}
+    return await noted("/register", client.build_request("POST", "/register", data=form), client)
 
 
 async def send_slowly(client: httpx.AsyncClient, seconds: float, begun: asyncio.Barrier) -> Outcome:
@@ -104,25 +90,22 @@ async def send_slowly(client: httpx.AsyncClient, seconds: float, begun: asyncio.
 async def noted(path: str, request: httpx.Request, client: httpx.AsyncClient) -> Outcome:
     begun = time.monotonic()
     try:
-        answer = await client.send(request)  # raises also for an answer that is cut off
+        response = await client.send(request)  # raises also for a response that is cut off
     except httpx.HTTPError as error:
         return Outcome(path, begun, time.monotonic() - begun, repr(error))
-    return Outcome(path, begun, time.monotonic() - begun, answer.status_code, answer.headers.get("Retry-After"))
+    return Outcome(path, begun, time.monotonic() - begun, response.status_code, response.headers.get("Retry-After"))
 
 
+@dataclass
 class Crowd:
     """Clients that register users and get a page, one after the other, and clients that get the watched paths."""
 
-    def __init__(
-        self, server: Server, people: int = 8, watched: tuple[str, ...] = ("/healthz", *["/readyz"] * 4)
-    ) -> None:
-        self.server = server
-        self.people = people
-        self.watched = watched
-        self.numbers = count()
-        self.outcomes: list[Outcome] = []
-        self.acknowledged: list[str] = []
-        self.go_on = True
+    server: Server
+    people: int = 8
+    watched: tuple[str, ...] = ("/healthz", *["/readyz"] * 4)
+    outcomes: list[Outcome] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
+    go_on: bool = True
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -135,11 +118,11 @@ class Crowd:
             self.go_on = False
 
     async def register_and_look(self) -> None:
-        """Register somebody new, and look at a page with the cookie of the last one who could."""
+        """Register a user, and get a page with the session cookie of the last one who was registered."""
         known = httpx.Cookies()
         async with client_of(self.server) as client:
             while self.go_on:
-                email = f"{next(self.numbers)}-{random.getrandbits(32)}@example.com"
+                email = f"{random.getrandbits(64)}@example.com"
                 client.cookies.clear()
                 self.outcomes.append(outcome := await register(client, email))
                 if outcome.status == 303:

@@ -35,15 +35,9 @@ class MariaDB:
     def running(self, home: Path) -> Iterator[None]:
         self.home, self.port = home, free_port()
         self.home.mkdir(exist_ok=True)
-        install = [
-            "mariadb-install-db",
-            "--no-defaults",
-            f"--datadir={home}/data",
-            f"--tmpdir={home}",
-            "--skip-test-db",
-        ]
-        install += ["--auth-root-authentication-method=normal", *self._as_root()]
-        subprocess.run(install, check=True, capture_output=True)
+        folders = [f"--datadir={home}/data", f"--tmpdir={home}"]
+        options = ["--no-defaults", *folders, "--skip-test-db", "--auth-root-authentication-method=normal"]
+        subprocess.run(["mariadb-install-db", *options, *self._as_root()], check=True, capture_output=True)
         self.start()
         try:
             yield
@@ -51,7 +45,7 @@ class MariaDB:
             self.stop()
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         # latin1 and an empty sql_mode: our connections must work on a server that is set up badly.
         files = {"datadir": "data", "tmpdir": "", "socket": "sock", "pid-file": "pid", "log-error": "error.log"}
         command = [self.program, "--no-defaults", *self._as_root(), f"--port={self.port}", "--bind-address=127.0.0.1"]
@@ -82,7 +76,7 @@ class MariaDB:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Stop the server without closing anything: it takes connections and answers none."""
+        """Stop the server without closing anything: it accepts connections and sends nothing."""
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -101,7 +95,7 @@ class MariaDB:
                 cursor.execute(statement)
 
     def create_database(self, name: str, *, charset: str = "latin1") -> str:
-        """Make an empty database, and return its address as in SQLALCHEMY_DATABASE_URI."""
+        """Make an empty database, and return its URL as in SQLALCHEMY_DATABASE_URI."""
         self.execute(f"DROP DATABASE IF EXISTS `{name}`", f"CREATE DATABASE `{name}` CHARACTER SET {charset}")
         return f"mysql+aiomysql://root@127.0.0.1:{self.port}/{name}"
 

@@ -63,7 +63,7 @@ def running_proxy(folder: Path, *, port: int, sites: tuple[str, str], tls: bool 
 
 
 def wait_until_it_listens(port: int) -> None:
-    for _ in range(100):
+    for _ in range(600):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:

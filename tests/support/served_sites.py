@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 from hypercorn.asyncio import serve
@@ -20,6 +19,7 @@ from app.app_factory import create_app
 from app.lib.server.serve import hypercorn_config
 from support.app import SECRET_KEY, UNLIMITED
 from support.mariadb_server import free_port
+from support.proxy_process import wait_until_it_listens
 
 
 @dataclass
@@ -44,24 +44,11 @@ async def served(settings: dict[str, Any], *, port: int | None = None) -> AsyncI
     config = hypercorn_config(f"127.0.0.1:{port}")
     serving = asyncio.create_task(serve(site.app, config, shutdown_trigger=stop.wait))
     try:
-        await wait_until_it_responds(f"http://127.0.0.1:{port}/healthz", serving)
+        await asyncio.to_thread(wait_until_it_listens, port)
         yield site
     finally:
         stop.set()
         await serving
-
-
-async def wait_until_it_responds(url: str, serving: "asyncio.Task[None]") -> None:
-    async with httpx.AsyncClient() as client:
-        for _ in range(200):
-            try:
-                await client.get(url)
-            except httpx.TransportError:
-                assert not serving.done(), "the site did not start"
-                await asyncio.sleep(0.05)
-            else:
-                return
-    raise TimeoutError(url)
 
 
 SITES: dict[str, dict[str, Any]] = {

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -48,7 +49,7 @@ class Server:
         return self.process.wait(TIMEOUT_SECONDS)
 
 
-def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
+def environment(instance: Path, settings: dict[str, Any]) -> dict[str, str]:
     """Return the environment of the tests with these settings and no others."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("QUART_")}
     ours = {"INSTANCE_PATH": str(instance), "SECRET_KEY": SECRET_KEY} | settings
@@ -67,11 +68,12 @@ def running(
 ) -> Iterator[Server]:
     """Start a server, wait until each of its workers listens, and kill remaining processes at the end."""
     log, address = instance / "log", address or f"127.0.0.1:{free_port()}"
+    source = {"PYTHONPATH": str(folder / "src")} if (folder / "src").exists() else {}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, *options],
             cwd=folder,
-            env=environment(instance, {"BIND": address} | settings),
+            env=environment(instance, {"BIND": address} | settings) | source,
             stdout=output,
             stderr=output,
             start_new_session=True,  # the process and its workers are one group, which we may end together
