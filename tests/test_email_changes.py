@@ -51,11 +51,6 @@ REFUSED = {
     "lovelace@example.com\n": INVALID,
     "l\N{CYRILLIC SMALL LETTER O}velace@example.com": INVALID,
 }
-UNUSUAL = {
-    "  o'brien&co@Example.COM ": "o'brien&co@example.com",
-    "ada@B\u00fccher.example.com": "ada@b\u00fccher.example.com",
-    "ada+site@example.com": "ada+site@example.com",
-}
 
 
 async def request_change(client: TestClientProtocol, email: str) -> Response:
@@ -80,20 +75,20 @@ async def moved_away(app: Quart) -> tuple[TestClientProtocol, str]:
 
 @both_databases
 async def test_a_user_verifies_a_new_email_address_and_logs_in_with_it(app: Quart) -> None:
-    client = await join(app)
+    client, new, shown = await join(app), "o'brien&co@example.com", "o&#39;brien&amp;co@example.com"
 
-    requested = await request_change(client, NEW)
+    requested = await request_change(client, "  o'brien&co@Example.COM ")
 
     assert (requested.status_code, requested.location) == (303, "/account")
-    assert f"we have sent a link to {NEW}." in await page(client, "/account")
-    assert (await can_log_in(app, EMAIL), await can_log_in(app, NEW)) == (True, False)
+    assert "we have sent a link to o&#39;brien&amp;co@Example.COM." in await page(client, "/account")
+    assert (await can_log_in(app, EMAIL), await can_log_in(app, new)) == (True, False)
     assert not await mails(app, "email_changed")
-    path = await link(app, "change_email", to=NEW)
-    assert f"Confirm <strong>{NEW}</strong> as your new e-mail address" in await page(client, path)
+    path = await link(app, "change_email", to=new)
+    assert f"Confirm <strong>{shown}</strong> as your new e-mail address" in await page(client, path)
     verified = await client.post(path)
     assert (verified.status_code, verified.location) == (303, "/account")
-    assert f"Your e-mail address is now {NEW}." in await page(client, "/account")
-    assert (await can_log_in(app, EMAIL), await can_log_in(app, NEW)) == (False, True)
+    assert f"Your e-mail address is now {shown}." in await page(client, "/account")
+    assert (await can_log_in(app, EMAIL), await can_log_in(app, new)) == (False, True)
 
 
 async def test_the_link_works_in_any_session_of_its_user_also_an_old_one(app: Quart, frozen_clock: FrozenClock) -> None:
@@ -109,30 +104,11 @@ async def test_the_link_works_in_any_session_of_its_user_also_an_old_one(app: Qu
 
 async def test_an_unsuitable_email_address_is_refused_beside_its_field_and_nothing_is_sent(app: Quart) -> None:
     client = await join(app)
-    before = len(await mails(app))
 
     shown = {typed: await error_beside(await request_change(client, typed), "email") for typed in REFUSED}
-    json = await client.post("/change-email", form={"email": EMAIL}, headers={"Accept": "application/json"})
 
     assert shown == REFUSED
-    assert json.status_code == 422
-    assert (await json.get_json())["error"]["fields"] == {"email": "This is already your e-mail address."}
-    assert len(await mails(app)) == before
-
-
-async def test_an_unusual_email_address_is_text_wherever_it_is_shown(app: Quart) -> None:
-    client = await join(app)
-
-    for typed, email in UNUSUAL.items():
-        shown = email.replace("&", "&amp;").replace("'", "&#39;")
-        assert (await request_change(client, typed)).status_code == 303
-        path = await link(app, "change_email", to=email)
-        assert f"<strong>{shown}</strong>" in await page(client, path)
-        assert await follow(client, path) == 303
-        assert await emails_of_users(app) == [email]
-        message = (await rendered_emails(app, "email_changed"))[-1]
-        assert email in message.text
-        assert shown in message.html
+    assert not await mails(app, "change_email")
 
 
 async def test_a_newer_request_voids_the_older_link_whether_or_not_the_email_address_is_taken(app: Quart) -> None:
@@ -190,19 +166,6 @@ async def test_undoing_a_change_brings_the_email_address_back_and_lets_only_its_
     assert await events(app, "email_change_reverted") == 1
 
 
-async def test_undoing_a_change_voids_what_was_mailed_to_the_attacker(app: Quart) -> None:
-    attacker, undo = await moved_away(app)
-    await enter(app, NEW)
-    await app.test_client().post("/reset", form={"email": NEW})
-    mailed = [await link(app, template, to=NEW) for template in ("new_login", "reset")]
-    await requested_link(app, attacker, THIRD)
-
-    assert await follow(app.test_client(), undo) == 303
-
-    await check_refused(app.test_client(), *mailed)
-    assert await scalars(app, select(UserToken.purpose)) == [TokenPurpose.RESET]
-
-
 @both_databases
 async def test_a_change_can_be_undone_for_a_week_and_the_email_address_is_reserved_as_long(
     app: Quart, frozen_clock: FrozenClock
@@ -239,11 +202,14 @@ async def test_an_attacker_who_undoes_first_loses_to_the_owner(app: Quart) -> No
 
     assert await follow(app.test_client(), await link(app, "email_changed", to=NEW)) == 303
     assert await emails_of_users(app) == [NEW]
-    reset = await link(app, "reset", to=NEW)
+    assert await follow(app.test_client(), await link(app, "reset", to=NEW), **TYPED) == 303
+    await app.test_client().post("/reset", form={"email": NEW})
+    mailed = [await link(app, template, to=NEW) for template in ("password_changed", "reset")]
     assert await follow(app.test_client(), owners) == 303
 
     assert await emails_of_users(app) == [EMAIL]
-    await check_refused(app.test_client(), reset)
+    await check_refused(app.test_client(), *mailed)
+    assert await scalars(app, select(UserToken.purpose)) == [TokenPurpose.RESET]
 
 
 async def test_an_owner_who_returned_by_a_change_is_not_shut_out_by_the_email_address_between(

@@ -22,27 +22,11 @@ from app.lib.email_address import email_key, valid_email
 from app.models import User, UserSession
 from app.models.user import EMAIL_KEY_LENGTH, EMAIL_LENGTH
 from app.services import users
-from support.actions import PASSWORD, can_log_in, count, create_user, execute, is_logged_in, log_in, read, register
+from support.actions import PASSWORD, can_log_in, count, execute, read, register
 from support.app import both_databases
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "emails.json").read_text())
-PAIRS: list[tuple[str, str]] = [
-    *((one, other) for one, other in VECTORS["django_hijack_pairs"] + VECTORS["same_or_distinct_pairs"]),
-    ("a@example.com", "a@example.com\u3000"),
-    ("a@example.com", "\x1fa@example.com\x85"),
-    ("user@\xe9cole.example.com", "USER@xn--cole-9oa.EXAMPLE.com"),
-    ("a@stra\xdfe.example.com", "a@strasse.example.com"),
-    ("\u0130@example.com", "i@example.com"),
-    ("A.B@example.com", "a.b@example.com"),
-    ("\xe9@example.com", "%C3%A9@example.com"),
-    ("a+b@example.com", "a b@example.com"),
-    ("a_b@example.com", "a-b@example.com"),
-    ("\\'@example.com", "'@example.com"),
-    ("%@example.com", "_@example.com"),
-    ("mi\N{KELVIN SIGN}e@example.org", "mike@example.org"),
-    ("50%@example.com\t", "50%@example.com"),
-]
-SAME = [  # every other pair is two accounts
+SAME = [
     ("user@kit.test", "USER@kit.test"),
     ("user@kit.test", "user@kit.test "),
     ("user@kit.test", "user@kit.test\t"),
@@ -52,6 +36,18 @@ SAME = [  # every other pair is two accounts
     ("A.B@example.com", "a.b@example.com"),
     ("a@example.com", "a@example\u3002com"),
     ("50%@example.com\t", "50%@example.com"),
+]
+PAIRS: list[tuple[str, str]] = [  # those that are not in SAME are two accounts
+    *((one, other) for one, other in VECTORS["django_hijack_pairs"] + VECTORS["same_or_distinct_pairs"]),
+    *SAME,
+    ("a@stra\xdfe.example.com", "a@strasse.example.com"),
+    ("\u0130@example.com", "i@example.com"),
+    ("\xe9@example.com", "%C3%A9@example.com"),
+    ("a+b@example.com", "a b@example.com"),
+    ("a_b@example.com", "a-b@example.com"),
+    ("\\'@example.com", "'@example.com"),
+    ("%@example.com", "_@example.com"),
+    ("mi\N{KELVIN SIGN}e@example.org", "mike@example.org"),
 ]
 
 
@@ -104,16 +100,6 @@ async def test_the_database_takes_two_email_addresses_for_one_exactly_when_their
         with pytest.raises(IntegrityError) if is_same else nullcontext():
             await execute(app, insert(User).values(email=other, email_key=email_key(other), active=True))
         await execute(app, delete(User))
-
-
-@both_databases
-async def test_a_look_alike_does_not_log_in_to_the_account(app: Quart, client: TestClientProtocol) -> None:
-    for one, other in VECTORS["django_hijack_pairs"]:
-        await create_user(app, one)
-
-        assert (await register(client, email=other, password="eve's own horse")).status_code == 422
-        assert (await log_in(client, email=other)).status_code == 422
-        assert not await is_logged_in(client)
 
 
 def test_a_valid_email_address_never_has_the_key_of_an_invalid_one() -> None:

@@ -250,15 +250,17 @@ async def test_a_link_belongs_to_the_transaction_of_what_it_is_about(app: Quart)
     assert await is_logged_in(client)
 
 
-async def test_a_security_alert_has_no_link_where_accounts_are_not_recoverable(settings: dict[str, Any]) -> None:
+async def test_where_accounts_are_not_recoverable_nothing_leads_to_a_new_password(settings: dict[str, Any]) -> None:
     async with serving(settings) as app:
         await join(app)
-        paths = {purpose: await mailed_link(app, purpose) for purpose in ALERTS}
+        paths = await mailed_links(app)
     async with serving(settings | {"SECURITY_RECOVERABLE": False}) as app:
         client = app.test_client()
-        for purpose, path in paths.items():
+        for path in ("/reset", *(paths[purpose] for purpose in (TokenPurpose.RESET, *ALERTS))):
+            assert ((await client.get(path)).status_code, (await press(client, path)).status_code) == (404, 404)
+        assert 'href="/reset"' not in await page(client, "/login")
+        for purpose in ALERTS:
             (message,) = await rendered_emails(app, MAIL[purpose])
             assert message.link is None
             assert f"/{purpose}" not in message.text + message.html
             assert "If this was not you" in message.text
-            assert ((await client.get(path)).status_code, (await press(client, path)).status_code) == (404, 404)

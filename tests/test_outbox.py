@@ -18,7 +18,7 @@ from support.actions import EMAIL, create_user, execute, write
 from support.app import both_databases, serving
 from support.frozen_clock import FrozenClock
 from support.mail_helpers import mails
-from support.outbox import FACTS, PUBLIC, comes_to, deliver, is_logged, post, states
+from support.outbox import FACTS, PUBLIC, deliver, is_logged, post, states
 from support.smtp_server import OK, MailServer
 
 BACKOFF_MINUTES = [1, 2, 4, 8, 16, 32, 60, 60, 60]
@@ -112,20 +112,6 @@ async def test_of_many_simultaneous_claims_one_succeeds(outbox_app: Quart) -> No
     claimed = await asyncio.gather(*(write(outbox_app, outbox.claim, mail.id, tries=0) for _ in range(8)))
 
     assert [mail.tries for mail in claimed if mail is not None] == [1]
-
-
-@both_databases
-async def test_two_workers_send_each_email_once(
-    mail_settings: dict[str, Any], mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "POLL_INTERVAL_SECONDS", 0.05)
-    async with serving(mail_settings) as one, serving(mail_settings) as other:
-        for number in range(12):
-            await post(one if number % 2 else other, to=f"user-{number}@example.com")
-        found = await comes_to(one, "sent")
-
-    assert len(found) == len(mail_server.envelopes) == 12
-    assert {mail.tries for mail in found} == {1}
 
 
 async def test_an_email_that_a_dead_worker_claimed_is_due_again_after_two_minutes(

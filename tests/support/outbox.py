@@ -10,7 +10,7 @@ import pytest
 from quart import Quart
 
 from app.mail import worker
-from app.models import Email, User
+from app.models import User
 from app.services import outbox
 from app.services.client import COMMAND_LINE
 from support.actions import EMAIL, write
@@ -69,16 +69,6 @@ async def deliver(app: Quart) -> int:
 async def states(app: Quart) -> list[tuple[str, int]]:
     """Return the state of each e-mail, and how often it was tried."""
     return [(mail.state, mail.tries) for mail in await mails(app)]
-
-
-async def comes_to(app: Quart, state: str) -> list[Email]:
-    """Wait until every e-mail in the outbox has come to a state."""
-    deadline, found = time.monotonic() + TIMEOUT_SECONDS, await mails(app)
-    while {mail.state for mail in found} != {state}:
-        assert time.monotonic() < deadline, [(mail.state, mail.error) for mail in found]
-        await asyncio.sleep(0.01)
-        found = await mails(app)
-    return found
 
 
 async def is_logged(log: pytest.LogCaptureFixture, event: str, *, times: int = 1) -> None:

@@ -59,19 +59,14 @@ class MailServer:
         sender = "Example Site <site@example.com>"
         return {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(self.port), "MAIL_DEFAULT_SENDER": sender}
 
-    async def handle_MAIL(  # noqa: N802 # aiosmtpd's name
-        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
+    async def handle_MAIL(self, _server: SMTP, session: Session, envelope: Envelope, address: str, *_: Any) -> str:  # noqa: N802
         if self.login and not session.authenticated:
             return "530 5.7.0 Authentication required"
         envelope.mail_from = address
-        envelope.mail_options.extend(options)
         return self.to_sender
 
-    async def handle_RCPT(  # noqa: N802 # aiosmtpd's name
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
-    ) -> str:
-        if self.to_recipient.startswith("250"):
+    async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, *_: Any) -> str:  # noqa: N802
+        if self.to_recipient == OK:
             envelope.rcpt_tos.append(address)
         return self.to_recipient
 
@@ -79,7 +74,7 @@ class MailServer:
         while self.hang.is_set():
             self.hangs.set()
             time.sleep(0.05)  # noqa: ASYNC251 # the server has a thread of its own, and is to hang
-        if self.to_data.startswith("250"):
+        if self.to_data == OK:
             self.encrypted.append(session.ssl is not None or self.wrapped)
             self.envelopes.append(envelope)
         if self.gone_after_data and server.transport is not None:
@@ -91,10 +86,8 @@ class MailServer:
             server.transport.close()
         return "221 Bye"
 
-    def check_login(
-        self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, shown: Any
-    ) -> AuthResult:
-        assert isinstance(shown, LoginPassword)
+    def check_login(self, *arguments: Any) -> AuthResult:
+        shown: LoginPassword = arguments[-1]
         name, password = shown.login.decode(), shown.password.decode()
         self.passwords.append(password)
         return AuthResult(success=(name, password) == self.login, handled=False)
