@@ -23,8 +23,5 @@ async def create_every_kind(app: Quart) -> None:
     await join(app, EMAIL_OF["confirmed"])
     await join(app, EMAIL)
     await mailed_link(app, TokenPurpose.UNDO_EMAIL)
-    former = EMAIL_OF["reserved"]
-    await execute(
-        app,
-        update(UserToken).where(UserToken.purpose == TokenPurpose.UNDO_EMAIL).values(email=former, email_key=former),
-    )
+    undo, former = update(UserToken).where(UserToken.purpose == TokenPurpose.UNDO_EMAIL), EMAIL_OF["reserved"]
+    await execute(app, undo.values(email=former, email_key=former))
