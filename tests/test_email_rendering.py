@@ -102,13 +102,6 @@ async def test_what_is_hostile_is_shown_as_text_in_the_body_and_never_in_a_heade
         assert not any("evil.example" in target for target in targets_in(part_of(message, "html")))
 
 
-async def test_the_message_id_is_valid_on_a_site_without_a_name(settings: dict[str, Any]) -> None:
-    for base_url in ("http://[::1]:5000", "http://127.0.0.1:5000"):
-        async with serving(settings | {"BASE_URL": base_url}) as app:
-            message, _ = await written(app)
-            assert message["Message-ID"].defects == ()
-
-
 async def test_an_email_in_a_language_that_is_not_spoken_is_in_the_first_of_the_site(settings: dict[str, Any]) -> None:
     async with serving(settings | {"LANGUAGES": ("de", "en")}) as app:
         for code in (None, "fr", "es", "", "../../etc", "x" * 20):

@@ -8,14 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lib import clock
-from app.lib.db import db
 from app.mail import worker
 from app.models import Email, UserEvent
 from app.models.base import Base
 from app.models.user_token import TokenPurpose
 from app.services import security_alerts, tokens, users
 from app.services.client import COMMAND_LINE, Client
-from support.actions import EMAIL, comparable, count, create_user, enter
+from support.actions import EMAIL, comparable, count, create_user, enter, read, write
 from support.mail_helpers import link, mails
 
 NEW_PASSWORD = "a new horse battery staple"
@@ -36,24 +35,17 @@ SENT_TO = {TokenPurpose.CHANGE_EMAIL: NEW_EMAIL, TokenPurpose.UNDO_EMAIL: FORMER
 async def join(app: Quart, email: str = EMAIL) -> TestClientProtocol:
     """Return the browser of a user with a confirmed e-mail address, logged in."""
     await create_user(app, email)
-    async with app.app_context():
-        await db.write(users.confirm, email=email)
+    await write(app, users.confirm, email=email)
     return await enter(app, email)
 
 
 async def mailed_link(app: Quart, purpose: TokenPurpose, *, of: str = EMAIL) -> str:
     """Have a link e-mailed to a user, and return its path."""
-
-    async def unit(session: AsyncSession) -> None:
-        user = await users.get_by_email(session, email=of)
-        facts = security_alerts.describe_event(Client("", "")) | {"new_email": "attacker@example.com"}
-        await tokens.send(
-            session, user, purpose, MAIL[purpose], email=SENT_TO.get(purpose), facts=facts, client=COMMAND_LINE
-        )
-
-    async with app.app_context():
-        await db.write(unit)
-    return await link(app, MAIL[purpose])
+    user, template = await read(app, users.get_by_email, email=of), MAIL[purpose]
+    facts = security_alerts.describe_event(Client("", "")) | {"new_email": "attacker@example.com"}
+    mailed = {"email": SENT_TO.get(purpose), "facts": facts, "client": COMMAND_LINE}
+    await write(app, tokens.send, user, purpose, template, **mailed)
+    return await link(app, template)
 
 
 async def mailed_links(app: Quart, *, of: str = EMAIL) -> dict[TokenPurpose, str]:
@@ -76,8 +68,8 @@ async def whole_database(app: Quart) -> dict[str, list[str]]:
     async with asyncio.timeout(10), app.app_context():
         while any(is_under_way(mail) for mail in await mails(app)):
             await worker.deliver_batch()
-    async with app.app_context():
-        return await db.read(query)
+    rows: dict[str, list[str]] = await read(app, query)
+    return rows
 
 
 async def check_refused(client: TestClientProtocol, *paths: str, accept: str = "text/html") -> None:

@@ -5,22 +5,16 @@ import re
 from quart import Quart
 from quart.typing import TestClientProtocol
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.lib.db import db
 from app.mail import rendering
 from app.mail.rendering import RenderedEmail
 from app.models import Email
+from support.actions import scalars
 
 
 async def mails(app: Quart, template: str | None = None, *, to: str | None = None) -> list[Email]:
     """Return the e-mails in the outbox, the oldest first."""
-
-    async def query(session: AsyncSession) -> list[Email]:
-        return list((await session.scalars(select(Email).order_by(Email.id))).all())
-
-    async with app.app_context():
-        found = await db.read(query)
+    found = await scalars(app, select(Email).order_by(Email.id))
     return [mail for mail in found if template in (None, mail.template) and to in (None, mail.recipient)]
 
 
