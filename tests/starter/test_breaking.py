@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.app import migrate
-from support.load import Crowd, ask, client_of, instance_in, serving_many
+from support.load import Crowd, ask, client_of, instance_in, serving_many, wait_until
 from support.mariadb_server import MariaDB
 from support.server_process import Server
 
@@ -63,7 +63,7 @@ async def test_a_mariadb_that_freezes_or_is_killed_under_load(
 ) -> None:
     crowd = Crowd(site_on_mariadb)
     async with crowd.at_work():
-        await asyncio.sleep(2)
+        await asyncio.to_thread(wait_until, lambda: crowd.to("/") != [])
         working = time.monotonic()
         with ExitStack() as stack:
             await asyncio.to_thread(stack.enter_context, outage(frail))

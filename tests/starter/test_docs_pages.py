@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from support.app import ROOT, serving
-from support.browsers import PASSWORD, OpenPage
+from support.browsers import OpenPage
 from support.site_process import Site, running_copy
 
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text()
@@ -57,20 +56,6 @@ def test_the_tests_of_the_tutorial_pass(copy: Path) -> None:
     done = subprocess.run(command, cwd=copy, env={"PATH": "", "PYTHONPATH": "src"}, capture_output=True, check=False)
 
     assert done.returncode == 0, done.stdout.decode()
-
-
-@pytest.mark.long
-def test_the_feature_of_the_tutorial_works(changed: Site) -> None:
-    with httpx.Client(base_url=changed.url, follow_redirects=True) as client:
-        assert client.get("/notes").url.path == "/login"
-        form = {"email": "ada@example.com", "password": PASSWORD, "password_confirm": PASSWORD, "next": "/notes"}
-        assert client.post("/register", data=form).url.path == "/notes"
-
-        response = client.post("/notes/new", data={"title": "Engine", "body": "A sketch."})
-
-    assert (response.status_code, response.url.path) == (200, "/notes")
-    assert "The note is saved." in response.text
-    assert "A sketch." in response.text
 
 
 @pytest.mark.long

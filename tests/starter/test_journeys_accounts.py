@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from support.browsers import PASSWORD, OpenPage, fill
-from support.journeys import OpenBrowser, both_ways, log_in, log_out, mailed_link, new_email, post, registered
+from support.journeys import both_ways, log_in, log_out, mailed_link, new_email, post
 from support.served_sites import ServedSite
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
@@ -57,31 +57,14 @@ async def test_a_mistake_in_the_registration_is_shown_beside_its_field_and_can_b
     await expect(page.get_by_role("status").first).to_have_text("Welcome! Your account was created.")
 
 
-async def test_the_browser_itself_sends_no_form_with_an_empty_field(page: Page) -> None:
-    for path, typed, empty in [
-        ("/register", {"password": PASSWORD, "password_confirm": PASSWORD}, "email"),
-        ("/register", {"email": new_email(), "password": PASSWORD}, "password_confirm"),
-        ("/login", {"email": new_email()}, "password"),
-    ]:
-        await page.goto(path)
-        await fill(page, **typed)
-
-        await expect(page.locator(f"#{empty}")).to_be_focused()
-        assert await page.locator("main input:invalid").count() == 1
-
-
-async def test_the_form_for_a_taken_e_mail_address_leads_to_the_login_and_on_to_the_page(
-    page: Page, another_browser: OpenBrowser
-) -> None:
-    email = await registered((await another_browser()).context)
+async def test_the_form_for_a_taken_e_mail_address_leads_to_the_login_and_on_to_the_page(page: Page, ada: str) -> None:
+    await post(page.context, "/logout")
     await page.goto("/register?next=/sessions")
 
-    await fill(page, email=email.upper(), password="another horse", password_confirm="another horse")
+    await fill(page, email=ada.upper(), password="another horse", password_confirm="another horse")
     await expect_error(page, "E-mail address", "An account with this e-mail address already exists.")
     await page.get_by_role("main").get_by_role("link", name="Log in").click()
-    await fill(page, email=email, password="slip of the finger")
-    await expect_error(page, "Password", "The e-mail address or the password is wrong.")
-    await fill(page, password=PASSWORD)
+    await fill(page, email=ada, password=PASSWORD)
 
     await expect(page.get_by_role("heading", name="Active sessions")).to_be_visible()
 
