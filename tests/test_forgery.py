@@ -12,7 +12,7 @@ from werkzeug.datastructures import Headers
 
 from app.auth import access
 from app.models import User, UserSession
-from support.actions import EMAIL, PASSWORD, count, create_user, is_logged_in, log_in
+from support.actions import EMAIL, PASSWORD, count, create_user, enter, is_logged_in
 from support.app import open_to, serving
 
 OWN_ORIGIN = "http://localhost"
@@ -62,15 +62,12 @@ def add_websockets(app: Quart) -> None:
 
 
 @pytest.fixture
-async def ada(app: Quart, client: TestClientProtocol) -> TestClientProtocol:
-    """Return a browser that is logged in."""
+async def ada(app: Quart) -> TestClientProtocol:
     await create_user(app)
-    await log_in(client)
-    return client
+    return await enter(app)
 
 
 async def test_another_site_cannot_send_our_forms(ada: TestClientProtocol) -> None:
-    """No form, whatever content type it is sent with."""
     urls, parts = ada.app.url_map.bind("localhost"), {"purpose": "reset", "token": "x", "session_id": 1}
     unsafe = [
         (urls.build(rule.endpoint, {name: parts[name] for name in rule.arguments}), method)
@@ -90,40 +87,29 @@ async def test_another_site_cannot_send_our_forms(ada: TestClientProtocol) -> No
     assert await count(ada.app, User) == await count(ada.app, UserSession) == 1
 
 
-async def test_a_refusal_is_a_page(client: TestClientProtocol) -> None:
-    response = await client.post("/logout", headers=OTHER_SITES[0])
-
-    assert response.status_code == 403
-    assert "Access denied" in await response.get_data(as_text=True)
-
-
 async def test_another_site_cannot_log_a_user_in(app: Quart, client: TestClientProtocol) -> None:
     await create_user(app)
 
     form = {"email": EMAIL, "password": PASSWORD}
-    response = await client.post("/login", form=form, headers={"Sec-Fetch-Site": "cross-site"})
+    response = await client.post("/login", form=form, headers=OTHER_SITES[0])
 
     assert (response.status_code, response.headers.getlist("Set-Cookie")) == (403, [])
+    assert "Access denied" in await response.get_data(as_text=True)
     assert not await is_logged_in(client)
 
 
 async def test_our_own_pages_and_clients_that_are_no_browser_send_forms(client: TestClientProtocol) -> None:
     for headers, content_type in product(OWN_PAGES, CONTENT_TYPES):
         sent = headers | {"Content-Type": content_type}
-        assert (await client.post("/register", headers=sent, data=b"")).status_code == 422, sent
-
-
-async def test_our_own_pages_log_out(ada: TestClientProtocol) -> None:
-    assert (await ada.post("/logout", headers=OWN_PAGES[0])).status_code == 303
-    assert not await is_logged_in(ada)
+        assert (await client.post("/logout", headers=sent, data=b"")).status_code == 303, sent
 
 
 async def test_links_of_other_sites_work_and_every_unsafe_method_is_refused(client: TestClientProtocol) -> None:
     headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
-    methods = dict.fromkeys(["GET", "HEAD", "OPTIONS"], 200)
-    methods |= dict.fromkeys(["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "post"], 403)
+    statuses = dict.fromkeys(["GET", "HEAD", "OPTIONS"], 200)
+    statuses |= dict.fromkeys(["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "post"], 403)
 
-    for method, status in methods.items():
+    for method, status in statuses.items():
         response = await client.open("/about", method=method, headers=headers)  # type: ignore[call-arg]
         assert response.status_code == status, method
 
@@ -154,10 +140,7 @@ async def test_behind_a_proxy_the_public_host_counts(settings: dict[str, Any]) -
     async with serving(settings | {"BASE_URL": "https://www.example.com", "TRUSTED_PROXIES": 1}) as app:
         for headers, status in (
             ({"Origin": "https://www.example.com"}, 303),
-            ({"Sec-Fetch-Site": "same-origin"}, 303),
-            ({}, 303),
             ({"Origin": "https://www.example.com", "X-Forwarded-Proto": "http"}, 303),
-            ({"Origin": "http://www.example.com"}, 403),
             ({"Origin": "http://10.0.0.5:5000"}, 403),
             ({"Origin": "https://evil.example"}, 403),
             ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}, 400),
@@ -183,14 +166,14 @@ async def test_a_websocket_of_another_site_or_host_is_refused(app: Quart, ada: T
         assert await echo_of(app.test_client(), "/open", headers) == "hello", headers
     for headers in (*OTHER_SITES, {"Host": "evil.example"}, {"Host": "localhost, x"}):
         for path in ("/open", "/closed"):
-            assert await echo_of(ada, path, headers) in (1008, 403, 400), headers
+            assert await echo_of(ada, path, headers) in (403, 400), headers
 
 
 async def test_a_websocket_that_needs_a_login_is_refused_without_one(app: Quart, ada: TestClientProtocol) -> None:
-    assert await echo_of(app.test_client(), "/closed", {"Origin": OWN_ORIGIN}) == 401
-    assert await echo_of(ada, "/closed", {"Origin": OWN_ORIGIN}) == "hello"
+    assert await echo_of(app.test_client(), "/closed", {}) == 401
+    assert await echo_of(ada, "/closed", {}) == "hello"
     await ada.post("/logout")
-    assert await echo_of(ada, "/closed", {"Origin": OWN_ORIGIN}) == 401
+    assert await echo_of(ada, "/closed", {}) == 401
 
 
 @pytest.mark.parametrize(("http_version", "connection"), [("1.1", "close"), ("1.0", "close"), ("2", None)])
