@@ -48,7 +48,6 @@ REFUSED_PHONES = dict.fromkeys(NUMBERS["refused"], NO_COUNTRY_CODE) | {
 }
 REFUSED_NAMES = {
     "Ada\nLovelace": UNUSABLE,
-    "\aAda": UNUSABLE,
     "Ada\N{NO-BREAK SPACE}Lovelace": UNUSABLE,
     "\N{RIGHT-TO-LEFT OVERRIDE}adA": UNUSABLE,
     "x" * 101: "This name is too long.",

@@ -16,7 +16,6 @@ HOST = "http://localhost"
 HTML = re.compile(r'<html lang="([^"]*)">')
 ACCEPTED = {
     "": "en",
-    "de": "de",
     "DE-at": "de",
     "fr-CA, en;q=0.5": "fr",
     "de;q=0": "en",
