@@ -138,12 +138,12 @@ async def test_the_former_email_address_is_told_what_changed_from_where_and_with
     await client.post(path, headers={"User-Agent": FIREFOX}, scope_base={"client": ("192.0.2.7", 4711)})
 
     assert [mail.recipient for mail in await mails(app, "email_changed")] == [EMAIL]
-    (notice,) = await rendered_emails(app, "email_changed")
+    (alert,) = await rendered_emails(app, "email_changed")
 
     happened = f"on {format_datetime(clock.now())} (Firefox on Linux, IP address 192.0.2.7)"
-    assert f"was changed to {NEW} {happened}." in notice.text
-    assert "/undo-email/" in str(notice.link)
-    assert "within seven days" in notice.text
+    assert f"was changed to {NEW} {happened}." in alert.text
+    assert "/undo-email/" in str(alert.link)
+    assert "within seven days" in alert.text
     assert "E-mail address changed" in await page(client, "/account/activity")
 
 

@@ -73,9 +73,9 @@ async def whole_database(app: Quart) -> dict[str, list[str]]:
 
 
 async def check_refused(client: TestClientProtocol, *paths: str, accept: str = "text/html") -> None:
-    """See that links get the response to a link that never was, when they are opened and when they are pressed."""
+    """See that links get the response to a link that was never issued, when they are opened and when pressed."""
     headers = {"Accept": accept}
-    neutral = await comparable(await client.get("/reset/never-ours", headers=headers))
+    neutral = await comparable(await client.get("/reset/never-issued", headers=headers))
     assert neutral[0] == 404
     assert "This link does not work" in neutral[1]
     for path in paths:
