@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from quart import Quart, Response, request
-from quart.datastructures import FileStorage
 from quart.typing import ResponseReturnValue, TestClientProtocol
 
 from app.auth import access
@@ -25,21 +24,12 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 MULTIPART = "multipart/form-data; boundary=b"
 PART = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
 TYPED = b"email=ada%40example.com&password=correct+horse+battery+staple"
-NO_FORMS = [
-    ("multipart/form-data", b"x"),
-    (MULTIPART, b"no boundary"),
-    (MULTIPART, b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--"),
-    ("application/x-www-form-urlencoded", b"email=%ff%00&password=\xff%"),
-    ("application/x-www-form-urlencoded; charset=nonsense", b"email=x"),
-    ("application/json", b"[" * 60_000),
-    ("nonsense", b"\xff"),
-]
 MEGABYTE = 1_000_000
 TIMEOUT_SECONDS = 60
 
 
 async def send(client: TestClientProtocol, *chunks: bytes, end: bool = True, **headers: str) -> Response:
-    """Post the chunks to the login, without a length unless a header names one."""
+    """Send the chunks to the login, without a length unless a header names one."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with client.request("/login", method="POST", headers=FORM | named) as connection:
         for chunk in chunks:
@@ -49,17 +39,14 @@ async def send(client: TestClientProtocol, *chunks: bytes, end: bool = True, **h
     return await connection.as_response()
 
 
-def test_the_ordinary_limit_is_64_kib_and_10_seconds() -> None:
-    assert DEFAULT_LIMIT == (65_536, 10)
-
-
 async def test_a_body_of_64_kib_or_of_many_chunks_is_read_whole(app: Quart, client: TestClientProtocol) -> None:
     await create_user(app)
 
-    whole = await send(client, TYPED, b"&x=".ljust(DEFAULT_LIMIT.bytes - len(TYPED), b"x"))
+    whole = await send(client, TYPED, b"&x=".ljust(65_536 - len(TYPED), b"x"))
     in_chunks = await send(app.test_client(), *(TYPED[i : i + 1] for i in range(len(TYPED))), b"", b"")
 
     assert (whole.status_code, in_chunks.status_code) == (303, 303)
+    assert DEFAULT_LIMIT == (65_536, 10)
 
 
 async def test_a_longer_body_is_refused_with_413(client: TestClientProtocol, subtests: pytest.Subtests) -> None:
@@ -73,10 +60,8 @@ async def test_a_longer_body_is_refused_with_413(client: TestClientProtocol, sub
     ):
         with subtests.test(chunks=len(chunks), headers=headers):
             response = await send(client, *chunks, end=True, **headers)
-            page = await response.get_data(as_text=True)
             assert response.status_code == 413
-            assert "Too large" in page
-            assert '<nav aria-label="Site">' in page
+            assert "Too large" in await response.get_data(as_text=True)
 
 
 async def test_the_body_of_a_get_request_is_counted_as_well(client: TestClientProtocol) -> None:
@@ -85,13 +70,6 @@ async def test_the_body_of_a_get_request_is_counted_as_well(client: TestClientPr
             await connection.send(b"x" * (DEFAULT_LIMIT.bytes + 1))
             await connection.send_complete()
         assert (await connection.as_response()).status_code == 413, (version, headers)
-
-
-async def test_a_client_is_refused_with_413_as_json(client: TestClientProtocol) -> None:
-    for path, accept in ("/api/", "*/*"), ("/login", "application/json"):
-        response = await client.post(path, data=b"x" * (DEFAULT_LIMIT.bytes + 1), headers={"Accept": accept})
-        assert response.status_code == 413
-        assert (await response.get_json())["error"]["code"] == "request_entity_too_large"
 
 
 async def test_an_endless_or_announced_long_body_is_refused_at_once_and_delays_no_other_request(app: Quart) -> None:
@@ -108,13 +86,6 @@ async def test_an_endless_or_announced_long_body_is_refused_at_once_and_delays_n
 
 async def test_a_form_of_a_thousand_fields_is_refused_unparsed(client: TestClientProtocol) -> None:
     assert [(await send(client, b"a=&" * number)).status_code for number in (999, 1000)] == [422, 413]
-
-
-async def test_a_body_that_is_no_form_of_ours_is_refused_with_422(client: TestClientProtocol) -> None:
-    statuses = [(await send(client, body, Content_Type=kind)).status_code for kind, body in NO_FORMS]
-    with_file = await client.post("/login", files={"email": FileStorage(filename="ada.txt")})
-
-    assert {*statuses, with_file.status_code} == {422}
 
 
 async def test_a_slow_body_is_refused_with_408(client: TestClientProtocol, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,57 +112,16 @@ async def test_a_slow_view_is_not_refused_with_408(app: Quart, monkeypatch: pyte
     assert (await app.test_client().get("/about")).status_code == 200
 
 
-async def test_a_client_that_disconnects_during_its_body_gets_no_response(app: Quart) -> None:
-    messages: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.disconnect"}
-
-    async def collect(message: Any) -> None:
-        messages.append(message)
-
-    scope: Any = {"type": "http", "method": "POST", "scheme": "http", "path": "/login", "query_string": b""}
-    await app(scope | {"headers": [(b"host", b"localhost")]}, receive, collect)
-
-    assert messages == []
-
-
-async def test_a_client_that_disconnects_later_ends_its_request(app: Quart) -> None:
-    begun, ended = asyncio.Event(), asyncio.Event()
-
-    async def wait() -> None:
-        begun.set()
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.set()
-
-    app.before_request(wait)
-    async with app.test_client().request("/about") as connection:
-        await connection.send_complete()
-        await begun.wait()
-        await connection.disconnect()
-        await asyncio.wait_for(ended.wait(), 30)
-
-
 async def test_a_route_may_read_more(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    @body_limit(max_bytes=2 * MEGABYTE, seconds=60)
     async def size() -> ResponseReturnValue:
         return {"size": len(await request.get_data())}
 
-    @body_limit(max_bytes=2 * MEGABYTE, seconds=60)
-    async def size_of_more() -> ResponseReturnValue:
-        return await size()
-
-    def add_routes(app: Quart) -> None:
-        app.add_url_rule("/ordinary", "ordinary", size, methods=["POST"])
-        app.add_url_rule("/more", "more", size_of_more, methods=["POST"])
-
-    monkeypatch.setattr(access, "is_public", open_to({"more", "ordinary"}))
-    async with serving(settings, add_routes) as app:
-        for path, limit in {"/more": 2 * MEGABYTE, "/ordinary": DEFAULT_LIMIT.bytes}.items():
-            response = await app.test_client().post(path, data=b"x" * limit)
-            assert (response.status_code, await response.get_json()) == (200, {"size": limit})
-            assert (await app.test_client().post(path, data=b"x" * (limit + 1))).status_code == 413
+    monkeypatch.setattr(access, "is_public", open_to({"size"}))
+    async with serving(settings, lambda app: app.add_url_rule("/size", "size", size, methods=["POST"])) as app:
+        response = await app.test_client().post("/size", data=b"x" * 2 * MEGABYTE)
+        assert (response.status_code, await response.get_json()) == (200, {"size": 2 * MEGABYTE})
+        assert (await app.test_client().post("/size", data=b"x" * (2 * MEGABYTE + 1))).status_code == 413
 
 
 @pytest.fixture(scope="module")
@@ -200,14 +130,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-def upload(site: Site, content_type: str, *, megabytes: int) -> None:
-    """Send chunk after chunk as long as the server reads them."""
+def upload(site: Site, content_type: str) -> None:
+    """Send 100 chunks of a megabyte, or as many as the server reads."""
     head = f"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked"
     first = PART if content_type == MULTIPART else b"["
     with socket.create_connection(("127.0.0.1", urlsplit(site.url).port or 0), TIMEOUT_SECONDS) as connection:
         connection.sendall(head.encode() + b"\r\n\r\n%x\r\n%s\r\n" % (len(first), first))
         try:
-            for _ in range(megabytes):
+            for _ in range(100):
                 connection.sendall(b"%x\r\n%s\r\n" % (MEGABYTE, b"x" * MEGABYTE))
             connection.recv(MEGABYTE)
         except ConnectionError:  # the server has closed it, maybe after a response that was not read here
@@ -226,7 +156,7 @@ def test_300_megabytes_cost_no_memory_and_delay_no_other_client(site: Site) -> N
         assert other.get("/about").status_code == 200
         before = largest_megabytes(site)
         for content_type in FORM["Content-Type"], MULTIPART, "application/json":
-            upload(site, content_type, megabytes=100)
+            upload(site, content_type)
             began = time.monotonic()
             assert other.get("/about").status_code == 200
             assert time.monotonic() - began < 5
