@@ -20,7 +20,6 @@ NESTED = b'{"a":' * 9000 + b"1" + b"}" * 9000
 
 @pytest.fixture
 async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
-    """Serve a site with routes that do not check what they read."""
     monkeypatch.setattr(access, "is_public", open_to({"echo", "show"}))
     async with serving(settings, add_routes) as app:
         yield app
