@@ -106,18 +106,6 @@ async def test_nonsense_is_no_session_and_leaves_a_session_alone(app: Quart, cli
         assert "Logged in as" in await front_page(app, cookie, other), other
 
 
-async def test_of_several_cookies_of_one_name_the_first_counts(app: Quart) -> None:
-    ada, eve = app.test_client(), app.test_client()
-    await register(ada)
-    await register(eve, email="eve@example.com")
-    of_ada, of_eve = (b"auth=" + cookie_of(client).encode() for client in (ada, eve))
-
-    for headers in ([of_ada, of_eve], [of_ada + b"; " + of_eve], [of_ada, b"auth=x"], [of_ada + b"; auth=x; auth="]):
-        assert "<strong>ada@example.com</strong>" in await front_page(app, *headers)
-    for headers in ([b"auth=x", of_ada], [b"auth=; " + of_ada]):
-        await check_no_session(app, *headers)
-
-
 async def test_a_browser_with_a_nonsense_cookie_can_log_in(app: Quart) -> None:
     await create_user(app)
     form = {"email": EMAIL, "password": PASSWORD}

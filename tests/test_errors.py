@@ -1,17 +1,19 @@
 """Every error is a page of the site, or JSON: what happened, what to do next, and nothing of the inside."""
 
 import re
+import sys
 from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
 
 import pytest
-from quart import Quart, abort
+from quart import Quart, abort, request
 from quart.typing import ResponseReturnValue, TestClientProtocol
 
 from app.auth import access
 from app.lib.db import DatabaseUnavailable, db
-from support.actions import EMAIL, PASSWORD, page, register
+from app.services import users
+from support.actions import EMAIL, PASSWORD, create_user, page, register
 from support.app import open_to, serving
 
 STATUSES = {
@@ -27,22 +29,26 @@ STATUSES = {
     500: "Something went wrong",
     503: "Service unavailable",
 }
+READS_DEEP = sys.version_info >= (3, 13)  # JSON that is nested 9,000 times
+NESTED = b'{"a":' * 9000 + b"1" + b"}" * 9000
 REQUEST_ID = re.compile(r"<code>([0-9a-f]{16})</code>")
 
 
 @pytest.fixture
 async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
-    monkeypatch.setattr(access, "is_public", open_to({"fail", "crash", "no_database", "api_fail"}))
-    async with serving(settings, add_pages_that_fail) as app:
+    monkeypatch.setattr(access, "is_public", open_to({"fail", "crash", "no_database", "api_fail", "echo", "show"}))
+    async with serving(settings, add_routes) as app:
         yield app
 
 
-def add_pages_that_fail(app: Quart) -> None:
+def add_routes(app: Quart) -> None:
+    """Add pages that fail, and routes that do not check what they read."""
+
     async def fail(status: int) -> ResponseReturnValue:
         abort(status, description="<inside>")
 
     async def crash() -> ResponseReturnValue:
-        raise RuntimeError("the secret of the inside")
+        raise RuntimeError("secret")
 
     async def no_database() -> ResponseReturnValue:
         raise DatabaseUnavailable("OperationalError: db.internal:3306")
@@ -51,6 +57,14 @@ def add_pages_that_fail(app: Quart) -> None:
     app.add_url_rule("/api/fail/<int:status>", "api_fail", fail)
     app.add_url_rule("/crash", "crash", crash)
     app.add_url_rule("/no-database", "no_database", no_database)
+
+    @app.post("/echo")
+    async def echo() -> ResponseReturnValue:
+        return {"silent": await request.get_json(silent=True), "read": await request.get_json()}
+
+    @app.get("/users/<int:user_id>")
+    async def show(user_id: int) -> ResponseReturnValue:
+        return {"found": await db.read(users.find, user_id) is not None}
 
 
 async def test_every_status_has_a_page_in_the_layout(client: TestClientProtocol, subtests: pytest.Subtests) -> None:
@@ -99,26 +113,15 @@ async def test_json_is_for_clients_that_prefer_it(client: TestClientProtocol) ->
 async def test_a_crash_shows_nothing_of_the_inside_and_is_logged(
     client: TestClientProtocol, caplog: pytest.LogCaptureFixture
 ) -> None:
-    response = await client.get("/crash")
-    text = await response.get_data(as_text=True)
+    for path, status, error in ("/crash", 500, "RuntimeError: secret"), ("/no-database", 503, "db.internal:3306"):
+        response = await client.get(path)
+        text = await response.get_data(as_text=True)
 
-    assert response.status_code == 500
-    assert "<h1>Something went wrong</h1>" in text
-    assert not any(word in text for word in ("secret", "Traceback", "RuntimeError", "crash", ".py"))
-    assert "RuntimeError: the secret of the inside" in caplog.text
-    assert REQUEST_ID.findall(text)[0] in caplog.text
-
-
-async def test_an_unavailable_database_is_a_503_with_retry_after(
-    client: TestClientProtocol, caplog: pytest.LogCaptureFixture
-) -> None:
-    response = await client.get("/no-database")
-    text = await response.get_data(as_text=True)
-
-    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
-    assert "db.internal" not in text
-    assert "db.internal" in caplog.text
-    assert REQUEST_ID.findall(text)[0] in caplog.text
+        assert (response.status_code, response.headers.get("Retry-After")) == (status, "5" if status == 503 else None)
+        assert f"<h1>{STATUSES[status]}</h1>" in text
+        assert not any(word in text for word in ("secret", "internal", "Traceback", "Error", "crash", ".py"))
+        assert error in caplog.text
+        assert REQUEST_ID.findall(text)[0] in caplog.text
 
 
 async def test_a_405_lists_the_allowed_methods(client: TestClientProtocol) -> None:
@@ -142,6 +145,20 @@ async def test_a_missing_file_is_a_404(client: TestClientProtocol) -> None:
     for path in "/static/nope.css", "/static/../app_factory.py", "/static/css", too_long[:-1]:
         assert (await client.get(path)).status_code == 404, path
     assert (await client.get(too_long)).status_code == 414
+
+
+async def test_json_that_cannot_be_read_is_400(client: TestClientProtocol) -> None:
+    for body in b"[" * 60_000, b"\xff", b'"\xed\xa0\x80"', b"{", NESTED:
+        response = await client.post("/echo", data=body, headers={"Content-Type": "application/json"})
+        assert response.status_code in ({200, 400} if READS_DEEP and body is NESTED else {400}), body[:9]
+
+
+async def test_a_number_that_no_row_can_have_is_404(app: Quart, client: TestClientProtocol) -> None:
+    user = await create_user(app)
+
+    assert {(await client.get(f"/users/{number}")).status_code for number in (2**63, 2**64, 10**250)} == {404}
+    found = [await (await client.get(f"/users/{number}")).get_json() for number in (user.id, 2**63 - 1)]
+    assert found == [{"found": True}, {"found": False}]
 
 
 async def test_without_a_database_a_request_with_a_session_cookie_is_a_503_page(

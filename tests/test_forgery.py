@@ -127,36 +127,24 @@ async def test_a_header_that_is_sent_twice_is_not_believed(client: TestClientPro
         assert (await client.post("/logout", headers=Headers([pair, pair]))).status_code == 403, pair
 
 
-async def test_the_origin_is_compared_with_the_host_and_the_public_scheme(settings: dict[str, Any]) -> None:
-    more = {"BASE_URL": "https://www.example.com", "TRUSTED_HOSTS": ["shop.example.com:8443"]}
-    async with serving(settings | more) as app:
+async def test_the_origin_is_compared_with_the_public_host_and_scheme(settings: dict[str, Any]) -> None:
+    public = {"BASE_URL": "https://www.example.com", "TRUSTED_HOSTS": ["shop.example.com:8443"], "TRUSTED_PROXIES": 1}
+    async with serving(settings | public) as app:
         for host, origin, status in (
             ("www.example.com", "https://www.example.com", 303),
             ("www.example.com", "https://www.example.com:443", 303),
             ("shop.example.com:8443", "https://shop.example.com:8443", 303),
             ("www.example.com", "http://www.example.com", 403),
+            ("www.example.com", "http://10.0.0.5:5000", 403),
             ("www.example.com", "https://shop.example.com:8443", 403),
             ("shop.example.com:8443", "https://shop.example.com", 403),
             ("www.example.com", "https://www.example.com.evil.example", 403),
+            ("evil.example", "https://evil.example", 400),
+            ("www.example.com, evil.example", "https://www.example.com", 400),
         ):
-            response = await app.test_client().post("/logout", headers={"Host": host, "Origin": origin})
+            headers = {"Host": "10.0.0.5:5000", "X-Forwarded-Host": host, "X-Forwarded-Proto": "http", "Origin": origin}
+            response = await app.test_client().post("/logout", headers=headers)
             assert response.status_code == status, (host, origin)
-
-
-async def test_behind_a_proxy_the_public_host_counts(settings: dict[str, Any]) -> None:
-    forwarded = {"Host": "10.0.0.5:5000", "X-Forwarded-Host": "www.example.com", "X-Forwarded-Proto": "https"}
-    async with serving(settings | {"BASE_URL": "https://www.example.com", "TRUSTED_PROXIES": 1}) as app:
-        for headers, status in (
-            ({"Origin": "https://www.example.com"}, 303),
-            ({"Origin": "https://www.example.com", "X-Forwarded-Proto": "http"}, 303),
-            ({"Origin": "http://10.0.0.5:5000"}, 403),
-            ({"Origin": "https://evil.example"}, 403),
-            ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}, 400),
-            ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example, www.example.com"}, 403),
-            ({"Origin": "https://www.example.com", "X-Forwarded-Host": "www.example.com, evil.example"}, 400),
-        ):
-            response = await app.test_client().post("/logout", headers=forwarded | headers)
-            assert response.status_code == status, headers
 
 
 async def echo_of(client: TestClientProtocol, path: str, headers: dict[str, str]) -> str | int:
@@ -184,13 +172,10 @@ async def test_a_websocket_that_needs_a_login_is_refused_without_one(app: Quart,
     assert await echo_of(ada, "/closed", {}) == 401
 
 
-@pytest.mark.parametrize(("http_version", "connection"), [("1.1", "close"), ("1.0", "close"), ("2", None)])
-async def test_a_refused_form_ends_its_connection_as_its_body_is_not_read(
-    client: TestClientProtocol, http_version: str, connection: str | None
-) -> None:
+async def test_a_refused_form_ends_its_connection_as_its_body_is_not_read(client: TestClientProtocol) -> None:
     form = {"headers": {"Origin": "https://evil.example", "Content-Length": "3"}, "data": b"a=b"}
-    with_body = await client.post("/login", **form, http_version=http_version)
-    without = await client.get("/", headers={"Host": "evil.example"}, http_version=http_version)
-
-    assert (with_body.status_code, with_body.headers.get("Connection")) == (403, connection)
-    assert (without.status_code, without.headers.get("Connection")) == (400, None)
+    for http_version, connection in ("1.1", "close"), ("1.0", "close"), ("2", None):
+        with_body = await client.post("/login", **form, http_version=http_version)
+        without = await client.get("/", headers={"Host": "evil.example"}, http_version=http_version)
+        assert (with_body.status_code, with_body.headers.get("Connection")) == (403, connection)
+        assert (without.status_code, without.headers.get("Connection")) == (400, None)

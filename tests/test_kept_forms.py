@@ -142,15 +142,6 @@ async def test_every_form_keeps_its_fields_but_no_password(app: Quart, ada: Test
     assert PASSWORD not in repr(kept_in_cookie(app, ada))
 
 
-async def test_a_form_that_keeps_nothing_leads_to_the_login(app: Quart, ada: TestClientProtocol) -> None:
-    await execute(app, delete(UserSession))
-
-    assert (await change_password(ada)).location == "/login?next=/change"
-
-    assert ENDED in await page(ada, "/login")
-    assert "preserved_form" not in kept_in_cookie(app, ada)
-
-
 async def test_input_that_is_too_long_is_dropped(app: Quart, ada: TestClientProtocol) -> None:
     for character in ("x", "ü", "🦊"):
         refused = await send_after_the_end(app, ada, name=character * MAX_LENGTH)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from jinja2 import FileSystemLoader, nodes
+from jinja2 import FileSystemLoader
 from quart import Quart, render_template, render_template_string
 
 from app.auth.current_user import CurrentUser
@@ -80,12 +80,6 @@ async def test_templates_translate_and_escape_the_values(app: Quart, tmp_path: P
         for language, words in [("en", IN_ENGLISH), ("de", IN_GERMAN)] * 2:
             with force_locale(language):
                 assert await render_template(name) == words.format(user)
-
-
-def test_macros_set_nothing_that_one_page_would_leave_to_the_next(app: Quart) -> None:
-    source = Path(app.root_path, "templates/macros.html").read_text()
-
-    assert {type(node) for node in app.jinja_env.parse(source).body} <= {nodes.Macro, nodes.Output}
 
 
 async def test_one_field_of_a_page_takes_the_focus(app: Quart) -> None:
