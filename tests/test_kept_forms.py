@@ -49,22 +49,11 @@ async def send_after_the_end(app: Quart, client: TestClientProtocol, path: str =
     return await client.post(path, form={"owner": owner} | typed)
 
 
-async def expire(app: Quart, _client: TestClientProtocol) -> None:
-    await execute(app, update(UserSession).values(expires_on=clock.now() - timedelta(seconds=1)))
-
-
-async def log_out_in_another_tab(_app: Quart, client: TestClientProtocol) -> None:
-    await client.post("/logout")
-
-
-async def end_from_elsewhere(app: Quart, _client: TestClientProtocol) -> None:
-    await (await enter(app)).post("/sessions/end-others")
-
-
 async def test_what_was_typed_outlives_the_session_however_it_ended(app: Quart, ada: TestClientProtocol) -> None:
-    for end in (expire, log_out_in_another_tab, end_from_elsewhere):
+    expiry = update(UserSession).values(expires_on=clock.now() - timedelta(seconds=1))
+    for end in (execute(app, expiry), execute(app, delete(UserSession)), ada.post("/logout")):
         owner = await owner_on(ada, "/account")
-        await end(app, ada)
+        await end
 
         refused = await ada.post("/account", form=TYPED | {"owner": owner})
         assert (refused.status_code, refused.location) == (303, "/login?next=/account")

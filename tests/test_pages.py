@@ -16,9 +16,6 @@ LOGGED_OUT_LINKS = {'href="/login"', 'href="/register"'}
 LOGGED_IN_LINKS = {'href="/account"', 'action="/logout"', EMAIL}
 
 
-# For readers of the original
-
-
 async def test_templates_files_and_the_api_have_the_names_of_the_original(
     app: Quart, client: TestClientProtocol
 ) -> None:
@@ -58,9 +55,6 @@ async def test_a_template_may_name_the_user_although_no_view_has_looked_it_up(
     await log_in(client)
 
     assert await page(client, "/about") == f"Hello {EMAIL}"
-
-
-# For every user
 
 
 async def test_every_page_is_whole(app: Quart, client: TestClientProtocol) -> None:

@@ -1,21 +1,13 @@
-"""Templates render synchronously, refuse asynchronous values, and translate their text."""
+"""Templates render synchronously and refuse asynchronous values."""
 
 import gc
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from jinja2 import FileSystemLoader
-from quart import Quart, render_template, render_template_string
+from quart import Quart, render_template_string
 
 from app.auth.current_user import CurrentUser
-from app.lib.i18n.catalogs import force_locale
 from app.lib.web.templates import take_focus
-
-PAGE = """{{ _("Log in") }} {{ gettext("Log in") | upper }} {{ _("<b>100%%</b>") }} {{ dict(word=_("Log in")).word }}
-{% trans %}Log in{% endtrans %}, {% trans user="<Ada>" %}Logged in as <strong>{{ user }}</strong>{% endtrans %}"""
-IN_ENGLISH = "Log in LOG IN <b>100%</b> Log in\nLog in, Logged in as <strong>{}</strong>"
-IN_GERMAN = "Anmelden ANMELDEN <b>100%</b> Anmelden\nAnmelden, Angemeldet als <strong>{}</strong>"
 
 
 async def test_a_template_can_test_whether_a_user_is_logged_in_but_a_view_must_await(app: Quart) -> None:
@@ -69,17 +61,6 @@ async def test_an_asynchronous_value_in_a_template_is_an_error(app: Quart, monke
                 await render_template_string(template, **values)
         monkeypatch.undo()
     gc.collect()  # a coroutine that was never awaited would warn, and fail this test
-
-
-@pytest.mark.parametrize(("name", "user"), [("page.html", "&lt;Ada&gt;"), ("page.txt", "<Ada>")])
-async def test_templates_translate_and_escape_the_values(app: Quart, tmp_path: Path, name: str, user: str) -> None:
-    app.jinja_env.loader = FileSystemLoader(tmp_path)
-    (tmp_path / name).write_text(PAGE)
-
-    async with app.test_request_context("/"):
-        for language, words in [("en", IN_ENGLISH), ("de", IN_GERMAN)] * 2:
-            with force_locale(language):
-                assert await render_template(name) == words.format(user)
 
 
 async def test_one_field_of_a_page_takes_the_focus(app: Quart) -> None:
