@@ -1,7 +1,6 @@
 """Every error is a page of the site, or JSON: what happened, what to do next, and nothing of the inside."""
 
 import re
-import sys
 from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
@@ -13,7 +12,7 @@ from quart.typing import ResponseReturnValue, TestClientProtocol
 from app.auth import access
 from app.lib.db import DatabaseUnavailable, db
 from app.services import users
-from support.actions import EMAIL, PASSWORD, create_user, page, register
+from support.actions import EMAIL, PASSWORD, create_user, register
 from support.app import open_to, serving
 
 STATUSES = {
@@ -29,8 +28,6 @@ STATUSES = {
     500: "Something went wrong",
     503: "Service unavailable",
 }
-READS_DEEP = sys.version_info >= (3, 13)  # JSON that is nested 9,000 times
-NESTED = b'{"a":' * 9000 + b"1" + b"}" * 9000
 REQUEST_ID = re.compile(r"<code>([0-9a-f]{16})</code>")
 
 
@@ -136,10 +133,6 @@ async def test_a_405_lists_the_allowed_methods(client: TestClientProtocol) -> No
         assert set(response.headers["Allow"].split(", ")) == allowed
 
 
-async def test_the_path_of_a_missing_page_is_not_repeated(client: TestClientProtocol) -> None:
-    assert "<script>alert" not in await page(client, "/%3Cscript%3Ealert(1)%3C/script%3E")
-
-
 async def test_a_missing_file_is_a_404(client: TestClientProtocol) -> None:
     too_long = f"/static/{'a' * 256}"
     for path in "/static/nope.css", "/static/../app_factory.py", "/static/css", too_long[:-1]:
@@ -148,9 +141,9 @@ async def test_a_missing_file_is_a_404(client: TestClientProtocol) -> None:
 
 
 async def test_json_that_cannot_be_read_is_400(client: TestClientProtocol) -> None:
-    for body in b"[" * 60_000, b"\xff", b'"\xed\xa0\x80"', b"{", NESTED:
+    for body in b"[" * 60_000, b"\xff", b'"\xed\xa0\x80"', b"{":
         response = await client.post("/echo", data=body, headers={"Content-Type": "application/json"})
-        assert response.status_code in ({200, 400} if READS_DEEP and body is NESTED else {400}), body[:9]
+        assert response.status_code == 400, body[:9]
 
 
 async def test_a_number_that_no_row_can_have_is_404(app: Quart, client: TestClientProtocol) -> None:

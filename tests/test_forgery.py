@@ -17,22 +17,19 @@ from support.actions import EMAIL, PASSWORD, count, create_user, enter, is_logge
 from support.app import open_to, serving
 
 OWN_ORIGIN = "http://localhost"
+OTHER_ORIGINS = [
+    "https://evil.example",
+    "https://localhost",
+    "http://localhost:8080",
+    "http://localhost.evil.example",
+    "http://localhost@evil.example",
+    "http://evil.example#localhost",
+    *("null", "", "http://[", "localhost"),
+]
 OTHER_SITES = [
-    {"Sec-Fetch-Site": "cross-site"},
-    {"Sec-Fetch-Site": "same-site"},
-    {"Sec-Fetch-Site": "nonsense"},
-    {"Sec-Fetch-Site": ""},
+    *({"Sec-Fetch-Site": site} for site in ("cross-site", "same-site", "nonsense", "")),
+    *({"Origin": origin} for origin in OTHER_ORIGINS),
     {"Sec-Fetch-Site": "cross-site", "Origin": OWN_ORIGIN},
-    {"Origin": "https://evil.example"},
-    {"Origin": "https://localhost"},
-    {"Origin": "http://localhost:8080"},
-    {"Origin": "http://localhost.evil.example"},
-    {"Origin": "http://localhost@evil.example"},
-    {"Origin": "http://evil.example#localhost"},
-    {"Origin": "null"},
-    {"Origin": ""},
-    {"Origin": "http://["},
-    {"Origin": "localhost"},
 ]
 OWN_PAGES: list[dict[str, str]] = [
     {"Sec-Fetch-Site": "same-origin"},

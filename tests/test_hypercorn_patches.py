@@ -27,15 +27,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def unpatched(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Server]:
-    """Run the app under Hypercorn's own command, which does not load our patches."""
-    folder = instance_in(tmp_path_factory.mktemp("unpatched") / "site", sqlite_template)
-    address = f"127.0.0.1:{free_port()}"
-    with running(folder, "--bind", address, command=HYPERCORN, address=address) as server:
-        yield server
-
-
 def response_to(server: Server, request: bytes) -> tuple[bytes, bool]:
     """Return the beginning of the response, and whether the server then closed the connection."""
     host, port = server.address.split(":")
@@ -64,14 +55,18 @@ def test_an_invalid_websocket_handshake_is_refused_and_closed(site: Server, subt
             assert response_to(site, request) == (b"HTTP/1.1 400", True)
 
 
-def test_unpatched_hypercorn_still_needs_the_patches(unpatched: Server, subtests: pytest.Subtests) -> None:
-    with subtests.test("if this fails, HTTP1Protocol can go"):
-        assert response_to(unpatched, H2C)[0] == b"HTTP/1.1 101"
-    with subtests.test("if this fails, ClosingWSStream need not close connections"):
-        assert response_to(unpatched, NO_KEY) == (b"HTTP/1.1 400", False)
-    with subtests.test("if this fails, ClosingWSStream need not catch UnicodeDecodeError"):
-        assert response_to(unpatched, NOT_TEXT) == (b"", True)
-        unpatched.wait_for(lambda: "UnicodeDecodeError" in unpatched.log.read_text())
+def test_unpatched_hypercorn_still_needs_the_patches(
+    tmp_path: Path, sqlite_template: Path, subtests: pytest.Subtests
+) -> None:
+    folder, address = instance_in(tmp_path / "site", sqlite_template), f"127.0.0.1:{free_port()}"
+    with running(folder, "--bind", address, command=HYPERCORN, address=address) as server:
+        with subtests.test("if this fails, HTTP1Protocol can go"):
+            assert response_to(server, H2C)[0] == b"HTTP/1.1 101"
+        with subtests.test("if this fails, ClosingWSStream need not close connections"):
+            assert response_to(server, NO_KEY) == (b"HTTP/1.1 400", False)
+        with subtests.test("if this fails, ClosingWSStream need not catch UnicodeDecodeError"):
+            assert response_to(server, NOT_TEXT) == (b"", True)
+            server.wait_for(lambda: "UnicodeDecodeError" in server.log.read_text())
 
 
 LONG_HEADS = {

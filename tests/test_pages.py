@@ -1,11 +1,16 @@
-"""The pages over HTTP: what is on them for each user, and the names that templates of the original use."""
+"""What is on each page for each user, and what a template may do."""
 
+import gc
 import re
+from collections.abc import AsyncIterator
 from itertools import product
 
+import pytest
 from quart import Quart, flash, render_template_string, request
 from quart.typing import TestClientProtocol
 
+from app.auth.current_user import CurrentUser
+from app.lib.web.templates import take_focus
 from support.actions import EMAIL, PASSWORD, create_user, enter, log_in, page
 
 PATHS = ["/", "/about", "/login", "/register", "/change", "/no-such-page"]
@@ -97,6 +102,7 @@ async def test_text_of_a_user_cannot_write_into_the_pages(app: Quart, client: Te
         text = await (await client.get(path, follow_redirects=True)).get_data(as_text=True)
         assert ESCAPED in text, path
         assert "<script>alert" not in text, path
+    assert "<script>alert" not in await page(client, "/%3Cscript%3Ealert(1)%3C/script%3E")
 
 
 async def test_a_flashed_message_is_escaped(app: Quart, client: TestClientProtocol) -> None:
@@ -119,10 +125,66 @@ async def test_a_browser_forgets_its_pages_when_the_user_leaves(app: Quart, clie
 
 
 async def test_both_ways_to_link_a_file_return_the_same_url(app: Quart) -> None:
+    links = "{{ url_for('static', filename=name) == static_url(name) and static_url(name).split('?')[0] }}"
     async with app.test_request_context("/", root_path="/shop"):
-        text = await render_template_string(
-            "{{ url_for('static', filename='css/main.css') == static_url('css/main.css') }}"
-            "{{ url_for('static', filename='js/nope.js') == static_url('js/nope.js') == '/shop/static/js/nope.js' }}"
-        )
+        for name in ("css/main.css", "js/missing.js"):
+            assert await render_template_string(links, name=name) == f"/shop/static/{name}"
 
-    assert text == "TrueTrue"
+
+async def test_a_template_can_test_whether_a_user_is_logged_in_but_a_view_must_await(app: Quart) -> None:
+    template = "{% if current_user.is_authenticated %}user{% else %}anonymous{% endif %}"
+    async with app.test_request_context("/"):
+        assert await render_template_string(template) == "anonymous"
+        with pytest.raises(RuntimeError, match="await"):
+            assert CurrentUser("the token of a session that was not looked up").is_authenticated
+
+
+class Thing:
+    @property
+    async def is_ready(self) -> bool:
+        return False
+
+
+async def fetch(*_values: object) -> str:
+    return "fetched"
+
+
+async def numbers() -> AsyncIterator[int]:
+    yield 1
+
+
+ASYNCHRONOUS = [
+    ("{{ fetch() }}", "fetch"),
+    ("{{ holder.fetch() }}", "fetch"),
+    ("{% if fetch() %}yes{% endif %}", "fetch"),
+    ("{% set fetched = fetch() %}", "fetch"),
+    ("{{ thing.is_ready }}", "is_ready"),
+    ("{% for number in numbers() %}{{ number }}{% endfor %}", "numbers"),
+    ("{{ 1 | async_filter }}", "async_filter"),
+    ("{% if number | async_filter %}yes{% endif %}", "async_filter"),
+    ("{{ [1] | map('async_filter') | join }}", "async_filter"),
+    ("{% if number is async_test %}yes{% endif %}", "async_test"),
+    ("{{ forgotten }}", "fetch"),
+]
+
+
+async def test_an_asynchronous_value_in_a_template_is_an_error(app: Quart, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.jinja_env.filters["async_filter"] = app.jinja_env.tests["async_test"] = fetch
+    values: dict[str, object] = {"thing": Thing(), "holder": {"fetch": fetch}, "number": 1}
+
+    for template, name in ASYNCHRONOUS:
+        for value in (fetch, numbers):
+            if f" {value.__name__}()" in template:
+                monkeypatch.setitem(app.jinja_env.globals, value.__name__, value)
+        values["forgotten"] = fetch() if "forgotten" in template else ""
+        async with app.test_request_context("/"):
+            with pytest.raises(TypeError, match=rf"{name} is asynchronous: await in the view and pass the result"):
+                await render_template_string(template, **values)
+        monkeypatch.undo()
+    gc.collect()  # a coroutine that was never awaited would warn, and fail this test
+
+
+async def test_one_field_of_a_page_takes_the_focus(app: Quart) -> None:
+    for _ in range(2):
+        async with app.test_request_context("/"):
+            assert [take_focus() for _ in range(3)] == [True, False, False]
