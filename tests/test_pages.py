@@ -71,7 +71,9 @@ async def test_every_page_is_whole(app: Quart, client: TestClientProtocol) -> No
         assert text.startswith("<!doctype html>"), path
         assert re.search(r"<title>[^<·]+ · [^<·]+</title>", text), path
         assert [text.count(part) for part in ("<main ", "<h1>", "</html>", "<nav ")] == [1, 1, 1, 1], path
-        for asset in ASSET.findall(text):
+        assets = ASSET.findall(text)
+        assert len(assets) >= 4, path
+        for asset in assets:
             assert re.search(r"\?v=[0-9a-f]{12}$", asset), asset
             assert (await browser.get(asset)).status_code == 200, asset
 
