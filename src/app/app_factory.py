@@ -83,8 +83,8 @@ def add_extensions(app: Quart) -> None:
     url, timeout = database_url(settings), settings["DATABASE_TIMEOUT"]
     try:
         db.init_app(app, url=url, timeout=timeout, options=settings["SQLALCHEMY_ENGINE_OPTIONS"])
-    except TypeError as error:
-        raise loader.ConfigError(f"SQLALCHEMY_ENGINE_OPTIONS: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise loader.ConfigError(f"the database cannot be set up with these settings: {error}") from error
     background.init_app(app)
 
 

@@ -22,6 +22,7 @@ class MariaDB:
     """A server that creates databases, and that can be frozen, killed and started again."""
 
     program: str
+    options: tuple[str, ...] = ()
     port: int = 0
     home: Path = Path()
     process: "subprocess.Popen[bytes]" = field(init=False)
@@ -52,7 +53,7 @@ class MariaDB:
         command += [f"--{option}={self.home}/{file}" for option, file in files.items()]
         command += ["--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M"]
         command += ["--innodb-log-file-size=8M", "--character-set-server=latin1", "--sql-mode="]
-        self.process = subprocess.Popen(command)
+        self.process = subprocess.Popen([*command, *self.options])
         for _ in range(1200):
             try:
                 self.connect().close()

@@ -8,11 +8,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.lib.db import sqlite
+from app.lib.db import mysql, sqlite
 
-CONNECT_TIMEOUT = 3  # seconds
 LOCK_TIMEOUT = 1  # seconds: three attempts fit into DATABASE_TIMEOUT
-SQL_MODE = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
 # Each engine has a pool of its own, so a process opens at most twice as many connections. A connection that the server
 # has closed is found at its next use, and the function runs again: a ping before each use would cost a round trip.
 DEFAULT_OPTIONS = {"pool_size": 15, "max_overflow": 0, "pool_recycle": 1800, "hide_parameters": True}
@@ -49,6 +47,8 @@ def _make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
         event.listen(engine.sync_engine, "do_connect", sqlite.create_file)
         event.listen(engine.sync_engine, "connect", partial(sqlite.set_pragmas, lock_timeout=LOCK_TIMEOUT))
         return engine
-    session = f"SET SESSION sql_mode='{SQL_MODE}', time_zone='+00:00', innodb_lock_wait_timeout={LOCK_TIMEOUT}"
-    connect = {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT, "init_command": session}
-    return create_async_engine(url, **options | {"connect_args": connect | options.get("connect_args", {})})
+    url, arguments = mysql.connection(url, options.get("connect_args", {}), lock_timeout=LOCK_TIMEOUT)
+    engine = create_async_engine(url, **options | {"connect_args": arguments})
+    if "ssl" in arguments:
+        event.listen(engine.sync_engine, "connect", mysql.refuse_plaintext)
+    return engine

@@ -38,12 +38,13 @@ def _sqlite_file(url: URL, instance: str) -> str:
 def _url_of_parts(config: Mapping[str, Any]) -> URL:
     if not config["DB_NAME"]:
         return URL.create("sqlite", database="app.db")
-    server = Authority.parse(config["DB_SERVER"], name="DB_SERVER")
-    return URL.create(
+    url = URL.create(
         config["SQLALCHEMY_DB_PREFIX"],
         username=config["DB_USERNAME"] or None,
         password=config["DB_PASSWORD"] or None,
-        host=server.host.strip("[]"),
-        port=server.port,
         database=config["DB_NAME"],
     )
+    if config["DB_SERVER"].startswith("/"):
+        return url.update_query_dict({"unix_socket": config["DB_SERVER"]})
+    server = Authority.parse(config["DB_SERVER"], name="DB_SERVER")
+    return url.set(host=server.host.strip("[]"), port=server.port)

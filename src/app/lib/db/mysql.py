@@ -1,0 +1,108 @@
+"""How the engines connect to MySQL and MariaDB."""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from pymysql.err import OperationalError
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import ConnectionPoolEntry
+
+CONNECT_TIMEOUT_SECONDS = 3
+SQL_MODE = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
+
+# The TLS options of PyMySQL and mysqlclient, in the URL or in `connect_args`; `ssl` may also be a dict of them.
+TLS_FILES = ("ca", "capath", "cert", "key")
+TLS_CHOICES = ("check_hostname", "verify_mode", "verify_cert", "verify_identity", "disabled", "mode")
+TLS_OPTIONS = (*TLS_FILES, "password", "cipher", *TLS_CHOICES)
+BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+VERIFY_MODES = BOOLEANS | {"none": False, "optional": True, "required": True}
+SSL_MODES = {"disabled": None, "required": (False, False), "verify_ca": (True, False), "verify_identity": (True, True)}
+
+
+def connection(url: URL, given: Mapping[str, Any], *, lock_timeout: int) -> tuple[URL, dict[str, Any]]:
+    """Return the URL and the other arguments with which aiomysql connects. `given` are those of the settings.
+
+    The connection uses utf8mb4, UTC and a strict mode, whatever the defaults of the server are. Raises ValueError for
+    wrong TLS options.
+    """
+    session = f"SET SESSION sql_mode='{SQL_MODE}', time_zone='+00:00', innodb_lock_wait_timeout={lock_timeout}"
+    arguments = {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT_SECONDS, "init_command": session, **given}
+    names = ["ssl", *(f"ssl_{option}" for option in TLS_OPTIONS)]
+    options = {name: url.query[name] for name in names if name in url.query}
+    options |= {name: arguments.pop(name) for name in names if name in arguments}
+    if (context := tls_context(options)) is not None:
+        arguments["ssl"] = context
+    # aiomysql encodes a password as Latin-1; the server expects UTF-8: https://github.com/PyMySQL/PyMySQL/issues/1252
+    password = arguments.get("password", url.password)
+    if isinstance(password, str):
+        arguments["password"] = password.encode().decode("latin-1")
+    return url.difference_update_query(names), arguments
+
+
+def tls_context(given: Mapping[str, Any]) -> ssl.SSLContext | None:
+    """Return the context that the options describe, None without TLS. The certificate and the host are verified.
+
+    `ssl_verify_cert`, `ssl_verify_identity` and `ssl_mode` switch that off. Raises ValueError.
+    """
+    whole = given.get("ssl")
+    if isinstance(whole, ssl.SSLContext):
+        return whole
+    options = {name.removeprefix("ssl_"): option for name, option in given.items() if name != "ssl"}
+    if isinstance(whole, Mapping):
+        options |= whole
+    elif whole is not None and not options and not boolean("ssl", whole):
+        return None
+    if whole is None and not options:
+        return None
+    if unknown := sorted(set(options) - set(TLS_OPTIONS)):
+        raise ValueError(f"the database has no TLS option {', '.join(unknown)}: use {', '.join(TLS_OPTIONS)}")
+    return make_context(options)
+
+
+def make_context(options: Mapping[str, Any]) -> ssl.SSLContext | None:
+    mode = choice("ssl_mode", options.get("mode", "verify_identity"), SSL_MODES)
+    if mode is None or boolean("ssl_disabled", options.get("disabled", False)):
+        return None
+    verifies, checks_host = mode
+    verifies = verifies and boolean("ssl_verify_cert", options.get("verify_cert", True))
+    verifies = verifies and choice("verify_mode", options.get("verify_mode", True), VERIFY_MODES)
+    checks_host = checks_host and boolean("ssl_verify_identity", options.get("verify_identity", True))
+    checks_host = checks_host and boolean("ssl_check_hostname", options.get("check_hostname", True))
+
+    try:
+        context = ssl.create_default_context(cafile=options.get("ca"), capath=options.get("capath"))
+        if "cert" in options:
+            context.load_cert_chain(options["cert"], options.get("key"), options.get("password"))
+    except OSError as error:
+        files = ", ".join(f"ssl_{name}={options[name]}" for name in TLS_FILES if name in options)
+        raise ValueError(f"the TLS files of the database cannot be used: {files} ({error})") from error
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # a CA that MySQL generates has no key usage
+    context.check_hostname = verifies and checks_host
+    if not verifies:
+        context.verify_mode = ssl.CERT_NONE
+    if "cipher" in options:
+        context.set_ciphers(options["cipher"])
+    return context
+
+
+def boolean(name: str, value: Any) -> bool:
+    return bool(choice(name, value, BOOLEANS))
+
+
+def choice(name: str, value: Any, choices: Mapping[str, Any]) -> Any:
+    try:
+        return choices[str(value).lower()]
+    except KeyError:
+        raise ValueError(f"{name} of the database is {value!r}: write one of {', '.join(choices)}") from None
+
+
+def refuse_plaintext(connection: Any, _record: ConnectionPoolEntry) -> None:
+    """Raise OperationalError if the connection is not encrypted: aiomysql falls back silently."""
+    cursor = connection.cursor()
+    cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+    _, cipher = cursor.fetchone()
+    cursor.close()
+    if not cipher:
+        connection.close()
+        raise OperationalError(2026, "the server offers no TLS, and the settings require it")

@@ -1,0 +1,157 @@
+"""Connections to a real MariaDB: passwords in any script, TLS, a Unix socket, and what they carry unchanged."""
+
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quart import Quart
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.app_factory import create_app
+from app.lib.db import DatabaseUnavailable, db
+from app.lib.settings.loader import ConfigError
+from support.app import SECRET_KEY, both_databases
+from support.mariadb_server import MariaDB
+
+PASSWORD = "pässwörd 🦊 日本 %40:/@'\"\\"
+BLOBS = Table("blobs", MetaData(), Column("id", Integer, primary_key=True), Column("data", LargeBinary(5000)))
+
+
+async def fetch(session: AsyncSession, query: str) -> Any:
+    return (await session.execute(text(query))).one()
+
+
+async def ask(query: str = "SELECT 1", **settings: Any) -> Any:
+    app = create_app({"SECRET_KEY": SECRET_KEY} | settings)
+    async with app.app_context():
+        try:
+            return (await db.read(fetch, query))[-1]
+        finally:
+            await db.dispose()
+
+
+def make_certificates(folder: Path) -> None:
+    """Make a CA, and a certificate that it issues for localhost."""
+    commands = [
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
+        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 2 -extfile names",
+        "req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other",
+    ]
+    folder.mkdir()
+    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
+    for command in commands:
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def with_tls(mariadb: MariaDB, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MariaDB, Path]]:
+    """Start a server that offers TLS, and return it with the folder of its certificates."""
+    folder = tmp_path_factory.mktemp("tls") / "certificates"
+    make_certificates(folder)
+    files = {"ssl-ca": "ca.pem", "ssl-cert": "server.pem", "ssl-key": "server.key"}
+    server = MariaDB(mariadb.program, tuple(f"--{option}={folder / file}" for option, file in files.items()))
+    with server.running(tmp_path_factory.mktemp("mariadb-tls")):
+        server.create_database("site")
+        yield server, folder
+
+
+def url_of(server: MariaDB, *options: str, host: str = "localhost") -> str:
+    return f"mysql://root@{host}:{server.port}/site?{'&'.join(options)}"
+
+
+async def test_a_database_password_in_any_script_logs_in(mariadb: MariaDB) -> None:
+    mariadb.create_database("site")
+    account = "'shop'@'127.0.0.1'"
+    mariadb.execute(
+        f"CREATE OR REPLACE USER {account} IDENTIFIED BY {mariadb.quote(PASSWORD)}", f"GRANT ALL ON site.* TO {account}"
+    )
+    server = {"DB_NAME": "site", "DB_USERNAME": "shop", "DB_SERVER": f"127.0.0.1:{mariadb.port}"}
+
+    assert await ask("SELECT CURRENT_USER()", DB_PASSWORD=PASSWORD, **server) == "shop@127.0.0.1"
+    with pytest.raises(DatabaseUnavailable, match="1045"):
+        await ask(DB_PASSWORD=PASSWORD + "x", **server)
+
+
+async def test_a_unix_socket_is_the_path_of_the_server(mariadb: MariaDB) -> None:
+    mariadb.create_database("site")
+    server = {"DB_NAME": "site", "DB_USERNAME": "root", "DB_SERVER": str(mariadb.home / "sock")}
+
+    assert await ask("SELECT CURRENT_USER()", **server) == "root@localhost"
+
+
+@pytest.mark.parametrize(
+    "options", ["ssl_ca={ca}", "ssl=true&ssl_ca={ca}", "ssl_mode=VERIFY_CA&ssl_ca={ca}", "ssl_mode=REQUIRED"]
+)
+async def test_tls_options_of_the_url_encrypt_the_connection(with_tls: tuple[MariaDB, Path], options: str) -> None:
+    server, folder = with_tls
+    url = url_of(server, options.format(ca=folder / "ca.pem"))
+
+    assert (await ask("SHOW SESSION STATUS LIKE 'Ssl_cipher'", SQLALCHEMY_DATABASE_URI=url)).startswith("TLS_")
+
+
+async def test_tls_options_of_the_engine_encrypt_the_connection(with_tls: tuple[MariaDB, Path]) -> None:
+    server, folder = with_tls
+    ca = str(folder / "ca.pem")
+    for given in ({"ca": ca}, {"ca": ca, "check_hostname": True}, ssl.create_default_context(cafile=ca)):
+        options = {"connect_args": {"ssl": given}}
+        settings = {"SQLALCHEMY_DATABASE_URI": url_of(server), "SQLALCHEMY_ENGINE_OPTIONS": options}
+        assert (await ask("SHOW SESSION STATUS LIKE 'Ssl_cipher'", **settings)).startswith("TLS_")
+
+
+async def test_a_certificate_that_does_not_verify_is_refused(with_tls: tuple[MariaDB, Path]) -> None:
+    server, folder = with_tls
+    for url in (
+        url_of(server, f"ssl_ca={folder / 'other.pem'}"),
+        url_of(server, "ssl=true"),  # the CA is not one that the system trusts
+        url_of(server, f"ssl_ca={folder / 'ca.pem'}", host="127.0.0.1"),  # the certificate names localhost
+    ):
+        with pytest.raises(DatabaseUnavailable):
+            await ask(SQLALCHEMY_DATABASE_URI=url)
+
+
+async def test_plaintext_is_refused_where_tls_is_configured(mariadb: MariaDB) -> None:
+    mariadb.create_database("site")
+    with pytest.raises(DatabaseUnavailable, match="the server offers no TLS"):
+        await ask(SQLALCHEMY_DATABASE_URI=url_of(mariadb, "ssl_mode=required"))
+    assert await ask(SQLALCHEMY_DATABASE_URI=url_of(mariadb, "ssl=false")) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "advice"),
+    [
+        ("ssl_ca=/no/such/ca.pem", "ssl_ca=/no/such/ca.pem"),
+        ("ssl=perhaps", "ssl of the database is 'perhaps': write one of 1, true"),
+        ("ssl_mode=preferred", "write one of disabled, required"),
+    ],
+)
+def test_a_wrong_tls_option_stops_the_start_with_advice(option: str, advice: str) -> None:
+    with pytest.raises(ConfigError, match=advice):
+        create_app({"SECRET_KEY": SECRET_KEY, "SQLALCHEMY_DATABASE_URI": f"mysql://localhost/site?{option}"})
+
+
+@both_databases
+async def test_bytes_are_stored_unchanged(app: Quart) -> None:
+    data = bytes(range(256)) * 16
+
+    async def write(session: AsyncSession) -> None:
+        await (await session.connection()).run_sync(BLOBS.create)
+        await session.execute(insert(BLOBS).values(data=data))
+
+    async def read(session: AsyncSession) -> bytes | None:
+        return await session.scalar(select(BLOBS.c.data).where(BLOBS.c.data == data))
+
+    async with app.app_context():
+        await db.write(write)
+        try:
+            assert await db.read(read) == data
+        finally:
+            await db.write(drop)
+
+
+async def drop(session: AsyncSession) -> None:
+    await (await session.connection()).run_sync(BLOBS.drop)
