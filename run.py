@@ -14,7 +14,8 @@ from app.lib.db import db, schema
 from app.lib.db.startup_checks import PendingMigrations, StartupError, check_database_ready
 from app.lib.db.url import database_url
 from app.lib.server.serve import hypercorn_config, serve_app
-from app.lib.settings.loader import ConfigError, check_bind
+from app.lib.settings import table
+from app.lib.settings.loader import ConfigError
 from app.services.authentication import prepare_hasher
 
 try:
@@ -30,7 +31,7 @@ def main() -> int:
     options = parse_options()
     logs.set_up(app.config["LOG_FORMAT"])
     try:
-        check_bind(options.bind)
+        table.read("BIND", options.bind, default="")
         is_new = prepare_database(upgrade=options.upgrade)
         if app.config["LOG_FORMAT"] == "console":
             announce(options.bind, is_new=is_new)

@@ -5,13 +5,15 @@ import os
 import random
 import time
 from collections.abc import AsyncGenerator
-from logging import ERROR
+from logging import ERROR, WARNING
 
 from quart import Quart
 
+from app import default_config
 from app.lib import logs
 from app.lib.db import db
 from app.lib.passwords import hasher
+from app.lib.settings.loader import defaults_of, unknown_settings
 from app.mail.worker import MailWorker, wake_after_request
 from app.services import authentication, expiry
 
@@ -28,6 +30,8 @@ def init_app(app: Quart) -> None:
     @app.while_serving
     async def work_while_serving() -> AsyncGenerator[None, None]:
         logs.record("started", pid=os.getpid())
+        for name, closest in unknown_settings(app, defaults_of(default_config)):
+            logs.record("unknown_setting", level=WARNING, name=name, closest=closest)
         if app.config["MAIL_DEV_MAILBOX"]:
             logs.record("dev_mailbox", url=f"{app.config['BASE_URL']}/dev/mailbox")
         purging = asyncio.create_task(purge_regularly(app))

@@ -1,9 +1,7 @@
 """The checks of `quart --app run check`: settings, files, clocks, the database, and the proxies in front."""
 
 import asyncio
-import difflib
 import json
-import os
 import stat
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -23,11 +21,10 @@ from app.lib import clock, proxy_probe
 from app.lib.db import db
 from app.lib.db.url import database_url
 from app.lib.settings.base_url import BaseUrl
-from app.lib.settings.loader import defaults_of
+from app.lib.settings.loader import defaults_of, unknown_settings
 from app.models import UserSession
 
 SETTINGS = defaults_of(default_config)
-SETTINGS_OF_QUART = {"QUART_APP", "QUART_DEBUG", "QUART_ENV_FILE", "QUART_SKIP_DOTENV"}
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=30)
 RESPONSE_TIMEOUT_SECONDS = 5
 
@@ -54,14 +51,8 @@ async def run_checks(app: Quart) -> Findings:
 
 
 def check_names(app: Quart) -> Iterator[str]:
-    """Find unknown settings: every unknown QUART_*, and names in application.cfg.py that look misspelt."""
-    known = {f"QUART_{key}" for key in SETTINGS} | SETTINGS_OF_QUART
-    for name in sorted(name for name in os.environ if name.startswith("QUART_") and name not in known):
-        yield f"no such setting: {name}"
-    own = {key for key in app.config if key not in SETTINGS and key not in app.default_config}
-    for name in sorted(own):
-        if similar := difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.85):
-            yield f"no such setting: {name}; did you mean {similar[0]}?"
+    for name, closest in unknown_settings(app, SETTINGS):
+        yield f"no such setting: {name}" + (f"; did you mean {closest}?" if closest else "")
 
 
 def check_settings(app: Quart) -> Iterator[str]:

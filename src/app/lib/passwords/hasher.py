@@ -94,7 +94,8 @@ class PasswordHasher:
         forms = dict.fromkeys(
             [unicodedata.normalize("NFKD", password), unicodedata.normalize("NFC", password), password]
         )
-        salted = [base64.b64encode(hmac.digest(self.salt.encode(), form.encode(), "sha512")).decode() for form in forms]
+        key = self.salt.encode(errors="surrogateescape")
+        salted = [base64.b64encode(hmac.digest(key, form.encode(), "sha512")).decode() for form in forms]
         return [*salted, *(form[:OLDER_LENGTH_MAX] for form in forms)]
 
 

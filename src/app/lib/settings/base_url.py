@@ -5,6 +5,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import idna
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # A host as browsers send it (RFC 9110, 7.2): a name, an IPv4 address, or an IPv6 address in brackets; maybe a port.
 AUTHORITY = re.compile(
@@ -36,6 +38,14 @@ class Authority(NamedTuple):
             return False
 
 
+def in_ascii(authority: str) -> str:
+    """Return a host in any script as browsers send it, in IDNA: `bücher.example:8443`. Raises ValueError."""
+    if authority.isascii():
+        return authority
+    host, colon, port = authority.partition(":")
+    return idna.encode(host, uts46=True).decode() + colon + port
+
+
 class BaseUrl(NamedTuple):
     """The parts of BASE_URL."""
 
@@ -50,7 +60,7 @@ class BaseUrl(NamedTuple):
             raise wrong
         try:
             parts = urlsplit(text)
-            authority = Authority.parse(parts.netloc)
+            authority = Authority.parse(in_ascii(parts.netloc))
         except ValueError:
             raise wrong from None
         if parts.scheme not in DEFAULT_PORTS or parts.path.strip("/") or parts.query or parts.fragment:

@@ -5,8 +5,6 @@ from collections.abc import MutableMapping
 from email.utils import parseaddr
 from typing import Any
 
-from email_validator import EmailNotValidError
-
 from app.lib.email_address import valid_email
 
 SENDER = re.compile(r"[^<>,\"\x00-\x1f]+<[^<>\s]+>|[^<>,\s]+")  # a name and an e-mail address, or an e-mail address
@@ -14,10 +12,8 @@ SENDER = re.compile(r"[^<>,\"\x00-\x1f]+<[^<>\s]+>|[^<>,\s]+")  # a name and an 
 
 def derive_mail(config: MutableMapping[str, Any], *, loopback: bool) -> None:
     """Set MAIL_DEV_MAILBOX and MAIL_ENABLED, and switch off the features that need e-mail. Raises ValueError."""
-    if config["MAIL_SERVER"]:
-        check_sender(config["MAIL_DEFAULT_SENDER"])
-    if config["MAIL_USE_TLS"] and config["MAIL_USE_SSL"]:
-        raise ValueError("MAIL_USE_TLS and MAIL_USE_SSL exclude each other")
+    if config["MAIL_SERVER"] and not config["MAIL_DEFAULT_SENDER"]:
+        raise ValueError("MAIL_SERVER needs a MAIL_DEFAULT_SENDER, like 'Example <site@example.com>'")
     has_mailbox = loopback and not config["MAIL_SERVER"] and not config["TRUSTED_PROXIES"]
     config["MAIL_DEV_MAILBOX"] = has_mailbox
     config["MAIL_ENABLED"] = is_enabled = bool(config["MAIL_SERVER"]) or has_mailbox
@@ -26,12 +22,12 @@ def derive_mail(config: MutableMapping[str, Any], *, loopback: bool) -> None:
     config["SECURITY_RECOVERABLE"] = config["SECURITY_RECOVERABLE"] and is_enabled
 
 
-def check_sender(sender: str) -> None:
-    """Raise ValueError for an invalid MAIL_DEFAULT_SENDER."""
-    wrong = ValueError(f"MAIL_DEFAULT_SENDER is {sender!r}; it must be like 'Example <site@example.com>'")
+def read_sender(value: Any) -> str:
+    """Read a sender as Flask-Mail does: text, or a tuple of a name and an e-mail address. Raises ValueError."""
+    if not value:
+        return ""
+    sender = value if isinstance(value, str) else "{} <{}>".format(*value)
     if not SENDER.fullmatch(sender):
-        raise wrong
-    try:
-        valid_email(parseaddr(sender)[1])
-    except EmailNotValidError:
-        raise wrong from None
+        raise ValueError
+    valid_email(parseaddr(sender)[1])
+    return sender

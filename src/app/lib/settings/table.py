@@ -1,0 +1,136 @@
+"""Every setting with its kind, the settings that exclude each other, and those that have one right value."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from datetime import timedelta
+from typing import Any
+
+from app.lib.settings import kinds
+from app.lib.settings.kinds import Kind, duration, number
+
+MIN_SESSION = timedelta(minutes=2)  # last_seen_on is written once a minute: a shorter session would end during use
+MAX_SESSION = timedelta(days=3650)
+SESSION_DURATION = duration(MIN_SESSION, MAX_SESSION)
+
+KINDS: dict[str, Kind] = {
+    "BIND": kinds.BIND,
+    "WORKERS": number(1, 1000),
+    "LOG_FORMAT": kinds.FORMAT,
+    "BASE_URL": kinds.URL,
+    "TRUSTED_HOSTS": kinds.HOSTS,
+    "TRUSTED_PROXIES": number(0, 100),
+    "LANGUAGES": kinds.LANGUAGES,
+    "SECRET_KEY": kinds.KEY,
+    "SECRET_KEY_FALLBACKS": kinds.KEYS,
+    "DB_NAME": kinds.OPTIONAL_TEXT,
+    "DB_USERNAME": kinds.OPTIONAL_TEXT,
+    "DB_PASSWORD": kinds.OPTIONAL_TEXT,
+    "DB_SERVER": kinds.SERVER,
+    "SQLALCHEMY_DATABASE_URI": kinds.OPTIONAL_TEXT,
+    "DATABASE_TIMEOUT": duration(timedelta(seconds=1), timedelta(minutes=1)),
+    "SECURITY_FRESHNESS": number(1, 60 * 24),
+    "SECURITY_PASSWORD_LENGTH_MIN": number(1, 256),
+    "SECURITY_PASSWORD_SALT": kinds.SALT,
+    "MAIL_SERVER": kinds.OPTIONAL_TEXT,
+    "MAIL_PORT": number(1, 65535),
+    "MAIL_USERNAME": kinds.OPTIONAL_TEXT,
+    "MAIL_PASSWORD": kinds.OPTIONAL_TEXT,
+    "MAIL_DEFAULT_SENDER": kinds.SENDER,
+    "SESSION_IDLE": SESSION_DURATION,
+    "SESSION_LIFETIME": SESSION_DURATION,
+    "REMEMBER_IDLE": SESSION_DURATION,
+    "REMEMBER_LIFETIME": SESSION_DURATION,
+}
+# The kind of a setting that is not in the table, such as one of your own: that of its default.
+KINDS_OF_TYPES = {
+    bool: kinds.BOOLEAN,
+    int: kinds.NUMBER,
+    str: kinds.TEXT,
+    tuple: kinds.WORDS,
+    dict: kinds.DICT,
+    timedelta: kinds.DURATION,
+}
+SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "DB_PASSWORD", "MAIL_PASSWORD", "SECURITY_PASSWORD_SALT"}
+SECRETS |= {"SQLALCHEMY_DATABASE_URI"}  # never shown in an error
+
+EXCLUSIVE = (("MAIL_USE_TLS", "MAIL_USE_SSL"),)
+# Settings of Quart and quart-auth for which only one value works, and why.
+ONE_HOST = "cookies are for one host and all of its paths: with https, browsers drop a __Host- cookie that is not"
+NO_SCRIPT = "a script that an attacker injects must not read the cookie"
+ROOT_ONLY = "the site is served at the root of its host"
+FIXED: dict[str, tuple[Any, str]] = {
+    "APPLICATION_ROOT": ("/", ROOT_ONLY),
+    "SESSION_COOKIE_DOMAIN": (None, ONE_HOST),
+    "SESSION_COOKIE_PATH": ("/", ONE_HOST),
+    "SESSION_COOKIE_HTTPONLY": (True, NO_SCRIPT),
+    "QUART_AUTH_COOKIE_DOMAIN": (None, ONE_HOST),
+    "QUART_AUTH_COOKIE_PATH": ("/", ONE_HOST),
+    "QUART_AUTH_COOKIE_HTTP_ONLY": (True, NO_SCRIPT),
+}
+
+# A name that is not known is reported if it begins like one of ours, or is nearly the same.
+PREFIXES = {name.split("_")[0] for name in KINDS if "_" in name} | {"QUART", "RATE"}
+MISSPELT_RATIO = 0.85
+OTHER_NAMES = {  # that other frameworks have for a setting of ours
+    "DB_HOST": "DB_SERVER",
+    "DB_PORT": "DB_SERVER",
+    "DB_USER": "DB_USERNAME",
+    "DATABASE_URL": "SQLALCHEMY_DATABASE_URI",
+    "MAIL_FROM": "MAIL_DEFAULT_SENDER",
+    "MAIL_HOST": "MAIL_SERVER",
+    "SERVER_URL": "BASE_URL",
+}
+OF_QUART = {"QUART_APP", "QUART_DEBUG", "QUART_ENV_FILE", "QUART_SKIP_DOTENV", "QUART_RUN_FROM_CLI"}
+KNOWN = {"SQLALCHEMY_TRACK_MODIFICATIONS", "MAIL_ENABLED", "MAIL_DEV_MAILBOX", "COOKIE_PREFIX"}
+KNOWN |= {f"QUART_AUTH_{name}" for name in ("DURATION", "MODE", "SALT")}
+KNOWN |= {f"QUART_AUTH_COOKIE_{name}" for name in ("DOMAIN", "HTTP_ONLY", "NAME", "PATH", "SAMESITE", "SECURE")}
+
+
+def read(key: str, value: Any, default: Any) -> Any:
+    """Return the value of a setting in the type of its default. Raises ValueError with what to write instead."""
+    kind = kinds.RATE if key.startswith("RATE_LIMIT_") else KINDS.get(key, KINDS_OF_TYPES.get(type(default)))
+    if kind is None:
+        return value
+    try:
+        return kind.read(value)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        is_wrong = "is wrong" if key in SECRETS else f"is {value!r}"
+        raise ValueError(f"{key} {is_wrong}: write {kind.advice}") from None
+
+
+def check_exclusions(config: Mapping[str, Any]) -> None:
+    """Raise ValueError for settings that contradict each other."""
+    for one, other in EXCLUSIVE:
+        if config[one] and config[other]:
+            raise ValueError(f"{one} and {other} exclude each other: set one of them to False")
+    for key, (value, reason) in FIXED.items():
+        if config.get(key) not in (value, None):
+            raise ValueError(f"{key} is {config[key]!r}: remove it, because {reason}")
+
+
+def derive_cookies(config: MutableMapping[str, Any], initial: Mapping[str, Any], *, is_secure: bool) -> None:
+    """Set the names and attributes of the cookies. Raises ValueError if the settings contradict them."""
+    config["COOKIE_PREFIX"] = prefix = "__Host-" if is_secure else ""
+    derived = {
+        "SESSION_COOKIE_NAME": f"{prefix}session",
+        "SESSION_COOKIE_SECURE": is_secure,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "QUART_AUTH_COOKIE_NAME": f"{prefix}auth",
+        "QUART_AUTH_COOKIE_SECURE": is_secure,
+    }
+    for key, value in derived.items():
+        if config.get(key, value) not in (value, initial.get(key, value)):
+            raise ValueError(f"{key} is {config[key]!r}: remove it, because it follows from BASE_URL and is {value!r}")
+    config.update(derived)
+
+
+def unknown(names: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield the names that are not known, each with the closest name that is."""
+    known = set(known)
+    for name in sorted(set(names) - known):
+        same = OTHER_NAMES.get(name.removeprefix("QUART_"))
+        similar = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        closest = next(iter([*filter(None, [same]), *similar]), None)
+        is_misspelt = closest is not None and difflib.SequenceMatcher(None, name, closest).ratio() >= MISSPELT_RATIO
+        if name.split("_")[0] in PREFIXES or is_misspelt:
+            yield name, closest

@@ -1,0 +1,161 @@
+"""The forms in which each setting may be written, and the sentence for a value that is refused."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.app_factory import create_app
+from app.lib.passwords.hasher import PasswordHasher
+from app.lib.settings import table
+from app.lib.settings.loader import ConfigError
+from support.app import DEFAULTS, ROOT, SECRET_KEY, serving
+
+HTTPS = {"BASE_URL": "https://www.example.com"}
+
+
+@pytest.fixture(autouse=True)
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("QUART_INSTANCE_PATH", str(tmp_path))
+    return tmp_path
+
+
+def configured(**settings: Any) -> Any:
+    return create_app({"SECRET_KEY": SECRET_KEY} | settings).config
+
+
+def refusal(**settings: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        configured(**settings)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "value"),
+    [
+        ("SECRET_KEY", SECRET_KEY.encode(), SECRET_KEY),
+        ("SECRET_KEY", b"\xff" * 32, "ff" * 32),
+        ("SECRET_KEY_FALLBACKS", [SECRET_KEY.encode(), SECRET_KEY], (SECRET_KEY, SECRET_KEY)),
+        ("SECRET_KEY_FALLBACKS", None, ()),
+        ("SECURITY_PASSWORD_SALT", b"salt", "salt"),
+        ("MAIL_DEFAULT_SENDER", ("Example", "site@example.com"), "Example <site@example.com>"),
+        ("MAIL_DEFAULT_SENDER", None, ""),
+        ("MAIL_USERNAME", None, ""),
+        ("MAIL_PASSWORD", None, ""),
+        ("DB_PASSWORD", None, ""),
+        ("DB_NAME", None, ""),
+        ("BASE_URL", "https://bücher.example:8443", "https://xn--bcher-kva.example:8443"),
+        ("TRUSTED_HOSTS", ["bücher.example"], ("xn--bcher-kva.example",)),
+    ],
+)
+def test_a_setting_is_accepted_in_the_forms_of_other_tools(key: str, written: Any, value: Any) -> None:
+    assert configured(**{key: written})[key] == value
+
+
+def test_a_salt_of_bytes_verifies_the_hashes_that_these_bytes_made() -> None:
+    salt = b"\xffsalt\x00"
+    as_text = table.read("SECURITY_PASSWORD_SALT", salt, "")
+    assert as_text.encode(errors="surrogateescape") == salt
+    assert PasswordHasher(salt=as_text).salt == as_text
+
+
+async def test_a_host_in_any_script_is_served_under_the_name_that_browsers_send(settings: dict[str, Any]) -> None:
+    async with serving(settings | {"BASE_URL": "http://bücher.example"}) as app:
+        response = await app.test_client().get("/", headers={"Host": "xn--bcher-kva.example"})
+    assert response.status_code == 200
+
+
+WRONG = ("perhaps", "", None, -1, "\0", object(), [5], {"a": 1}, b"\xff", 1e400)
+
+
+def lines_for(key: str) -> list[tuple[Any, str]]:
+    """Return what is said about each wrong value that a setting refuses."""
+    refused = []
+    for value in WRONG:
+        try:
+            table.read(key, value, DEFAULTS[key])
+        except ValueError as error:
+            refused.append((value, str(error)))
+    return refused
+
+
+def test_a_wrong_value_is_one_line_that_says_what_to_write_and_never_shows_a_default() -> None:
+    lines = [(key, value, line) for key in DEFAULTS for value, line in lines_for(key)]
+
+    assert len(lines) > 200
+    for key, value, line in lines:
+        assert line.startswith(f"{key} is wrong: write " if key in table.SECRETS else f"{key} is {value!r}: write ")
+        assert "must be like" not in line
+
+
+def test_every_setting_has_a_kind_and_every_kind_a_setting() -> None:
+    assert set(table.KINDS) <= set(DEFAULTS)
+    for key, default in DEFAULTS.items():
+        assert key in table.KINDS or key.startswith("RATE_LIMIT_") or type(default) in table.KINDS_OF_TYPES, key
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("SESSION_COOKIE_DOMAIN", ".example.com"),
+        ("SESSION_COOKIE_PATH", "/shop"),
+        ("SESSION_COOKIE_HTTPONLY", False),
+        ("QUART_AUTH_COOKIE_DOMAIN", "example.com"),
+        ("QUART_AUTH_COOKIE_PATH", "/shop"),
+        ("QUART_AUTH_COOKIE_HTTP_ONLY", False),
+        ("APPLICATION_ROOT", "/shop"),
+        ("SESSION_COOKIE_NAME", "shop"),
+        ("QUART_AUTH_COOKIE_SECURE", False),
+        ("SESSION_COOKIE_SAMESITE", "None"),
+    ],
+)
+def test_a_setting_that_contradicts_another_stops_the_start(key: str, value: Any) -> None:
+    assert refusal(**HTTPS, **{key: value}).startswith(f"{key} is {value!r}: remove it, because ")
+
+
+def test_a_setting_that_agrees_with_the_others_is_accepted() -> None:
+    agreeing = {"SESSION_COOKIE_SECURE": True, "SESSION_COOKIE_SAMESITE": "Lax", "SESSION_COOKIE_DOMAIN": None}
+    assert configured(**HTTPS, **agreeing)["SESSION_COOKIE_NAME"] == "__Host-session"
+
+
+async def test_unknown_names_are_reported_at_the_start_with_the_closest_known_name(
+    settings: dict[str, Any], instance: Path, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("QUART_WORKER", "2")
+    lines = ["SECURITY_REGISTRABLE = False", "DB_PORT = 3307", "SQLALCHEMY_TRACK_MODIFICATIONS = False", "COLOR = 1"]
+    (instance / "application.cfg.py").write_text("\n".join(lines))
+
+    async with serving(settings):
+        pass
+
+    found = [line.partition("unknown_setting ")[2] for line in log.text.splitlines() if "unknown_setting" in line]
+    assert found == [
+        "name=QUART_WORKER closest=QUART_WORKERS",
+        "name=DB_PORT closest=DB_SERVER",
+        "name=SECURITY_REGISTRABLE closest=SECURITY_REGISTERABLE",
+    ]
+    assert [record.levelno for record in log.records if record.getMessage() == "unknown_setting"] == [
+        logging.WARNING
+    ] * 3
+
+
+@pytest.mark.programs
+def test_every_entry_point_reads_the_same_env_file(tmp_path: Path) -> None:
+    copy = tmp_path / "site"
+    for name in ("src", "alembic"):
+        shutil.copytree(ROOT / name, copy / name)
+    for name in ("run.py", "pyproject.toml", "alembic.ini"):
+        shutil.copy(ROOT / name, copy)
+    (copy / ".env").write_text(f"QUART_SQLALCHEMY_DATABASE_URI=sqlite:///{tmp_path}/named.db\n")
+    environ = {**os.environ, "PYTHONPATH": str(copy / "src"), "QUART_INSTANCE_PATH": str(tmp_path)}
+    del environ["QUART_SKIP_DOTENV"]
+
+    for command in (["alembic", "upgrade", "head"], ["alembic", "check"], ["quart", "--app", "run", "roles", "list"]):
+        done = subprocess.run([sys.executable, "-m", *command], cwd=copy, env=environ, check=False, capture_output=True)
+        assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.glob("*.db")] == ["named.db"]
