@@ -8,6 +8,11 @@ PYTEST = $(BIN)/python -m pytest
 TOGETHER = -n 2 --dist loadfile --no-loadscope-reorder
 LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
+# An environment has absolute paths: after its folder was copied or moved, it is set up again.
+ifneq ($(shell cat $(VENV)/runs 2>/dev/null),$(CURDIR))
+$(shell rm -f $(VENV)/runs)
+endif
+
 .PHONY: run shell check test test-all lint cover bench pictures lock
 
 run: $(VENV)/runs ## Serve the site at http://localhost:5000
@@ -55,10 +60,10 @@ lock: ## Write the lock files again, with uv
 $(VENV)/runs: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
 	@echo "Setting up $(VENV) …"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --no-deps --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
-	@touch $@
+	@echo "$(CURDIR)" > $@
 
 $(VENV)/develops: $(VENV)/runs requirements-dev.lock
 	@echo "Installing the tools for tests …"

@@ -5,9 +5,14 @@ import asyncio
 import gc
 import os
 import sys
+from pathlib import Path
 
 from hypercorn.run import run as serve_and_reload
 
+SOURCE = Path(__file__).resolve().parent / "src"
+sys.path.insert(0, str(SOURCE))  # before the folder of an editable install, which may be the one this was copied from
+
+import app as package
 from app.app_factory import create_app
 from app.lib import logs
 from app.lib.db import db, schema
@@ -18,6 +23,8 @@ from app.lib.settings import table
 from app.lib.settings.loader import ConfigError
 from app.services.authentication import prepare_hasher
 
+if SOURCE not in Path(package.__file__).parents:  # a command has imported it already
+    sys.exit(f"Cannot start: the package app of another folder is installed. Run `make` in {SOURCE.parent}.")
 try:
     app = create_app()
 except ConfigError as error:

@@ -111,3 +111,22 @@ def test_an_upgrade_in_another_folder_is_of_the_database_that_is_served(tmp_path
     with running(tmp_path, "--upgrade", command=command, folder=tmp_path, INSTANCE_PATH="instance") as server:
         assert server.get("/readyz").status_code == 200
     assert (tmp_path / "instance/app.db").exists()
+
+
+@pytest.mark.programs
+def test_the_folder_that_runs_is_the_folder_that_is_served(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "src", copy / "src")
+    shutil.copy(ROOT / "run.py", copy)
+    env = environment(tmp_path, {})
+    env.pop("PYTHONPATH", None)
+
+    def call(*command: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False)
+
+    done = call(sys.executable, "-c", "import run; from app import app_factory; print(app_factory.__file__)")
+    assert (done.stdout.strip(), done.stderr) == (str(copy / "src/app/app_factory.py"), "")
+    # The command imports its plugins before run.py, from the folder where the environment was made.
+    done = call(str(Path(sys.executable).with_name("quart")), "--app", "run", "roles", "list")
+    assert done.returncode == 1
+    assert f"the package app of another folder is installed. Run `make` in {copy}." in done.stderr
