@@ -45,6 +45,7 @@ def main() -> int:
         if options.reload:
             config = hypercorn_config(options.bind)
             config.application_path, config.use_reloader = "run:app", True
+            os.environ.setdefault("QUART_LOG_FORMAT", "console")  # of the process that serves: templates are reloaded
             return serve_and_reload(config)
         return serve_app(app, bind=options.bind, workers=options.workers)
     except (StartupError, schema.UpgradeFailed, ValueError) as error:
@@ -93,7 +94,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Serve the site.")
     parser.add_argument("--bind", default=app.config["BIND"], help="bind address and port (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=app.config["WORKERS"], help="processes (default: %(default)s)")
-    parser.add_argument("--reload", action="store_true", help="restart when a Python file changes, for development")
+    parser.add_argument("--reload", action="store_true", help="restart when Python files change; reload templates")
     parser.add_argument("--upgrade", action="store_true", help="migrate an SQLite database first")
     options = parser.parse_args()
     if options.workers < 1:

@@ -69,7 +69,7 @@ async def restored_input() -> dict[str, str]:
     """Return what this user has entered on this page before the login; only once, and to no other user."""
     user, preserved = await require_user(), _pop(request.path)
     fields: dict[str, str] = preserved.get("fields", {})
-    return fields if _is_owner(user, preserved.get("owner", "")) else {}
+    return fields if is_owner(user, preserved.get("owner", "")) else {}
 
 
 def form_owner() -> str:
@@ -79,10 +79,10 @@ def form_owner() -> str:
 
 async def _belongs_to_another_user() -> bool:
     owner = (await request.form).get("owner", "")
-    return bool(owner) and not _is_owner(await require_user(), owner)
+    return bool(owner) and not is_owner(await require_user(), owner)
 
 
-def _is_owner(user: User, owner: str) -> bool:
+def is_owner(user: User, owner: str) -> bool:
     return signer("owner").verify_signature(str(user.id), owner)
 
 

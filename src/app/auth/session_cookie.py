@@ -1,9 +1,11 @@
 """The cookie of a session: start a session in this browser, and end it."""
 
 import quart_auth
+from quart import session as quart_session
 
 from app.auth.client import current_client
 from app.auth.current_user import CurrentUser, current_user
+from app.auth.session_data import adopt_session_data
 from app.lib.db import db
 from app.services import sessions
 from app.services.sessions import NewSession
@@ -14,9 +16,10 @@ def new_session(*, remember: bool) -> NewSession:
     return NewSession(client=current_client(), remember=remember, replaces=current_user.auth_id)
 
 
-def login(token: str, *, remember: bool) -> None:
+async def login(token: str, *, remember: bool) -> None:
     """Send the browser the cookie of a new session."""
     quart_auth.login_user(CurrentUser(token), remember=remember)
+    await adopt_session_data()
 
 
 async def logout() -> None:
@@ -24,9 +27,10 @@ async def logout() -> None:
     if (token := current_user.auth_id) is not None:
         await current_user.load()
         await db.write(sessions.log_out, token=token, user_id=user.id if (user := current_user.user) else None)
-    quart_auth.logout_user()
+    forget_browser()
 
 
-def clear_auth_cookie() -> None:
-    """Delete the cookie of a session that was deleted with its account."""
+def forget_browser() -> None:
+    """Delete the cookie of a session that has ended, and the data of its user in Quart's session."""
     quart_auth.logout_user()
+    quart_session.clear()

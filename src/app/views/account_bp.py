@@ -4,7 +4,7 @@ from quart import Blueprint, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from app.auth import current_client, fresh_login_required, preserves_input, require_user, restored_input
-from app.auth.session_cookie import clear_auth_cookie
+from app.auth.session_cookie import forget_browser
 from app.forms.account import DeletionForm, ProfileForm
 from app.lib.db import db
 from app.lib.i18n.catalogs import gettext as _
@@ -67,6 +67,6 @@ async def delete() -> ResponseReturnValue:
     except InvalidCredentials:
         return await render_invalid_form("account/delete.html", form, password=_("The password is wrong."))
 
-    clear_auth_cookie()
+    forget_browser()
     await flash(_("Your account was deleted."))
     return redirect_home_and_clear_cache()

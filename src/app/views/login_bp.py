@@ -38,7 +38,7 @@ async def create() -> ResponseReturnValue:
     except InvalidCredentials as error:
         return await render_invalid_form("login/new.html", form, password=str(error))
 
-    login(token, remember=remember)
+    await login(token, remember=remember)
     trust_device(email)
     return redirect(safe_path(form.next.data), 303)
 

@@ -44,6 +44,6 @@ async def update() -> ResponseReturnValue:
     except InvalidCredentials:
         return await render_invalid_form("password_change/edit.html", form, password=_("The password is wrong."))
 
-    login(token, remember=remember)
+    await login(token, remember=remember)
     await flash(_("Your password was changed, and all other sessions were ended."))
     return redirect("/", 303)

@@ -46,7 +46,7 @@ async def create() -> ResponseReturnValue:
 async def register(email: str, password: str, *, target: str | None) -> ResponseReturnValue:
     new = new_session(remember=False)
     token = await registration.register(email, password, new=new, device=trusted_device(email))
-    login(token, remember=False)
+    await login(token, remember=False)
     trust_device(email)
     await flash(_("Welcome! Your account was created."))
     return redirect(safe_path(target), 303)

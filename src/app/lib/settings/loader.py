@@ -84,6 +84,8 @@ def _derive(
         config["BASE_URL"] = table.read("BASE_URL", f"http://{config['SERVER_NAME']}", default_base_url)
     config["SERVER_NAME"] = None  # Quart would respond with 404 to every other host
     base_url = BaseUrl.parse(config["BASE_URL"])
+    if config["TEMPLATES_AUTO_RELOAD"] is None:
+        config["TEMPLATES_AUTO_RELOAD"] = config["DEBUG"] or config["LOG_FORMAT"] == "console"
 
     derive_mail(config, loopback=base_url.is_loopback)
     if config["DEBUG"] and not base_url.is_loopback:
