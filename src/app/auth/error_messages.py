@@ -21,6 +21,7 @@ MESSAGES: dict[int, Message] = {
     500: (_("Something went wrong"), _("We have recorded the error. Try again later.")),
     503: (_("Service unavailable"), _("The site is busy or under maintenance. Try again in %(wait)s.")),
 }
+TOO_LARGE: Message = (_("Too large"), _("You can send up to %(limit)s here. Go back and send less."))
 INVALID_TOKEN: Message = (
     _("This link does not work"),
     _("It has expired, was already used, or was replaced by a newer one. If you still need it, request another one."),

@@ -1,6 +1,7 @@
 """Error pages, in the layout of the site or as JSON: what happened, what to do next, and the request id."""
 
 from logging import ERROR
+from typing import cast
 
 from quart import (
     Quart,
@@ -24,15 +25,18 @@ from app.auth.error_messages import (
     INVALID_TOKEN,
     SESSION_EXPIRED,
     SESSION_EXPIRED_INPUT_PRESERVED,
+    TOO_LARGE,
     Message,
     message_for,
 )
 from app.auth.preserved_forms import preserve_input
 from app.lib import logs
 from app.lib.asgi.csrf import SAFE_METHODS
+from app.lib.asgi.rejection import REJECTION, Rejection
+from app.lib.asgi.types import Scope
 from app.lib.db import DatabaseUnavailable
 from app.lib.i18n.catalogs import gettext
-from app.lib.i18n.formatting import format_duration
+from app.lib.i18n.formatting import format_duration, format_size
 from app.lib.passwords.executor import Overloaded
 from app.lib.web.negotiation import wants_json
 from app.services.tokens import InvalidToken
@@ -44,8 +48,10 @@ KEPT_HEADERS = ("Allow", "Retry-After", "Content-Range")
 async def show_error(error: HTTPException, message: Message | None = None) -> Response:
     """Return the page of an error, or its JSON."""
     status = error.code or 500
-    title, advice = message or message_for(status)
-    title, advice = gettext(title), gettext(advice, wait=format_duration(retry_after(error)))
+    limit = max_bytes() if status == 413 else None
+    title, advice = message or (TOO_LARGE if limit else message_for(status))
+    facts = {"wait": format_duration(retry_after(error)), "limit": format_size(limit or 0)}
+    title, advice = gettext(title), gettext(advice, **facts)
     if has_websocket_context():
         response = Response("")
     elif wants_json():
@@ -63,6 +69,12 @@ async def show_error(error: HTTPException, message: Message | None = None) -> Re
 def retry_after(error: HTTPException) -> int | None:
     seconds = getattr(error, "retry_after", None)
     return seconds if isinstance(seconds, int) else None
+
+
+def max_bytes() -> int | None:
+    """Return how large the body of this request may be, if it was rejected for its size."""
+    rejection: Rejection | None = None if has_websocket_context() else cast(Scope, request.scope).get(REJECTION)
+    return rejection.max_bytes if rejection else None
 
 
 async def render_error(status: int, title: str, advice: str) -> str:

@@ -59,7 +59,11 @@ class BodyLimitMiddleware(Middleware):
         if _is_within(limit, scope):
             await self.read(scope, receive, send, limit)
         else:
-            await self.reject(scope, receive, send, 413, reason=f"the body has more than {limit.bytes} bytes")
+            await self.reject_size(scope, receive, send, limit)
+
+    async def reject_size(self, scope: Scope, receive: Receive, send: Send, limit: BodyLimit) -> None:
+        reason = f"the body has more than {limit.bytes} bytes"
+        await self.reject(scope, receive, send, 413, reason=reason, max_bytes=limit.bytes)
 
     async def read(self, scope: Scope, receive: Receive, send: Send, limit: BodyLimit) -> None:
         try:
@@ -71,7 +75,7 @@ class BodyLimitMiddleware(Middleware):
         if body is None:
             return
         if len(body) > limit.bytes:
-            await self.reject(scope, receive, send, 413, reason=f"the body has more than {limit.bytes} bytes")
+            await self.reject_size(scope, receive, send, limit)
         elif _has_too_many_fields(scope, body):
             await self.reject(scope, receive, send, 413, reason=f"the form has more than {MAX_FIELDS} fields")
         else:

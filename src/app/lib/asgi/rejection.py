@@ -7,7 +7,7 @@ of the app then aborts with that status.
 import re
 from collections.abc import Iterable, Iterator
 from logging import WARNING
-from typing import cast
+from typing import NamedTuple, cast
 
 from quart import Quart, abort, request
 
@@ -15,9 +15,15 @@ from app.lib import logs
 from app.lib.asgi.types import App, Message, Receive, Scope, Send, has_body, replay
 from app.lib.settings.base_url import BaseUrl
 
-REJECTION = "app.rejection"  # key in the scope: (status, reason)
+REJECTION = "app.rejection"  # key in the scope: a Rejection
 SAFE_HEADERS = (b"accept", b"accept-language")
 LANGUAGE_COOKIE = re.compile(rb"(?:^|;) *((?:__Host-)?language=[A-Za-z-]{1,20}) *(?=;|$)")  # i18n/negotiation.py
+
+
+class Rejection(NamedTuple):
+    status: int
+    reason: str  # for the log
+    max_bytes: int | None = None  # that the client may send, for the error page
 
 
 class Middleware:
@@ -36,14 +42,21 @@ class Middleware:
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise NotImplementedError
 
-    async def reject(self, scope: Scope, receive: Receive, send: Send, status: int, *, reason: str) -> None:
-        """Respond with the error page of a status. Only the headers that select its form are kept."""
+    async def reject(
+        self, scope: Scope, receive: Receive, send: Send, status: int, *, reason: str, max_bytes: int | None = None
+    ) -> None:
+        """Respond with the error page of a status. Only the headers that select its form are kept.
+
+        With `max_bytes` the cookies are kept too: the request is ours but for its size, so the page has the navigation
+        of the user.
+        """
         if scope["type"] == "websocket":
             logs.record("request_rejected", level=WARNING, status=status, reason=reason)
             await reject_websocket(scope, send, status)
             return
-        headers = [(b"host", self.base_url.netloc.encode()), *safe_headers(scope["headers"])]
-        rejected = {**scope, "query_string": b"", "headers": headers, REJECTION: (status, reason)}
+        kept = (*SAFE_HEADERS, b"cookie") if max_bytes else SAFE_HEADERS
+        headers = [(b"host", self.base_url.netloc.encode()), *safe_headers(scope["headers"], kept)]
+        rejected = {**scope, "query_string": b"", "headers": headers, REJECTION: Rejection(status, reason, max_bytes)}
         rejected["path"] = "/api/" if scope["path"].startswith("/api/") else "/"
         rejected["method"] = "HEAD" if scope["method"] == "HEAD" else "GET"
         if has_body(scope) and scope["http_version"] in ("1.0", "1.1"):
@@ -62,10 +75,10 @@ def with_connection_close(send: Send) -> Send:
     return send_and_close
 
 
-def safe_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the headers that select the form and the language of an error page."""
+def safe_headers(headers: Iterable[tuple[bytes, bytes]], kept: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the headers that are kept, and the cookie of the language."""
     for name, value in headers:
-        if name.lower() in SAFE_HEADERS:
+        if name.lower() in kept:
             yield name, value
         elif name.lower() == b"cookie":
             yield from ((name, language) for language in LANGUAGE_COOKIE.findall(value)[:2])
@@ -83,9 +96,9 @@ async def reject_websocket(scope: Scope, send: Send, status: int) -> None:
 async def abort_rejected() -> None:
     scope = cast(Scope, request.scope)
     if REJECTION in scope:
-        status, reason = scope[REJECTION]
-        logs.record("request_rejected", level=WARNING, status=status, reason=reason)
-        abort(status)
+        rejection: Rejection = scope[REJECTION]
+        logs.record("request_rejected", level=WARNING, status=rejection.status, reason=rejection.reason)
+        abort(rejection.status)
 
 
 def init_app(app: Quart) -> None:

@@ -53,6 +53,12 @@ def format_duration(seconds: int | None) -> str:
     return format_unit(number, f"duration-{unit}", "long", locale=get_locale_context().locale)
 
 
+def format_size(size: int) -> str:
+    """Return a number of bytes in kilobytes or megabytes, rounded down: `65 kB`, `5 MB`."""
+    number, unit = (size // 1000, "kilobyte") if size < 1_000_000 else (size // 1_000_000, "megabyte")
+    return format_unit(number, f"digital-{unit}", "short", locale=get_locale_context().locale)
+
+
 def describe_user_agent(user_agent: str) -> str:
     """Return `Firefox on Linux` for a User-Agent header. It is a hint only: a client may send any text."""
     browser = next((name for part, name in BROWSERS.items() if f"{part}/" in user_agent), gettext("Unknown browser"))
