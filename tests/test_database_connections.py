@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.app_factory import create_app
 from app.lib.db import DatabaseUnavailable, db
 from app.lib.settings.loader import ConfigError
-from support.app import SECRET_KEY, both_databases
+from support.app import SECRET_KEY, both_databases, on_mariadb
 from support.mariadb_server import MariaDB
 
 PASSWORD = "pässwörd 🦊 日本 %40:/@'\"\\"
@@ -132,6 +132,23 @@ async def test_plaintext_is_refused_where_tls_is_configured(mariadb: MariaDB) ->
 def test_a_wrong_tls_option_stops_the_start_with_advice(option: str, advice: str) -> None:
     with pytest.raises(ConfigError, match=advice):
         create_app({"SECRET_KEY": SECRET_KEY, "SQLALCHEMY_DATABASE_URI": f"mysql://localhost/site?{option}"})
+
+
+@on_mariadb
+@pytest.mark.parametrize("number", [1047, 1053, 1290, 1836])
+async def test_a_server_that_cannot_serve_is_left_and_the_transaction_runs_again(app: Quart, number: int) -> None:
+    used = []
+
+    async def fail_once(session: AsyncSession) -> int:
+        used.append(await session.scalar(text("SELECT CONNECTION_ID()")))
+        if len(used) == 1:
+            await session.execute(text(f"SIGNAL SQLSTATE '08S01' SET MYSQL_ERRNO = {number}"))
+        return len(used)
+
+    async with app.app_context():
+        assert await db.write(fail_once) == 2
+        assert await db.read(fail_once) == 3
+    assert used[0] not in used[1:]
 
 
 @both_databases

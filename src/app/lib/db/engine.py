@@ -49,6 +49,7 @@ def _make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
         return engine
     url, arguments = mysql.connection(url, options.get("connect_args", {}), lock_timeout=LOCK_TIMEOUT)
     engine = create_async_engine(url, **options | {"connect_args": arguments})
+    event.listen(engine.sync_engine, "handle_error", mysql.mark_unusable)
     if "ssl" in arguments:
         event.listen(engine.sync_engine, "connect", mysql.refuse_plaintext)
     return engine

@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymysql.err import OperationalError
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
 CONNECT_TIMEOUT_SECONDS = 3
 SQL_MODE = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
+
+# The server still responds, but cannot serve: no primary component (Galera), shutting down, read-only. Another server
+# behind the same proxy may, so the connection is replaced and the transaction runs again.
+UNUSABLE_ERRORS = {1047, 1053, 1290, 1836}
 
 # The TLS options of PyMySQL and mysqlclient, in the URL or in `connect_args`; `ssl` may also be a dict of them.
 TLS_FILES = ("ca", "capath", "cert", "key")
@@ -106,3 +110,10 @@ def refuse_plaintext(connection: Any, _record: ConnectionPoolEntry) -> None:
     if not cipher:
         connection.close()
         raise OperationalError(2026, "the server offers no TLS, and the settings require it")
+
+
+def mark_unusable(context: ExceptionContext) -> None:
+    """Treat the errors of a server that cannot serve as a lost connection."""
+    arguments = getattr(context.original_exception, "args", None) or (None,)
+    if arguments[0] in UNUSABLE_ERRORS:
+        context.is_disconnect = True
