@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import quart_auth
 from itsdangerous import BadData
-from quart import Quart, Response, current_app, request
+from quart import Quart, Response, current_app, has_websocket_context, request, websocket
 from quart_auth import Action, AuthUser, QuartAuth, Unauthorized
 
 from app.lib import logs
@@ -137,12 +137,13 @@ async def touch(session: UserSession) -> None:
         in_flight.discard(session.id)
 
 
-async def record_route_and_user(response: Response) -> Response:
-    """Add the route and the user to the log line of the request."""
-    scope = cast(Scope, request.scope)
+async def record_route_and_user(response: Response | None = None) -> Response | None:
+    """Add the route and the user to the log line of the request or the websocket."""
+    here = websocket if has_websocket_context() else request
+    scope = cast(Scope, here.scope)
     record, user = cast(RequestRecord, scope[RECORD]), current_user.user
-    if request.url_rule and REJECTION not in scope:  # a rejected request has the route of another page
-        record.route = request.url_rule.rule
+    if here.url_rule and REJECTION not in scope:  # a rejected request has the route of another page
+        record.route = here.url_rule.rule
     record.user_id = user.id if user else None
     return response
 
@@ -155,4 +156,5 @@ def init_app(app: Quart) -> None:
     processors[:] = own  # quart-auth's context processor loads nothing, and Quart would run it in a thread
     app.context_processor(auth.add_current_user)
     app.after_request(record_route_and_user)
+    app.before_websocket(record_route_and_user)
     app.add_template_test(CurrentUser.has_role, "in_role")

@@ -9,14 +9,17 @@ import os
 import signal
 import socket
 from logging import WARNING, getLogger
+from typing import Any, cast
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Quart
 
 from app.lib import logs
+from app.lib.asgi.types import App
 from app.lib.server.hypercorn_patches import apply as patch_hypercorn
 from app.lib.server.master import SIGNALS, Master
+from app.lib.server.websockets import ClosingWebsockets
 
 BACKLOG = 1024  # connections that the kernel queues for each listening socket
 LAME_DUCK_SECONDS = 1  # for proxies to detect the 503 of /readyz; more than two intervals between their checks
@@ -81,7 +84,8 @@ async def _serve(app: Quart, listener: socket.socket, *, master: int | None = No
     config = hypercorn_config(f"fd://{listener.detach()}")
     config.graceful_timeout = 10 * GRACE_PERIOD_SECONDS  # never reached: this function stops waiting earlier
     stopped = asyncio.create_task(_wait_for_stop(app, config))
-    serving = asyncio.create_task(serve(app, config, shutdown_trigger=lambda: asyncio.wait({stopped})))
+    closing: Any = ClosingWebsockets(cast(App, app), stopped)
+    serving = asyncio.create_task(serve(closing, config, shutdown_trigger=lambda: asyncio.wait({stopped})))
     orphan_check = asyncio.create_task(_stop_when_orphaned(master))
 
     await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,78 @@
+"""Websockets of a real server: the log names their rule, and a stop closes them at once."""
+
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from support.app import migrate
+from support.mariadb_server import free_port
+from support.server_process import running
+
+pytestmark = pytest.mark.programs
+
+APP = """
+import asyncio, sys
+from quart import websocket
+from app.app_factory import create_app
+from app.auth import public
+from app.lib import logs
+from app.lib.server.serve import serve_app
+
+app = create_app()
+
+@app.websocket("/echo/<name>")
+@public
+async def echo(name):
+    while True:
+        await websocket.send(await websocket.receive())
+
+@app.websocket("/ticks")
+@public
+async def ticks():
+    while True:
+        await websocket.send("tick")
+        await asyncio.sleep(0.1)
+
+logs.set_up("text")
+sys.exit(serve_app(app, bind=app.config["BIND"], workers=int(sys.argv[1])))
+"""
+KEY = "MTIzNDU2Nzg5MDEyMzQ1Ng=="
+HANDSHAKE = f"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
+GOING_AWAY = b"\x88\x02\x03\xe9"  # a close frame with the code 1001
+
+
+def open_websocket(address: str, path: str) -> socket.socket:
+    host, port = address.split(":")
+    client = socket.create_connection((host, int(port)), 20)
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{HANDSHAKE}\r\n".encode())
+    assert client.recv(12) == b"HTTP/1.1 101"
+    return client
+
+
+def read_to_the_end(client: socket.socket) -> bytes:
+    with client:
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_closes_websockets_at_once_and_the_log_names_their_rule(tmp_path: Path, workers: int) -> None:
+    migrate("sqlite:///app.db", instance=tmp_path).check_returncode()
+    address = f"127.0.0.1:{free_port()}"
+    command = (sys.executable, "-c", APP, str(workers))
+    with running(tmp_path, command=command, address=address, workers=workers) as server:
+        clients = [open_websocket(address, path) for path in ("/echo/a-secret", "/ticks")]
+        since = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        received = [read_to_the_end(client) for client in clients]
+        assert server.process.wait(20) == 0
+        seconds = time.monotonic() - since
+
+    log = server.log.read_text()
+    assert [data[-4:] for data in received] == [GOING_AWAY, GOING_AWAY]
+    assert seconds < 5  # of a grace period of ten
+    assert "method=WEBSOCKET route=/echo/<name> status=101" in log
+    assert not [word for word in ("a-secret", "Traceback", " error ", "grace_period") if word in log]
