@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from quart import Quart
-from sqlalchemy import func, select, text
+from sqlalchemy import MetaData, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import default_config
@@ -22,7 +22,7 @@ from app.lib.db import db
 from app.lib.db.url import database_url
 from app.lib.settings.base_url import BaseUrl
 from app.lib.settings.loader import defaults_of, unknown_settings
-from app.models import UserSession
+from app.models import Base, UserSession
 
 SETTINGS = defaults_of(default_config)
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=30)
@@ -36,7 +36,7 @@ class Findings(NamedTuple):
 
 async def run_checks(app: Quart) -> Findings:
     """Run every check. The schema was checked before, by check_database_ready()."""
-    problems = [*check_names(app), *check_settings(app), *check_files(app)]
+    problems = [*check_names(app), *check_settings(app), *check_files(app), *check_tables(Base.metadata)]
     problems += await db.read(check_clock)
     if database_url(app.config).get_backend_name() != "sqlite":
         problems += await db.read(check_mysql)
@@ -83,6 +83,14 @@ def check_files(app: Quart) -> Iterator[str]:
         path = Path(app.instance_path) / name
         if path.exists() and path.stat().st_mode & stat.S_IROTH:
             yield f"instance/{name} is readable by every user of this machine: chmod o= {path}"
+
+
+def check_tables(metadata: MetaData) -> Iterator[str]:
+    """Find foreign keys to `user` with which no account could be deleted."""
+    for table in metadata.sorted_tables:
+        for key in table.foreign_keys:
+            if key.column.table.name == "user" and key.ondelete is None:
+                yield f'{table.name}.{key.parent.name} refers to user without ondelete="CASCADE": deletions fail'
 
 
 async def check_clock(session: AsyncSession) -> list[str]:
