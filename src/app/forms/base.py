@@ -1,12 +1,13 @@
 """The base class and the fields of the forms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import wtforms
 from email_validator import EmailNotValidError
 from wtforms import Field, Form
-from wtforms.validators import DataRequired, InputRequired, StopValidation
+from wtforms.form import BaseForm
+from wtforms.validators import DataRequired, InputRequired, Optional, StopValidation
 
 from app.lib.email_address import valid_email
 from app.lib.i18n.catalogs import gettext
@@ -75,6 +76,33 @@ def password_field(label: str, *more: Validator, required: str) -> PasswordField
     """Return a field for a password, which is never sent back to the browser."""
     shorter = MaxLength(MAX_PASSWORD_LENGTH, _("This password is too long."))
     return PasswordField(label, validators=[InputRequired(required), shorter, *more])
+
+
+class SelectField(wtforms.SelectField):
+    def pre_validate(self, form: BaseForm) -> None:  # noqa: ARG002 # WTForms passes it by name
+        """Refuse a value that is not among the choices, in the language of the user."""
+        if not any(value == self.data for value, *_ in self.iter_choices()):
+            raise StopValidation(gettext("Choose one of the options."))
+
+
+def select_field(label: str, choices: Mapping[str, str], *more: Validator) -> SelectField:
+    """Return a field for one of several values: `{"en": _("English")}`, each with its label."""
+    options = [wtforms.SelectChoice(value, text) for value, text in choices.items()]  # type: ignore[attr-defined] # new in 3.3
+    return SelectField(label, choices=options, validators=list(more))
+
+
+def file_field(label: str, *more: Validator, required: str | None = None) -> wtforms.FileField:
+    """Return a field for an uploaded file, of which `data` is a FileStorage.
+
+    Make the form from both parts of the request: `CombinedMultiDict([await request.files, await request.form])`.
+    """
+    validators = [DataRequired(required), *more] if required else [Optional(), *more]
+    return wtforms.FileField(label, filters=[_without_name], validators=validators)
+
+
+def _without_name(uploaded: Any) -> Any:
+    """Return None in place of the empty part that a browser sends if no file was chosen, and of text."""
+    return uploaded if getattr(uploaded, "filename", None) else None
 
 
 def check_email(_form: Form, field: Field) -> None:
