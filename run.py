@@ -5,6 +5,7 @@ import asyncio
 import gc
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from hypercorn.run import run as serve_and_reload
@@ -40,14 +41,13 @@ def main() -> int:
     try:
         table.read("BIND", options.bind, default="")
         is_new = prepare_database(upgrade=options.upgrade)
-        if app.config["LOG_FORMAT"] == "console":
-            announce(options.bind, is_new=is_new)
         if options.reload:
             config = hypercorn_config(options.bind)
             config.application_path, config.use_reloader = "run:app", True
             os.environ.setdefault("QUART_LOG_FORMAT", "console")  # of the process that serves: templates are reloaded
             return serve_and_reload(config)
-        return serve_app(app, bind=options.bind, workers=options.workers)
+        on_listening = partial(announce, options.bind, is_new=is_new)
+        return serve_app(app, bind=options.bind, workers=options.workers, on_listening=on_listening)
     except (StartupError, schema.UpgradeFailed, ValueError) as error:
         sys.exit(f"Cannot start: {error}")
     except OSError as error:
@@ -72,6 +72,8 @@ def prepare_database(*, upgrade: bool) -> bool:
 
 def announce(bind: str, *, is_new: bool) -> None:
     """Tell a developer what was done, and where to open the site."""
+    if app.config["LOG_FORMAT"] != "console":
+        return
     database, base_url = database_url(app.config), app.config["BASE_URL"]
     name = os.path.relpath(database.database or "") if database.get_backend_name() == "sqlite" else database.database
     url = base_url if base_url.endswith(bind.rpartition(":")[2]) else f"http://{bind}"

@@ -4,14 +4,14 @@
 # DB_NAME = "site"
 # DB_USERNAME = "site"
 # DB_PASSWORD = "any characters may stand here"
-# DB_SERVER = "localhost"  # or db.example.com:3307
+# DB_SERVER = "localhost"  # or db.example.com:3307, or the path of a Unix socket
 
-# In public: the address that people type, and a key of your own from `openssl rand -hex 32`.
+# In public: the public URL, and a key of your own from `openssl rand -hex 32`.
 # BASE_URL = "https://www.example.com"
 # SECRET_KEY = ""
-# TRUSTED_PROXIES = 1  # how many proxies of yours stand in front
+# TRUSTED_PROXIES = 1  # the number of your own proxies
 
-# Mail: without a server it stays in the outbox, and what needs it is switched off in public.
+# E-mail. Without MAIL_SERVER, a public site has no features that need e-mail.
 # MAIL_SERVER = "mail.example.com"
 # MAIL_PORT = 587
 # MAIL_USE_TLS = True

@@ -70,6 +70,19 @@ async def test_a_host_in_any_script_is_served_under_the_name_that_browsers_send(
     assert response.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("settings", "base_url"),
+    [
+        ({"BIND": "127.0.0.1:8000"}, "http://localhost:8000"),
+        ({"BIND": "[::1]:8000"}, "http://localhost:8000"),
+        ({"BIND": "unix:/run/site.sock"}, "http://localhost:5000"),
+        ({"BIND": "127.0.0.1:8000"} | HTTPS, "https://www.example.com"),
+    ],
+)
+def test_an_unset_base_url_has_the_port_of_the_bind_address(settings: dict[str, str], base_url: str) -> None:
+    assert configured(**settings)["BASE_URL"] == base_url
+
+
 WRONG = ("perhaps", "", None, -1, "\0", object(), [5], {"a": 1}, b"\xff", 1e400)
 
 

@@ -1,4 +1,4 @@
-"""What each process does besides requests: deliver e-mails, and purge expired rows."""
+"""Background tasks of each process: deliver e-mails, and purge expired rows."""
 
 import asyncio
 import os

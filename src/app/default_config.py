@@ -66,7 +66,9 @@ RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT = "5 per 5 minutes"
 RATE_LIMIT_WRONG_PASSWORDS_PER_IP = "10 per minute"  # of an IPv4 address, or an IPv6 /64 network
 RATE_LIMIT_LOGINS_PER_IP = "30 per minute"
 RATE_LIMIT_REGISTRATIONS_PER_IP = "20 per minute"
-RATE_LIMIT_EMAILS_PER_IP = "10 per minute"  # requests for password resets, confirmations and changes of the address
+RATE_LIMIT_EMAILS_PER_IP = (
+    "10 per minute"  # requests for password resets, confirmations and changes of the e-mail address
+)
 RATE_LIMIT_EMAILS_PER_ACCOUNT = "3 per hour"  # for each purpose; further e-mails are dropped, with the same response
 RATE_LIMIT_PHONE_CHANGES_PER_ACCOUNT = "10 per hour"  # the response reveals whether a number has an account
 

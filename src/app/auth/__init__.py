@@ -1,4 +1,4 @@
-"""What a view imports to know the user, and to declare who may use a route."""
+"""Imports for views: the current user, and the decorators of routes."""
 
 from quart import Quart
 

@@ -1,4 +1,4 @@
-"""Who may use a route. Decorators stand under the route:
+"""Access control of routes. Decorators stand under the route:
 
     @notes_bp.get("/notes")
     @roles_required("editor")

@@ -87,7 +87,7 @@ class CurrentUser(AuthUser):
         return self.user is not None and any(role.name in names for role in self.user.roles)
 
     async def load(self) -> None:
-        """Load the session, once. If the database is unavailable, the client counts as logged out in this request."""
+        """Load the session, once. Raises DatabaseUnavailable; afterwards the client counts as logged out."""
         if self.is_loaded or self.auth_id is None:
             return
         self.is_loaded = True

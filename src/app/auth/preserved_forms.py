@@ -1,7 +1,7 @@
 """Preserve what the user has entered while they log in or reauthenticate: @preserves_input("email") under a route.
 
-The input is in Quart's session cookie, which everyone with the browser can read. The form has a signed owner id in a
-hidden field, because after a session expires nothing else tells which user has entered it.
+The input is in Quart's session cookie, which any user of the browser can read. The form has a signed owner id in
+a hidden field, because after a session expires the site cannot otherwise identify the user.
 """
 
 import functools

@@ -4,7 +4,7 @@ from app.forms.base import SiteForm, check_email, email_field
 
 
 class EmailForm(SiteForm):
-    # Not validated: accounts of an older installation may have addresses that are invalid today.
+    # Not validated: accounts of an older installation may have e-mail addresses that are invalid today.
     email = email_field()
 
 

@@ -7,7 +7,7 @@ from app.lib.i18n.catalogs import lazy_gettext as _
 
 
 class LoginForm(SiteForm):
-    # Not validated: accounts of an older installation may have addresses that are invalid today.
+    # Not validated: accounts of an older installation may have e-mail addresses that are invalid today.
     email = email_field()
     password = password_field(_("Password"), required=_("Enter your password."))
     remember = BooleanField(_("Remember me"))

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The machinery: ASGI middleware, database, languages, passwords, settings, server. It imports no other package."""

@@ -16,7 +16,7 @@ def signed_probe(secret_key: str) -> str:
 
 
 def observed_proxies() -> int | None:
-    """Return how many proxies have added an address to X-Forwarded-For. None if the request is not a probe."""
+    """Return how many proxies have added an IP address to X-Forwarded-For. None if the request is not a probe."""
     try:
         signer = TimestampSigner(current_app.config["SECRET_KEY"], salt="self-check")
         signer.unsign(request.headers.get(HEADER, ""), max_age=MAX_AGE_SECONDS)

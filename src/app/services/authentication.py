@@ -30,7 +30,7 @@ SAMPLES = 1000  # stored hashes that are read at startup, to find the slowest ki
 
 
 class InvalidCredentials(ServiceError):
-    """The e-mail address or the password is wrong, or the account is deactivated. The response does not say which."""
+    """The e-mail address or the password is wrong, or the account is deactivated. It does not say which."""
 
     message = _("The e-mail address or the password is wrong.")
 

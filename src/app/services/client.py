@@ -6,7 +6,7 @@ from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
 
 
 class Client(NamedTuple):
-    """Who sends a request. `network` is the subject of rate limits: an IPv4 address, or an IPv6 /64 network."""
+    """The sender of a request. `network` is the subject of rate limits: an IPv4 address, or an IPv6 /64 network."""
 
     ip: str
     user_agent: str

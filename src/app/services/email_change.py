@@ -24,7 +24,7 @@ class SameEmail(ServiceError):
 
 
 async def request(user: User, email: str, *, client: Client) -> None:
-    """Send a link to the new address, or a notice if another account has it. Raises SameEmail."""
+    """Send a link to the new e-mail address, or an e-mail to its owner if there is one. Raises SameEmail."""
     if email_key(email) == user.email_key:
         raise SameEmail
     async with uniform_response_time():
@@ -32,16 +32,16 @@ async def request(user: User, email: str, *, client: Client) -> None:
 
 
 async def confirm(session: AsyncSession, token: str, *, user_id: int, client: Client) -> User:
-    """Give the account the address that a token was sent to. Raises InvalidToken, also for another user's token."""
+    """Set the e-mail address that the token was sent to. Raises InvalidToken, also for another user's token."""
     row = await tokens.consume(session, token, purpose=TokenPurpose.CHANGE_EMAIL)
     user, former = row.user, row.user.email
     if user.id != user_id:
         raise InvalidToken
     await tokens.revoke(session, user.id)
-    await tokens.revoke(session, user.id, TokenPurpose.NOT_ME)  # sent to the former address, which gets a stronger one
+    await tokens.revoke(session, user.id, TokenPurpose.NOT_ME)  # the former e-mail address receives UNDO_EMAIL
     await _set_email(session, user, row.email)
     facts = security_alerts.describe_event(client) | {"new_email": user.email}
-    # If the user has gone back to a former address, the address of an attacker gets no token to undo it.
+    # If the user has returned to a former e-mail address, that of an attacker gets no token to undo it.
     if undo := await tokens.find_undo_token(session, user):
         await tokens.revoke_alerts_since(session, undo)
         await outbox.enqueue(session, "email_changed", user, to=former, facts=facts, client=client)
@@ -53,9 +53,9 @@ async def confirm(session: AsyncSession, token: str, *, user_id: int, client: Cl
 
 
 async def revert(session: AsyncSession, token: str, *, client: Client) -> None:
-    """Give the account its former address back, and end all other access. Raises InvalidToken.
+    """Restore the former e-mail address, and end all other access. Raises InvalidToken.
 
-    Later changes are reverted with it: an attacker who changed the address twice has gained nothing.
+    Later changes are reverted with it, so a second change by an attacker is undone too.
     """
     row = await tokens.consume(session, token, purpose=TokenPurpose.UNDO_EMAIL)
     user, former = row.user, row.user.email

@@ -1,7 +1,7 @@
-"""The outbox: e-mails are enqueued in the transaction that they report, so neither is lost without the other.
+"""The outbox: e-mails are enqueued in the transaction that they report, so both are committed or rolled back.
 
-A worker (mail/worker.py) claims an e-mail for a while, delivers it, and stores the result. If the worker dies, the
-claim expires and the e-mail is due again: delivery is at least once.
+A worker (mail/worker.py) claims an e-mail for a while, delivers it, and stores the result. If the worker is killed,
+the claim expires and the e-mail is due again: delivery is at least once.
 """
 
 from collections.abc import Collection, Sequence
@@ -41,7 +41,7 @@ async def enqueue(
     token: EmailedToken | None = None,
     facts: dict[str, str] | None = None,
 ) -> None:
-    """Enqueue an e-mail to a user; `to` is another address than the one of the account.
+    """Enqueue an e-mail to a user; `to` is an e-mail address other than that of the account.
 
     It is in the user's language, or in that of the client if the user has none.
     """
@@ -57,7 +57,7 @@ async def enqueue(
 async def enqueue_account_deleted(session: AsyncSession, user: User, *, client: Client) -> None:
     """Enqueue the e-mail about the deletion of an account, and delete every other e-mail of the account.
 
-    It is sent also to the former addresses that could have taken the account back.
+    It is sent also to the former e-mail addresses that could have taken the account back.
     """
     await session.execute(delete(Email).where(Email.user_id == user.id))
     is_undo = (UserToken.user_id == user.id) & (UserToken.purpose == TokenPurpose.UNDO_EMAIL)
@@ -82,7 +82,7 @@ async def list_due(session: AsyncSession, *, limit: int) -> list[tuple[int, int]
 
 
 async def claim(session: AsyncSession, id_: int, *, tries: int) -> Email | None:
-    """Claim an e-mail, and return it. None if another worker was faster."""
+    """Claim an e-mail, and return it. None if another worker has claimed it."""
     # The faster worker has changed `tries`, so the condition of the slower one is false.
     is_unclaimed = (Email.id == id_) & (Email.tries == tries) & Email.due_on.is_not(None)
     claim_end = clock.now() + CLAIM_DURATION

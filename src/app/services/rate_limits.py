@@ -128,7 +128,7 @@ async def is_allowed(session: AsyncSession, limit: Limit) -> bool:
 
 
 async def refund(session: AsyncSession, hits: Iterable[Hit]) -> None:
-    """Take hits back, unless a new window has started since."""
+    """Refund hits, unless a new window has started since."""
     if counted := [{"counted": key, "until": resets_on} for key, resets_on in sorted(hits)]:
         await session.execute(DECREMENT, counted)
 

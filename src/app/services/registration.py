@@ -43,7 +43,7 @@ async def register_unconfirmed(email: str, password: str, *, client: Client) -> 
     """Create an account that must be confirmed, or send an e-mail to the user who has this e-mail address.
 
     The response does not reveal which. Raises PasswordRefused, RateLimitExceeded, Overloaded. Returns the fingerprint
-    of the password, which the browser must present when it confirms the address to keep the password.
+    of the password, which the browser must present when it confirms the e-mail address to keep the password.
     """
     check_password(password, email=email)
     async with uniform_response_time():

@@ -32,7 +32,7 @@ LIFETIME = {
 
 
 class InvalidToken(ServiceError):
-    """The token is forged, used, revoked or expired. The response does not say which."""
+    """The token is forged, used, revoked or expired. The response does not reveal which."""
 
     message = "This link does not work."
 
@@ -47,7 +47,7 @@ async def send(
     email: str | None = None,
     facts: dict[str, str] | None = None,
 ) -> None:
-    """Create a token and enqueue the e-mail with its link, to the user's address or to `email`."""
+    """Create a token and enqueue the e-mail with its link, to the user's e-mail address or to `email`."""
     if purpose in USER_REQUESTED:
         await revoke(session, user.id, purpose)
     token, email, lifetime = secrets.token_urlsafe(32), email or user.email, LIFETIME[purpose]
@@ -76,7 +76,7 @@ async def find(session: AsyncSession, token: str, *, purpose: TokenPurpose) -> U
 async def consume(session: AsyncSession, token: str, *, purpose: TokenPurpose) -> UserToken:
     """Consume a token, and return it with its user, locked. Raises InvalidToken.
 
-    One DELETE decides, so of two simultaneous requests only one succeeds.
+    Of two simultaneous requests, only the one whose DELETE finds the row succeeds.
     """
     row = await find(session, token, purpose=purpose)
     user = await users.lock(session, row.user_id)

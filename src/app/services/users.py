@@ -35,7 +35,7 @@ class EmailReserved(ServiceError):
 
 
 class UnknownUser(ServiceError):
-    """No account has this e-mail address."""
+    """There is no such account."""
 
     message = "There is no account with this e-mail address."
 

@@ -1,7 +1,7 @@
 """Limits on the size and the duration of a request body, enforced before it is parsed.
 
-Quart's MAX_CONTENT_LENGTH does not limit a chunked multipart part, and parsing a large form blocks the event loop. A
-route that accepts more says so:
+Quart's MAX_CONTENT_LENGTH does not limit a chunked multipart part, and parsing a large form blocks the event loop.
+Declare an exception at the route:
 
     @notes_bp.post("/notes/picture")
     @body_limit(max_bytes=5_000_000, seconds=60)

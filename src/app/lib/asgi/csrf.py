@@ -1,7 +1,7 @@
 """Protection against cross-site request forgery without tokens, so that no form expires in an open tab.
 
 Browsers send the origin of a request in headers that no page can set. The rule is that of Go 1.25, Rails 8.2 and
-ASP.NET Core 11: https://words.filippo.io/csrf/. A route that must accept requests from other sites says so:
+ASP.NET Core 11: https://words.filippo.io/csrf/. Declare an exception at the route:
 
     @partners_bp.post("/partners/callback")
     @public

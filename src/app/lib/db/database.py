@@ -24,7 +24,7 @@ Operation = Callable[Concatenate[AsyncSession, P], Awaitable[T]]
 # Of DATABASE_TIMEOUT. A call that has waited for longer fails fast: under overload it would be cancelled half way, its
 # connection discarded, and throughput would drop to zero.
 MAX_QUEUE_SHARE = 0.75
-# Errors in our own code. Every other error means that the database is away, full, read-only or overloaded.
+# Errors in our own code. Every other error means that the database is unavailable, full, read-only or overloaded.
 PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
 OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, OSError)
 

@@ -1,4 +1,4 @@
-"""Which errors a transaction survives by running again."""
+"""Errors after which a transaction is retried."""
 
 import asyncio
 import random

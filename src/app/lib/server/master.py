@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from app.lib import logs
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
-KILL_AFTER_SECONDS = 13.5  # more than a worker takes for lame duck, grace period and shutdown (server.py)
+KILL_AFTER_SECONDS = 13.5  # more than a worker takes for lame duck, grace period and shutdown (serve.py)
 STARTUP_SECONDS = 3  # a worker that fails earlier would fail again, so the server ends
 
 _fork: Any = multiprocessing.get_context("fork")

@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Callable
 from logging import WARNING, getLogger
 from typing import Any, cast
 
@@ -38,10 +39,11 @@ def hypercorn_config(bind: str) -> Config:
     return config
 
 
-def serve_app(app: Quart, *, bind: str, workers: int) -> int:
+def serve_app(app: Quart, *, bind: str, workers: int, on_listening: Callable[[], None] = lambda: None) -> int:
     """Serve until a signal stops the server, and return the exit code. Raises OSError if `bind` cannot be used."""
     patch_hypercorn()
     listeners = listen(bind, workers=workers)
+    on_listening()
     if workers > 1:
         master = os.getpid()
         return Master(lambda slot: _work(app, listeners, slot, master=master), listeners).run()

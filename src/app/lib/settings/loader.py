@@ -1,6 +1,7 @@
 """Load the settings from their four sources, and refuse values that the app must not start with."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from app.lib.settings.mail import derive_mail
 from app.lib.settings.secret_key import check_secret_key, load_or_create_secret_key
 
 ROOT = Path(__file__).resolve().parents[4]
+BIND_PORT = re.compile(r"[^/]*:([0-9]+)")
 
 
 class ConfigError(Exception):
@@ -63,7 +65,7 @@ def load(app: Quart, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) 
     try:
         config.update({key: table.read(key, config[key], default) for key, default in defaults.items()})
         table.check_exclusions(config)
-        _derive(config, instance, initial, default_base_url=defaults["BASE_URL"])
+        _derive(config, instance, initial, defaults)
         database_url(config)
     except (ValueError, OSError) as error:
         raise ConfigError(str(error)) from error
@@ -77,12 +79,21 @@ def unknown_settings(app: Quart, defaults: Mapping[str, Any]) -> Iterator[tuple[
     yield from table.unknown(app.config, known)
 
 
-def _derive(
-    config: MutableMapping[str, Any], instance: Path, initial: Mapping[str, Any], *, default_base_url: str
-) -> None:
-    if config["SERVER_NAME"] and config["BASE_URL"] == default_base_url:  # the key of the Flask boilerplate
-        config["BASE_URL"] = table.read("BASE_URL", f"http://{config['SERVER_NAME']}", default_base_url)
+def _derive_base_url(config: MutableMapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Derive an unset BASE_URL from SERVER_NAME, the key of the Flask boilerplate, or from the port of BIND."""
+    if config["BASE_URL"] == defaults["BASE_URL"]:
+        port = BIND_PORT.fullmatch(config["BIND"]) if config["BIND"] != defaults["BIND"] else None
+        if config["SERVER_NAME"]:
+            config["BASE_URL"] = table.read("BASE_URL", f"http://{config['SERVER_NAME']}", "")
+        elif port:
+            config["BASE_URL"] = f"http://localhost:{port[1]}"
     config["SERVER_NAME"] = None  # Quart would respond with 404 to every other host
+
+
+def _derive(
+    config: MutableMapping[str, Any], instance: Path, initial: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> None:
+    _derive_base_url(config, defaults)
     base_url = BaseUrl.parse(config["BASE_URL"])
     if config["TEMPLATES_AUTO_RELOAD"] is None:
         config["TEMPLATES_AUTO_RELOAD"] = config["DEBUG"] or config["LOG_FORMAT"] == "console"

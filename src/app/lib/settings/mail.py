@@ -1,4 +1,4 @@
-"""MAIL_*: whether e-mails can be sent, and from which address."""
+"""MAIL_*: whether e-mails can be sent, and by which sender."""
 
 import re
 from collections.abc import MutableMapping
