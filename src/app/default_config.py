@@ -70,6 +70,7 @@ RATE_LIMIT_EMAILS_PER_IP = (
     "10 per minute"  # requests for password resets, confirmations and changes of the e-mail address
 )
 RATE_LIMIT_EMAILS_PER_ACCOUNT = "3 per hour"  # for each purpose; further e-mails are dropped, with the same response
+RATE_LIMIT_PHONE_CHANGES_PER_IP = "20 per hour"
 RATE_LIMIT_PHONE_CHANGES_PER_ACCOUNT = "10 per hour"  # the response reveals whether a number has an account
 
 # How long a session lasts: without a request, and at most

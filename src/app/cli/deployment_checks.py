@@ -79,10 +79,18 @@ def check_mail(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def check_files(app: Quart) -> Iterator[str]:
-    for name in ("application.cfg.py", "secret_key", "app.db"):
-        path = Path(app.instance_path) / name
-        if path.exists() and path.stat().st_mode & stat.S_IROTH:
-            yield f"instance/{name} is readable by every user of this machine: chmod o= {path}"
+    """Find private files that other users of this machine can read or change."""
+    folder = Path(app.instance_path).resolve()
+    private = [folder / name for name in ("application.cfg.py", "secret_key", ".env")]
+    database = database_url(app.config)
+    if database.get_backend_name() == "sqlite" and not str(database.database).startswith("file:"):
+        file = Path(database.database or "").resolve()
+        private += [file, file.with_name(f"{file.name}-wal")]
+    for path in filter(Path.exists, private):
+        if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            yield f"{path} can be read or changed by every user of this machine: chmod o= {path}"
+    if folder.stat().st_mode & stat.S_IWOTH:
+        yield f"every user of this machine can replace files in {folder}: chmod o-w {folder}"
 
 
 def check_tables(metadata: MetaData) -> Iterator[str]:

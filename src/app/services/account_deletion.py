@@ -14,7 +14,7 @@ from app.services.client import COMMAND_LINE, Client
 
 async def delete_account(user: User, password: str, *, client: Client) -> None:
     """Delete the account of a user who enters the password. Raises InvalidCredentials, RateLimitExceeded."""
-    find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id)
+    find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id, client)
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
         await db.write(_delete_verified, verified, client=client)

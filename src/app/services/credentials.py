@@ -21,7 +21,7 @@ async def change_password(user: User, password: str, new_password: str, *, new: 
     RateLimitExceeded.
     """
     check_password(new_password, email=user.email)
-    find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id)
+    find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id, new.client)
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
         password_hash = await hash_password(new_password)

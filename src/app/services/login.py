@@ -34,7 +34,7 @@ async def log_in_as(find: Find, password: str, *, new: NewSession, limits: RateL
 
 async def reauthenticate(user: User, password: str, *, session_id: int, client: Client) -> None:
     """Verify the password again, which makes the session fresh. Raises InvalidCredentials, RateLimitExceeded."""
-    find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id)
+    find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id, client)
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
         await db.write(_mark_reauthenticated, verified, session_id=session_id, client=client)

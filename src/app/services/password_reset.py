@@ -4,13 +4,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lib import clock, logs
 from app.lib.db import db
-from app.lib.passwords.executor import executor
 from app.lib.passwords.hasher import hash_password
 from app.lib.passwords.policy import check_password
 from app.lib.uniform_time import uniform_response_time
 from app.models import User
 from app.models.user_token import TokenPurpose
-from app.services import audit_log, credentials, rate_limits, tokens, users
+from app.services import audit_log, authentication, credentials, rate_limits, tokens, users
 from app.services.client import Client
 from app.services.tokens import InvalidToken
 
@@ -23,10 +22,10 @@ async def request_reset(email: str, *, client: Client) -> None:
 
 
 async def reset(token: str, new_password: str, *, client: Client) -> User:
-    """Set a new password, and end every session. Raises InvalidToken, PasswordRefused."""
+    """Set a new password, and end every session. Raises InvalidToken, PasswordRefused, RateLimitExceeded."""
     user = (await db.read(tokens.find, token, purpose=TokenPurpose.RESET)).user
     check_password(new_password, email=user.email)
-    with executor.slot():
+    async with authentication.rate_limited(rate_limits.for_reset(user.id, client)):
         password_hash = await hash_password(new_password)
     return await db.write(_reset, token, password_hash=password_hash, client=client)
 

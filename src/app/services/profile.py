@@ -28,8 +28,9 @@ async def update_profile(user: User, *, name: str | None, phone: str | None, cli
     change is rolled back.
     """
     if phone != user.phone:
-        limit = rate_limits.limit("PHONE_CHANGES_PER_ACCOUNT", f"user {user.id}")
-        await db.write(rate_limits.hit, [limit])
+        per_account = rate_limits.limit("PHONE_CHANGES_PER_ACCOUNT", f"user {user.id}")
+        per_ip = rate_limits.limit("PHONE_CHANGES_PER_IP", client.network)  # accounts are free
+        await db.write(rate_limits.hit, [per_account, per_ip])
     await db.write(change_profile, user.id, name=name, phone=phone, client=client)
 
 

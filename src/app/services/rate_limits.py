@@ -82,9 +82,17 @@ def for_registration(client: Client) -> RateLimits:
     return RateLimits((limit("REGISTRATIONS_PER_IP", client.network),))
 
 
-def for_reauthentication(user_id: int) -> RateLimits:
+def for_reauthentication(user_id: int, client: Client) -> RateLimits:
     """Return the limits of the password of a logged-in user. Only a client with a session can reach them."""
-    return RateLimits((), (limit("WRONG_PASSWORDS_PER_ACCOUNT", f"user {user_id}"),))
+    every = limit("LOGINS_PER_IP", client.network)
+    return RateLimits((every,), (limit("WRONG_PASSWORDS_PER_ACCOUNT", f"user {user_id}"),))
+
+
+def for_reset(user_id: int, client: Client) -> RateLimits:
+    """Return the limits of a new password by a reset link, which is hashed before the token is consumed."""
+    return RateLimits(
+        (limit("LOGINS_PER_IP", client.network), limit("WRONG_PASSWORDS_PER_ACCOUNT", f"reset {user_id}"))
+    )
 
 
 def for_email(subject: str, purpose: str) -> Limit:

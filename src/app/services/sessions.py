@@ -17,6 +17,7 @@ from app.services import audit_log
 from app.services.client import Client
 
 TOUCH_INTERVAL = timedelta(minutes=1)
+MAX_SESSIONS = 100  # of an account: the page of the sessions lists all of them
 
 # One query for each request with a cookie, compiled once. No page needs the digest or the password hash.
 FIND = (
@@ -60,13 +61,25 @@ async def start(session: AsyncSession, *, user_id: int, new: NewSession) -> str:
     row.expires_on = now + min(lifetime(remember=new.remember))
     row.ip, row.user_agent = new.client.stored_ip, new.client.stored_user_agent
     session.add(row)
+    await _end_oldest(session, user_id)
     return token
 
 
+async def _end_oldest(session: AsyncSession, user_id: int) -> None:
+    """Keep the newest sessions of a user. The caller has locked the user's row."""
+    await session.flush()
+    newest = select(UserSession.id).where(UserSession.user_id == user_id).order_by(UserSession.id.desc())
+    if (first_to_end := await session.scalar(newest.offset(MAX_SESSIONS).limit(1))) is not None:
+        is_old = (UserSession.user_id == user_id) & (UserSession.id <= first_to_end)
+        await session.execute(delete(UserSession).where(is_old))
+
+
 async def find(session: AsyncSession, *, token: str) -> UserSession | None:
-    """Return the session with its user and their roles. None if it has expired or the account is deactivated."""
+    """Return the session with its user and their roles. None if it has expired or the account may not log in."""
     found = await session.scalars(FIND, {"digest": _digest(token), "now": clock.now()})
-    return found.unique().one_or_none()
+    row = found.unique().one_or_none()
+    needs_confirmation = current_settings()["SECURITY_CONFIRMABLE"]
+    return None if row is not None and needs_confirmation and row.user.confirmed_on is None else row
 
 
 def needs_touch(row: UserSession) -> bool:
@@ -110,8 +123,8 @@ async def end_one(session: AsyncSession, session_id: int, *, user_id: int, clien
 async def end_others(session: AsyncSession, session_id: int, *, user_id: int, client: Client) -> None:
     """End every session of a user except one."""
     is_other = (UserSession.user_id == user_id) & (UserSession.id != session_id)
-    await session.execute(delete(UserSession).where(is_other))
-    if await session.get(User, user_id, with_for_update=True):
+    ended: Any = await session.execute(delete(UserSession).where(is_other))
+    if ended.rowcount and await session.get(User, user_id, with_for_update=True):
         await audit_log.record(session, user_id, "other_sessions_ended", client)
 
 

@@ -21,6 +21,11 @@ from app.lib.settings.base_url import BaseUrl
 View = TypeVar("View", bound=Callable[..., object])
 
 MAX_FIELDS = 1000  # of a form
+MAX_PIECES = 1000  # of a body, besides one for each kilobyte of its limit
+
+
+class TooManyPieces(Exception):
+    """The body came in chunks of a few bytes, each of which costs as much as a large one."""
 
 
 class BodyLimit(NamedTuple):
@@ -42,7 +47,7 @@ def body_limit(*, max_bytes: int, seconds: float) -> Callable[[View], View]:
 
 
 class BodyLimitMiddleware(Middleware):
-    """Respond with 413 to a body above the limit of its route, and with 408 to one that takes too long.
+    """Respond with 413 to a body above the limit of its route, with 408 to a slow one, with 400 to one in tiny chunks.
 
     The app receives any other body in one message.
     """
@@ -72,6 +77,9 @@ class BodyLimitMiddleware(Middleware):
         except TimeoutError:
             await self.reject(scope, receive, send, 408, reason=f"the body took more than {limit.seconds} s")
             return
+        except TooManyPieces:
+            await self.reject(scope, receive, send, 400, reason=f"the body has more than {MAX_PIECES} pieces")
+            return
         if body is None:
             return
         if len(body) > limit.bytes:
@@ -100,9 +108,12 @@ def _has_too_many_fields(scope: Scope, body: bytes) -> bool:
 
 
 async def _read(receive: Receive, limit: BodyLimit) -> bytes | None:
-    """Return the body, cut off soon after the limit. None if the client has disconnected."""
-    body = bytearray()
+    """Return the body, cut off soon after the limit. None if the client has disconnected. Raises TooManyPieces."""
+    body, pieces = bytearray(), 0
     while len(body) <= limit.bytes:
+        pieces += 1
+        if pieces > MAX_PIECES + limit.bytes / 1000:
+            raise TooManyPieces
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
