@@ -209,6 +209,7 @@ async def cause_every_event(app: Quart, client: TestClientProtocol) -> None:
     await save(client, phone=PHONE)
     newest = max(await scalars(app, select(UserSession.id)))
     await client.post(f"/sessions/{newest}/end")
+    await enter(app)
     await client.post("/sessions/end-others")
     await client.post("/verify", form={"password": PASSWORD})
     await client.post("/change-email", form={"email": new})

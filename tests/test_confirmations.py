@@ -117,13 +117,13 @@ async def test_an_account_from_before_confirms_its_email_address_with_a_new_pass
         assert "/confirm" not in await page(app.test_client(), "/login")
     async with serving(settings) as app:
         attacker, client = attacker_with(app, cookie_of(attacker)), app.test_client()
-        assert await is_logged_in(attacker)
+        assert not await is_logged_in(attacker)  # until the address is confirmed, which ends every session
         assert await can_log_in(app, "confirmed@example.com")
         assert not await can_log_in(app, password=ATTACKERS_PASSWORD)
         assert 'href="/confirm"' in await page(client, "/login")
         await request_again(client)
         assert await follow(client, await link(app, "confirm"), **TYPED) == 303
-        assert not await is_logged_in(attacker)  # confirming ends every session
+        assert not await is_logged_in(attacker)
         assert [await can_log_in(app, password=each) for each in (ATTACKERS_PASSWORD, NEW_PASSWORD)] == [False, True]
 
 
