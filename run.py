@@ -19,6 +19,7 @@ from app.lib import logs
 from app.lib.db import db, schema
 from app.lib.db.startup_checks import PendingMigrations, StartupError, check_database_ready
 from app.lib.db.url import database_url
+from app.lib.server import hypercorn_patches
 from app.lib.server.serve import hypercorn_config, serve_app
 from app.lib.settings import table
 from app.lib.settings.loader import ConfigError
@@ -30,6 +31,7 @@ try:
     app = create_app()
 except ConfigError as error:
     sys.exit(f"Cannot start: {error}")
+hypercorn_patches.apply()  # also under Hypercorn's own command
 app.before_serving(lambda: logs.set_up(app.config["LOG_FORMAT"]))  # also under another server
 gc.freeze()  # full collections skip the imported modules: shorter pauses, and workers go on sharing that memory
 

@@ -29,7 +29,7 @@ from app.auth.error_messages import (
     Message,
     message_for,
 )
-from app.auth.preserved_forms import preserve_input
+from app.auth.preserved_forms import can_be_opened, preserve_input
 from app.lib import logs
 from app.lib.asgi.csrf import SAFE_METHODS
 from app.lib.asgi.rejection import REJECTION, Rejection
@@ -94,8 +94,7 @@ async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
     if is_unsafe := request.method not in SAFE_METHODS:
         await flash(gettext(SESSION_EXPIRED_INPUT_PRESERVED if await preserve_input() else SESSION_EXPIRED))
     here = request.path if is_unsafe else request.full_path.rstrip("?")
-    can_be_opened = current_app.url_map.bind("").test(request.path, method="GET")
-    return redirect(url_for("login.new", next=iri_to_uri(here) if can_be_opened else None), 303)
+    return redirect(url_for("login.new", next=iri_to_uri(here) if can_be_opened(request.path) else None), 303)
 
 
 async def show_login_for_deleted(_error: UnknownUser) -> Response | WerkzeugResponse:

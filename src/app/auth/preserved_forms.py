@@ -37,15 +37,20 @@ def preserves_input(*names: str) -> Callable[[View[P]], View[P]]:
         @functools.wraps(view)
         async def checked(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             _pop(request.path)  # this request has newer input
-            if await _belongs_to_another_user():
+            if await belongs_to_another_user(await require_user()):
                 await flash(_("This page belonged to another user who was logged in here. Nothing was changed."))
-                return redirect(request.path, 303)
+                return redirect(request.path if can_be_opened(request.path) else "/", 303)
             return await view(*args, **kwargs)
 
         checked.preserved_fields = names  # type: ignore[attr-defined] # read by preserve_input
         return checked
 
     return decorate
+
+
+def can_be_opened(path: str) -> bool:
+    """Return whether a path has a page."""
+    return bool(current_app.url_map.bind("").test(path, method="GET"))
 
 
 async def preserve_input() -> bool:
@@ -77,9 +82,10 @@ def form_owner() -> str:
     return signer("owner").get_signature(str(user.id)).decode() if (user := current_user.user) else ""
 
 
-async def _belongs_to_another_user() -> bool:
+async def belongs_to_another_user(user: User) -> bool:
+    """Return whether the form of this request was shown to another user."""
     owner = (await request.form).get("owner", "")
-    return bool(owner) and not is_owner(await require_user(), owner)
+    return bool(owner) and not is_owner(user, owner)
 
 
 def is_owner(user: User, owner: str) -> bool:

@@ -9,6 +9,7 @@ from email_validator import EmailNotValidError, EmailSyntaxError, ValidatedEmail
 # The local part of an e-mail address. Not = $ { } %, which other programs read as a formula, a template or an escape,
 # nor / and ?, with which our e-mails to `www.evil.example/login?x@…` would show the URL of an attacker.
 LOCAL_PART = re.compile(r"[a-z0-9.!#&'*+^_~-]{1,64}", re.IGNORECASE | re.ASCII)
+MAX_LABEL_LENGTH = 63  # of a domain (RFC 1035, 2.3.4)
 
 
 def valid_email(typed: str) -> str:
@@ -16,6 +17,7 @@ def valid_email(typed: str) -> str:
     return _validated(typed).normalized
 
 
+@lru_cache(maxsize=64)  # a login needs it several times, also for an address that is not valid
 def email_key(typed: str) -> str:
     """Return the key of an e-mail address: lower-case, IDNA, ASCII. Any text has a key, valid or not."""
     typed = typed.strip()
@@ -37,6 +39,8 @@ def ascii_email(kept: str) -> str:
 
 @lru_cache(maxsize=64)  # a login validates the same e-mail address five times
 def _validated(typed: str) -> ValidatedEmail:
+    if any(len(label) > MAX_LABEL_LENGTH for label in typed.rpartition("@")[2].split(".")):
+        raise EmailSyntaxError("A part of the domain is too long.")  # first: IDNA takes long for it
     # Few mail servers take letters outside ASCII before the @, and many of them look alike: mike and mıke.
     validated = validate_email(typed, check_deliverability=False, allow_smtputf8=False)
     if not LOCAL_PART.fullmatch(validated.local_part):

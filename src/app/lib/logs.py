@@ -90,7 +90,7 @@ class ConsoleLine(TextLine):
         facts = self.facts(record)
         event = facts.pop("event")
         if event == "request":
-            return "{method} {route} {status} ({ms} ms)".format(**facts)
+            return escaped("{method} {route} {status} ({ms} ms)".format(**facts))
         facts = {name: value for name, value in facts.items() if name not in ("time", "level", "request")}
         line = " ".join([event, *(f"{name}={shown(value)}" for name, value in facts.items())])
         return "\n".join([line, *(f"    | {escaped(text)}" for text in self.traceback(record).splitlines())])

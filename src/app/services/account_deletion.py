@@ -6,14 +6,25 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lib.db import db
+from app.lib.errors import ServiceError
+from app.lib.i18n.catalogs import lazy_gettext as _
+from app.lib.i18n.formatting import format_datetime
 from app.models import User
-from app.services import audit_log, authentication, outbox, rate_limits, users
+from app.services import audit_log, authentication, outbox, rate_limits, tokens, users
 from app.services.authentication import VerifiedPassword, lock_verified_user
 from app.services.client import COMMAND_LINE, Client
 
 
+class DeletionTooEarly(ServiceError):
+    """The e-mail address was changed within the last week, and the former one can still be restored."""
+
+
 async def delete_account(user: User, password: str, *, client: Client) -> None:
-    """Delete the account of a user who enters the password. Raises InvalidCredentials, RateLimitExceeded."""
+    """Delete the account of a user who enters the password.
+
+    Raises InvalidCredentials, RateLimitExceeded; DeletionTooEarly while a change of the e-mail address can be undone:
+    an attacker with the session could otherwise make the takeover final.
+    """
     find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id, client)
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
@@ -27,7 +38,12 @@ async def delete_by_email(session: AsyncSession, *, email: str) -> None:
 
 
 async def _delete_verified(session: AsyncSession, verified: VerifiedPassword, *, client: Client) -> None:
-    await _delete(session, await lock_verified_user(session, verified), client=client)
+    user = await lock_verified_user(session, verified)
+    if (ends_on := await tokens.last_undo(session, user.id)) is not None:
+        date = format_datetime(ends_on)
+        message = _("Your e-mail address was changed recently. You can delete the account after %(date)s.", date=date)
+        raise DeletionTooEarly(message)
+    await _delete(session, user, client=client)
 
 
 async def _delete(session: AsyncSession, user: User, *, client: Client) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lib.db import db
+from app.lib.passwords.executor import executor
 from app.lib.passwords.hasher import hash_password
 from app.lib.passwords.policy import check_password
 from app.models import User
@@ -24,7 +25,8 @@ async def change_password(user: User, password: str, new_password: str, *, new: 
     find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id, new.client)
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
-        password_hash = await hash_password(new_password)
+        with executor.slot():
+            password_hash = await hash_password(new_password)
         return await db.write(_replace_verified, verified, password_hash=password_hash, new=new)
 
 

@@ -75,9 +75,10 @@ async def _send_link(session: AsyncSession, user_id: int, email: str, *, client:
         return
     await audit_log.record(session, user.id, "email_change_requested", client)
     await tokens.revoke(session, user.id, purpose)  # in every case: otherwise the former link reveals the account
-    if owner is not None and owner.active:
+    taken = rate_limits.for_email(email_key(email), "taken")
+    if owner is not None and owner.active and await rate_limits.is_allowed(session, taken):
         await outbox.enqueue(session, "email_taken", owner, client=client)
-    elif owner is None:
+    elif owner is None and await rate_limits.is_allowed(session, rate_limits.for_email(email_key(email), purpose)):
         await tokens.send(session, user, purpose, "change_email", email=email, client=client)
 
 

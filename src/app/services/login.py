@@ -56,5 +56,5 @@ async def _mark_reauthenticated(
     session: AsyncSession, verified: VerifiedPassword, *, session_id: int, client: Client
 ) -> None:
     user = await lock_verified_user(session, verified)
-    await sessions.mark_reauthenticated(session, session_id)
+    await sessions.mark_reauthenticated(session, session_id, user_id=user.id)
     await audit_log.record(session, user.id, "reauthenticated", client)

@@ -12,9 +12,11 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lib import clock
+from app.lib.email_address import email_key
 from app.models import Email, User, UserToken
 from app.models.email import ERROR_LENGTH
 from app.models.user_token import TokenPurpose
+from app.services import rate_limits
 from app.services.client import Client
 
 ENQUEUED = "email_enqueued"  # key in session.info: the worker is woken after the request
@@ -64,7 +66,10 @@ async def enqueue_account_deleted(session: AsyncSession, user: User, *, client: 
     former = (await session.scalars(select(UserToken.email).where(is_undo, UserToken.expires_on > clock.now()))).all()
     language = user.language or client.language
     recipients = dict.fromkeys([user.email, *former])
-    session.add_all(_new("account_deleted", recipient, language=language) for recipient in recipients)
+    for recipient in recipients:
+        limit = rate_limits.for_email(email_key(recipient), "account_deleted")  # of all accounts with this address
+        if await rate_limits.is_allowed(session, limit):
+            session.add(_new("account_deleted", recipient, language=language))
     session.info[ENQUEUED] = True
 
 

@@ -10,7 +10,7 @@ from app.services import rate_limits, tokens
 from app.services.client import COMMAND_LINE, Client
 from app.services.rate_limits import Limit
 
-RATE = Rate.parse("10 per hour")  # for each user and kind of alert
+RATE = Rate.parse("10 per hour")  # for each recipient and kind of alert, whichever account it is about
 
 
 def describe_event(client: Client) -> dict[str, str]:
@@ -25,6 +25,6 @@ async def send_alert(session: AsyncSession, user: User, template: str, client: C
     The rate is limited, because an attacker with the password could fill the mailbox. The links of earlier alerts stay
     valid.
     """
-    if await rate_limits.is_allowed(session, Limit("security_alert", f"{template} {user.id}", RATE)):
+    if await rate_limits.is_allowed(session, Limit("security_alert", f"{template} {user.email_key}", RATE)):
         facts = describe_event(client)
         await tokens.send(session, user, TokenPurpose.NOT_ME, template, facts=facts, client=client)

@@ -95,8 +95,9 @@ async def touch(session: AsyncSession, row: UserSession) -> None:
     )
 
 
-async def mark_reauthenticated(session: AsyncSession, session_id: int) -> None:
-    await session.execute(update(UserSession).where(UserSession.id == session_id).values(authenticated_on=clock.now()))
+async def mark_reauthenticated(session: AsyncSession, session_id: int, *, user_id: int) -> None:
+    is_own = (UserSession.id == session_id) & (UserSession.user_id == user_id)
+    await session.execute(update(UserSession).where(is_own).values(authenticated_on=clock.now()))
 
 
 def is_fresh(row: UserSession, *, within: timedelta) -> bool:
@@ -123,8 +124,9 @@ async def end_one(session: AsyncSession, session_id: int, *, user_id: int, clien
 async def end_others(session: AsyncSession, session_id: int, *, user_id: int, client: Client) -> None:
     """End every session of a user except one."""
     is_other = (UserSession.user_id == user_id) & (UserSession.id != session_id)
+    user = await session.get(User, user_id, with_for_update=True)  # first, as everywhere: no deadlock
     ended: Any = await session.execute(delete(UserSession).where(is_other))
-    if ended.rowcount and await session.get(User, user_id, with_for_update=True):
+    if ended.rowcount and user:
         await audit_log.record(session, user_id, "other_sessions_ended", client)
 
 

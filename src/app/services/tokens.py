@@ -6,7 +6,7 @@ with a signature (auth/email_links.py), so an attacker who can read the database
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -104,6 +104,13 @@ async def find_undo_token(session: AsyncSession, user: User) -> UserToken | None
     is_present = (UserToken.user_id == user.id) & (UserToken.email_key == user.email_key)
     is_undo = (UserToken.purpose == TokenPurpose.UNDO_EMAIL) & (UserToken.expires_on > clock.now())
     return await session.scalar(select(UserToken).where(is_present, is_undo).order_by(UserToken.id).limit(1))
+
+
+async def last_undo(session: AsyncSession, user_id: int) -> datetime | None:
+    """Return when the last token expires that can restore a former e-mail address of the user."""
+    is_undo = (UserToken.user_id == user_id) & (UserToken.purpose == TokenPurpose.UNDO_EMAIL)
+    query = select(UserToken.expires_on).where(is_undo, UserToken.expires_on > clock.now())
+    return await session.scalar(query.order_by(UserToken.expires_on.desc()).limit(1))
 
 
 def _digest(token: str) -> str:

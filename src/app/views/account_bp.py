@@ -9,7 +9,7 @@ from app.forms.account import DeletionForm, ProfileForm
 from app.lib.db import db
 from app.lib.i18n.catalogs import gettext as _
 from app.services import audit_log, profile
-from app.services.account_deletion import delete_account
+from app.services.account_deletion import DeletionTooEarly, delete_account
 from app.services.authentication import InvalidCredentials
 from app.services.profile import PhoneTaken
 from app.views.responses import redirect_home_and_clear_cache, render_invalid_form
@@ -66,6 +66,8 @@ async def delete() -> ResponseReturnValue:
         await delete_account(user, form.password.data, client=current_client())
     except InvalidCredentials:
         return await render_invalid_form("account/delete.html", form, password=_("The password is wrong."))
+    except DeletionTooEarly as error:
+        return await render_invalid_form("account/delete.html", form, password=str(error))
 
     forget_browser()
     await flash(_("Your account was deleted."))

@@ -6,6 +6,7 @@ from quart import Blueprint, abort, current_app, redirect, request
 from quart.typing import ResponseReturnValue
 
 from app.auth import current_user, public
+from app.auth.preserved_forms import belongs_to_another_user, can_be_opened
 from app.lib.db import db
 from app.lib.i18n.negotiation import set_language_cookie
 from app.services import profile
@@ -21,7 +22,7 @@ async def choose() -> ResponseReturnValue:
     if code not in current_app.config["LANGUAGES"]:
         abort(422)
     await current_user.load()
-    if user := current_user.user:
+    if (user := current_user.user) and not await belongs_to_another_user(user):
         await db.write(profile.choose_language, user.id, code)
     response = redirect(referring_page(), 303)
     set_language_cookie(response, code)
@@ -34,6 +35,6 @@ def referring_page() -> str:
         referrer = urlsplit(request.referrer or "")
     except ValueError:
         return "/"
-    if referrer.netloc != request.host or not current_app.url_map.bind("").test(referrer.path, method="GET"):
+    if referrer.netloc != request.host or not can_be_opened(referrer.path):
         return "/"
     return safe_path(referrer._replace(scheme="", netloc="", fragment="").geturl())

@@ -3,7 +3,7 @@
 from quart import Blueprint, flash, redirect, render_template
 from quart.typing import ResponseReturnValue
 
-from app.auth import current_client, require_session, require_user
+from app.auth import current_client, preserves_input, require_session, require_user
 from app.lib.db import db
 from app.lib.i18n.catalogs import gettext as _
 from app.services import sessions
@@ -20,6 +20,7 @@ async def index() -> ResponseReturnValue:
 
 
 @sessions_bp.post("/<int:session_id>/end")
+@preserves_input()
 async def end(session_id: int) -> ResponseReturnValue:
     user = await require_user()
     await db.write(sessions.end_one, session_id, user_id=user.id, client=current_client())
@@ -28,6 +29,7 @@ async def end(session_id: int) -> ResponseReturnValue:
 
 
 @sessions_bp.post("/end-others")
+@preserves_input()
 async def end_others() -> ResponseReturnValue:
     current = await require_session()
     await db.write(sessions.end_others, current.id, user_id=current.user_id, client=current_client())
