@@ -31,6 +31,8 @@ try:
     app = create_app()
 except ConfigError as error:
     sys.exit(f"Cannot start: {error}")
+if "--reload" in sys.argv:  # of this process, or of the one that starts it again
+    app.jinja_env.auto_reload = True
 hypercorn_patches.apply()  # also under Hypercorn's own command
 app.before_serving(lambda: logs.set_up(app.config["LOG_FORMAT"]))  # also under another server
 gc.freeze()  # full collections skip the imported modules: shorter pauses, and workers go on sharing that memory
@@ -46,7 +48,6 @@ def main() -> int:
         if options.reload:
             config = hypercorn_config(options.bind)
             config.application_path, config.use_reloader = "run:app", True
-            os.environ.setdefault("QUART_LOG_FORMAT", "console")  # of the process that serves: templates are reloaded
             return serve_and_reload(config)
         on_listening = partial(announce, options.bind, is_new=is_new)
         return serve_app(app, bind=options.bind, workers=options.workers, on_listening=on_listening)

@@ -61,7 +61,10 @@ def test_each_error_is_a_line_and_the_exit_code_is_1(
     assert (done.exit_code, done.stdout) == (1, "")
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
     assert len(errors) == 3
-    assert errors[:2] == [f"Error: no such setting: QUART_{name}" for name in ("SECURITY_REGISTRABLE", "WORKER")]
+    assert errors[:2] == [
+        "Error: no such setting: QUART_SECURITY_REGISTRABLE; did you mean QUART_SECURITY_REGISTERABLE?",
+        "Error: no such setting: QUART_WORKER; did you mean QUART_WORKERS?",
+    ]
 
 
 async def test_a_setting_that_is_not_for_a_public_site_is_named(settings: dict[str, Any]) -> None:
@@ -79,17 +82,24 @@ async def test_a_setting_that_is_not_for_a_public_site_is_named(settings: dict[s
         assert reason in line
 
 
-@pytest.mark.parametrize("name", ["application.cfg.py", "secret_key", "app.db"])
-async def test_a_private_file_that_everybody_can_read_is_named(
-    settings: dict[str, Any], tmp_path: Path, name: str
+def let_others_write(folder: Path) -> None:
+    folder.chmod(0o777)
+
+
+async def test_private_files_that_other_users_can_read_or_change_are_named(
+    settings: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "app.db").chmod(0o600)
-    (tmp_path / name).touch()
-    (tmp_path / name).chmod(0o644)
-
-    assert await wrong_with(settings) == [
-        f"instance/{name} is readable by every user of this machine: chmod o= {tmp_path / name}"
-    ]
+    for name, mode in (("application.cfg.py", 0o602), ("secret_key", 0o604), ("app.db", 0o644)):
+        path = tmp_path / name
+        path.touch()
+        path.chmod(mode)
+        line = f"{path} can be read or changed by every user of this machine: chmod o= {path}"
+        assert await wrong_with(settings) == [line]
+        path.chmod(0o600)
+    let_others_write(tmp_path)
+    (line,) = await wrong_with(settings)
+    assert line.startswith("every user of this machine can replace files in")
 
 
 async def test_a_clock_that_is_behind_is_seen_by_the_rows(settings: dict[str, Any]) -> None:

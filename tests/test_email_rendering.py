@@ -192,7 +192,7 @@ async def test_a_change_of_the_email_address_and_a_deletion_are_reported_in_the_
     await client.post(await link(app, "change_email"), headers=FRENCH)
     await check(app, "email_changed", "de", "Your e-mail address was changed")
 
-    await client.post("/account/delete", form={"password": PASSWORD}, headers=FRENCH)
+    await write(app, account_deletion.delete_by_email, email=OTHER)
     assert {mail.recipient for mail in await mails(app)} == {EMAIL, OTHER}
     assert {message.language for message in await rendered_emails(app)} == {"de"}
 

@@ -120,7 +120,8 @@ async def test_of_simultaneous_requests_no_more_than_the_limit_pass(
 
 
 def test_every_limit_has_a_flow_and_a_default() -> None:
-    assert {*FLOWS, "RATE_LIMIT_EMAILS_PER_ACCOUNT"} == set(LIMITS)
+    elsewhere = {"RATE_LIMIT_EMAILS_PER_ACCOUNT", "RATE_LIMIT_PHONE_CHANGES_PER_IP"}
+    assert {*FLOWS, *elsewhere} == set(LIMITS)
     assert LIMITS == {
         "RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT": "5 per 5 minutes",
         "RATE_LIMIT_WRONG_PASSWORDS_PER_IP": "10 per minute",
@@ -128,6 +129,7 @@ def test_every_limit_has_a_flow_and_a_default() -> None:
         "RATE_LIMIT_REGISTRATIONS_PER_IP": "20 per minute",
         "RATE_LIMIT_EMAILS_PER_IP": "10 per minute",
         "RATE_LIMIT_EMAILS_PER_ACCOUNT": "3 per hour",
+        "RATE_LIMIT_PHONE_CHANGES_PER_IP": "20 per hour",
         "RATE_LIMIT_PHONE_CHANGES_PER_ACCOUNT": "10 per hour",
     }
 
@@ -137,7 +139,7 @@ def test_a_rate_that_is_no_number_and_period_stops_the_start() -> None:
     none += ["5 per minute\n5 per hour", "1.5 per day", "9" * 10 + " per day"]
     wrong_settings = [(name, "often") for name in LIMITS] + [("RATE_LIMIT_LOGINS_PER_IP", rate) for rate in none]
     for name, rate in wrong_settings:
-        with pytest.raises(ConfigError, match=f"^{name} .*; it must be like '.* per .*'$"):
+        with pytest.raises(ConfigError, match=f"^{name} .*: write a rate like '5 per 5 minutes'$"):
             create_app({"SECRET_KEY": SECRET_KEY, name: rate})
 
 

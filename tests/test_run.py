@@ -40,7 +40,8 @@ def test_it_serves_the_site_without_a_server_header_and_logs_its_bind_address(in
     with running(instance) as server:
         started, mail_stays, running_on = server.log.read_text().splitlines()[:3]
         assert f" started pid={server.process.pid}" in started
-        assert mail_stays.endswith(" dev_mailbox url=http://localhost:5000/dev/mailbox")
+        port = server.address.partition(":")[2]
+        assert mail_stays.endswith(f" dev_mailbox url=http://localhost:{port}/dev/mailbox")
         assert f"Running on http://{server.address} " in running_on
         for path, body in bodies.items():
             response = server.get(path)
@@ -175,7 +176,7 @@ def test_a_file_that_is_not_a_database_stops_the_start(tmp_path: Path) -> None:
 
 def test_a_wrong_setting_stops_the_start(instance: Path) -> None:
     """test_config.py has the rules of each setting."""
-    assert refusal(instance, WORKERS="x") == "Cannot start: WORKERS is 'x'; it must be like 1"
+    assert refusal(instance, WORKERS="x") == "Cannot start: WORKERS is 'x': write a whole number from 1 to 1000"
     uri = "mysql+aiomysql://u@127.0.0.1/app?nonsense=1"
     assert "nonsense" in refusal(instance, SQLALCHEMY_DATABASE_URI=uri)
     (instance / "application.cfg.py").write_text("raise SystemExit")
