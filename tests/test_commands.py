@@ -423,7 +423,7 @@ def test_a_command_in_a_process_of_its_own(environment: dict[str, str]) -> None:
     assert re.fullmatch(r'\S+ info    registered user=1 by="command line"\n', created.stderr)
     assert (refused.returncode, refused.stderr) == (1, "Error: An account with this e-mail address already exists.\n")
     assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr == "Cannot start: WORKERS is 'x'; it must be like 1\n"
+    assert wrong.stderr == "Cannot start: WORKERS is 'x': write a whole number from 1 to 1000\n"
 
 
 def test_an_unreachable_database_is_named_without_its_password(command_line: CommandLine) -> None:

@@ -3,28 +3,38 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.lib.db import db
 from app.models import User, UserRole
-from support.actions import log_in
+from support.actions import log_in, scalars
 from support.app import ROOT, SECRET_KEY, UNLIMITED, migrate, serving
 from support.mariadb_server import MariaDB
 
 pytestmark = pytest.mark.programs
 
-OF_THE_ORIGINAL = {"490681539ae8", "3a542da63280"}
 VECTORS = json.loads((Path(__file__).parent / "vectors/flask_security_hashes.json").read_text())
 
 # Several commands of Alembic in one process, which saves the time of its start.
 ALEMBIC = "import sys, alembic.config as a; [a.main(command.split()) for command in sys.argv[1:]]"
+
+# A table that a developer adds.
+NOTE = """
+
+class Note(Base):
+    __tablename__ = "note"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    {column}: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+"""
 
 # What the two migrations of the original made on MySQL.
 ORIGINAL = """
@@ -94,18 +104,21 @@ def tables_of(server: MariaDB, database: str) -> dict[str, set[str]]:
     return found
 
 
-def test_a_generated_revision_creates_and_drops_a_table(empty_uri: str, tmp_path: Path) -> None:
+def test_generated_revisions_create_a_table_and_rename_its_foreign_key_and_go_back(
+    empty_uri: str, tmp_path: Path
+) -> None:
     root = tmp_path / "root"
-    shutil.copytree(ROOT / "alembic", root / "alembic")
+    for name in ("alembic", "src"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", root)
-    for newer in (root / "alembic/versions").glob("*.py"):
-        if newer.name[:12] not in OF_THE_ORIGINAL:
-            newer.unlink()
+    models = root / "src/app/models/user_event.py"
+    code = models.read_text()
 
-    generate = ("upgrade head", "revision --autogenerate -m Accounts", "upgrade head", "check", "downgrade -1")
-    alembic(empty_uri, *generate, instance=tmp_path, root=root)
-
-    assert len([*(root / "alembic/versions").glob("*_accounts.py")]) == 1
+    for column in ("user_id", "author_id"):
+        models.write_text(code + NOTE.format(column=column))
+        commands = ("upgrade head", f"revision --autogenerate -m {column}", "upgrade head", "check")
+        alembic(empty_uri, *commands, instance=tmp_path, root=root)
+    alembic(empty_uri, "downgrade -2", instance=tmp_path, root=root)
 
 
 @pytest.mark.real_hashes
@@ -120,18 +133,10 @@ async def test_every_user_of_the_original_logs_in_with_the_old_password(
     # Also where e-mail addresses have to be confirmed from now on.
     async with serving(settings(original, tmp_path) | {"SECURITY_CONFIRMABLE": True}) as app:
         for n, row in enumerate(rows, start=1):
-            for _ in ("with the old hash", "with the new one"):
-                client = app.test_client()
-                response = await log_in(client, email=f"user{n}@example.com", password=row["pw"])
-                assert response.status_code == 303, row
-    assert all(stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$") for (stored,) in passwords(mariadb))
-
-
-def passwords(server: MariaDB) -> tuple[tuple[str], ...]:
-    with server.connect("original") as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT password FROM user")
-        found: tuple[tuple[str], ...] = cursor.fetchall()
-    return found
+            response = await log_in(app.test_client(), email=f"user{n}@example.com", password=row["pw"])
+            assert response.status_code == 303, row
+        hashes = await scalars(app, select(User.password))
+    assert all(stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$") for stored in hashes)
 
 
 def settings(uri: str, instance: Path) -> dict[str, Any]:
@@ -149,49 +154,34 @@ async def test_the_rows_of_the_original_are_kept(mariadb: MariaDB, original: str
     )
     migrate(original, instance=tmp_path).check_returncode()
 
-    async with serving(settings(original, tmp_path)) as app, app.app_context():
-        users = await db.read(everybody)
-        links = await db.read(links_of_roles)
+    async with serving(settings(original, tmp_path)) as app:
+        users = await scalars(app, select(User).order_by(User.id))
+        links = await scalars(app, select(UserRole).order_by(UserRole.role_id))
     assert [(str(user), user.email_key, user.phone, user.active) for user in users] == [
         ("Ada <Ada@Example.com>", "ada@example.com", "1", True),
         ("Bob <bob>", "bob", "", False),
         ("mike@example.com", "mike@example.com", None, False),
     ]
-    assert links == [(1, 1), (1, 2)]
+    assert [(link.user_id, link.role_id) for link in links] == [(1, 1), (1, 2)]
 
 
-async def everybody(session: AsyncSession) -> list[User]:
-    return list(await session.scalars(select(User).order_by(User.id)))
-
-
-async def links_of_roles(session: AsyncSession) -> list[tuple[int, int]]:
-    found = await session.execute(select(UserRole.user_id, UserRole.role_id).order_by(UserRole.role_id))
-    return [(user_id, role_id) for user_id, role_id in found]
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ("(1, ' ada@example.com'), (2, 'ada@example.com')", "users with the same e-mail address ada@example.com: 1, 2"),
-        ("(7, NULL), (8, '')", "users without an e-mail address: 7, 8"),
-    ],
-)
-def test_rows_that_cannot_be_carried_over_stop_the_migration(
-    mariadb: MariaDB, original: str, tmp_path: Path, rows: str, message: str
-) -> None:
+def test_rows_that_cannot_be_carried_over_stop_the_migration(mariadb: MariaDB, original: str, tmp_path: Path) -> None:
+    rows = "(1, ' ada@example.com'), (2, 'ada@example.com'), (7, NULL), (8, '')"
     mariadb.execute(f"INSERT INTO user (id, email) VALUES {rows}", database="original")
     before = tables_of(mariadb, "original")
 
     stopped = migrate(original, instance=tmp_path)
 
     assert stopped.returncode != 0
-    assert message in stopped.stderr + stopped.stdout
-    assert "Traceback" not in stopped.stderr
+    printed = stopped.stdout + stopped.stderr
+    assert "users with the same e-mail address ada@example.com: 1, 2" in printed
+    assert "users without an e-mail address: 7, 8" in printed
+    assert "Traceback" not in printed
     assert tables_of(mariadb, "original") == before
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"QUART_SECRET_KEY": "short"}, {"QUART_SQLALCHEMY_DATABASE_URI": "mysql://nobody@127.0.0.1:1/x"}]
+    "wrong", [{"QUART_SECRET_KEY": "short"}, {"QUART_SQLALCHEMY_DATABASE_URI": "mysql://root@127.0.0.1:1/x"}]
 )
 def test_a_migration_that_cannot_run_fails_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]
@@ -206,7 +196,57 @@ def test_a_migration_that_cannot_run_fails_in_one_line(
     assert "Traceback" not in stopped.stderr
 
 
-def test_the_embedded_database_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
-    migrate("sqlite:///app.db", instance=tmp_path).check_returncode()
+# An original installation on SQLite, where the constraints have no names
 
-    assert (tmp_path / "app.db").stat().st_mode & 0o777 == 0o600
+SQLITE = "sqlite:///app.db"
+ROWS = """
+INSERT INTO user (id, email, active, password) VALUES (1, 'ada@example.com', 1, '$2b$a'), (2, 'bob@example.com', 0, '');
+INSERT INTO role (id, name) VALUES (1, 'admin');
+INSERT INTO user_role (user_id, role_id) VALUES (2, 1);
+"""
+USERS = "SELECT user.id, email, active, password, role_id FROM user LEFT JOIN user_role ON user_id = user.id"
+
+
+@pytest.fixture
+def original_on_sqlite(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(tmp_path / "app.db", isolation_level=None)) as connection:
+        connection.executescript(ORIGINAL.replace("AUTO_INCREMENT", "") + ";" + ROWS)
+        yield connection
+
+
+def test_constraints_without_a_name_are_replaced(original_on_sqlite: sqlite3.Connection, tmp_path: Path) -> None:
+    before = original_on_sqlite.execute(USERS).fetchall()
+
+    alembic(SQLITE, "upgrade head", "check", "downgrade 3a542da63280", "upgrade head", "check", instance=tmp_path)
+
+    assert original_on_sqlite.execute(USERS).fetchall() == before
+
+
+def test_rows_of_deleted_users_stop_the_upgrade(original_on_sqlite: sqlite3.Connection, tmp_path: Path) -> None:
+    original_on_sqlite.execute("DELETE FROM user WHERE id = 2")
+
+    stopped = migrate(SQLITE, instance=tmp_path)
+
+    assert "rows of user_role whose user or role does not exist: 1. Fix these rows" in stopped.stdout + stopped.stderr
+    version = original_on_sqlite.execute("SELECT version_num FROM alembic_version")
+    assert version.fetchone() == ("3a542da63280",)
+
+
+def test_an_upgrade_keeps_views_and_triggers_and_never_reuses_an_id(
+    original_on_sqlite: sqlite3.Connection, tmp_path: Path
+) -> None:
+    query = original_on_sqlite.execute
+    query("CREATE VIEW emails AS SELECT id, email FROM user")
+    query("CREATE TRIGGER no_phone AFTER UPDATE ON user BEGIN UPDATE user SET phone = NULL; END")
+
+    alembic(SQLITE, "upgrade head", "check", instance=tmp_path)
+
+    query("UPDATE user SET phone = '1' WHERE id = 1")
+    assert query("SELECT phone FROM user WHERE id = 1").fetchone() == (None,)
+    assert query("SELECT count(*) FROM emails").fetchone() == (2,)
+    autoincrement = query("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'").fetchall()
+    assert {("user",), ("user_token",), ("mail",)} <= set(autoincrement)
+
+
+def test_the_embedded_database_can_be_read_by_its_owner_alone(sqlite_template: Path) -> None:
+    assert sqlite_template.stat().st_mode & 0o777 == 0o600

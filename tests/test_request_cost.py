@@ -9,7 +9,7 @@ from quart import Quart
 from quart.typing import TestClientProtocol
 
 from app.lib import logs
-from support.actions import create_user, is_logged_in, log_in
+from support.actions import PASSWORD, create_user, is_logged_in, log_in
 from support.app import on_mariadb
 from support.mariadb_server import MariaDB
 from support.statements import kind, sent_statements
@@ -26,7 +26,7 @@ async def sent(app: Quart) -> Any:
 
 @pytest.fixture
 async def ada(app: Quart, client: TestClientProtocol, sent: list[str]) -> TestClientProtocol:
-    """A logged-in browser, with an empty list of statements."""
+    """Return a logged-in browser, and empty the list of statements."""
     await create_user(app)
     await log_in(client)
     sent.clear()
@@ -62,41 +62,26 @@ async def test_a_page_does_not_load_secrets(ada: TestClientProtocol, sent: list[
     assert "digest" not in columns
 
 
-async def test_a_change_is_one_transaction(ada: TestClientProtocol, sent: list[str]) -> None:
+async def test_a_change_is_one_transaction_and_a_refused_form_none(ada: TestClientProtocol, sent: list[str]) -> None:
     assert (await ada.post("/account", form={"name": "Countess"})).status_code == 303
-
     assert [kind(each) for each in sent[1:]] == ["BEGIN", "SELECT user", "UPDATE user", "COMMIT"]
 
-
-async def test_a_refused_form_opens_no_transaction(ada: TestClientProtocol, sent: list[str]) -> None:
+    sent.clear()
     assert (await ada.post("/account", form={"phone": "no number"})).status_code == 422
-
     assert len(sent) == 1
 
 
-@pytest.mark.parametrize(("password", "transactions", "statements"), [("", 2, 11), ("wrong horse", 1, 5)])
-async def test_a_login_in_a_trusted_browser_sends_few_statements(
-    ada: TestClientProtocol, sent: list[str], password: str, transactions: int, statements: int
-) -> None:
-    await ada.post("/logout")
+async def test_a_login_in_a_trusted_device_sends_few_statements(ada: TestClientProtocol, sent: list[str]) -> None:
     await log_in(ada)  # begins the windows of the rate limits
-    await ada.post("/logout")
-    sent.clear()
 
-    await log_in(ada, **({"password": password} if password else {}))
+    for password, transactions, statements in ((PASSWORD, 2, 12), ("wrong horse", 1, 5)):
+        await ada.post("/logout")
+        sent.clear()
+        await log_in(ada, password=password)
 
-    assert sent.count("BEGIN") == sent.count("COMMIT") == transactions
-    assert len(sent) <= statements
-    assert "ROLLBACK" not in sent
-
-
-def logged_commands(mariadb: MariaDB) -> list[str]:
-    """Return the entries of the general query log for the connection that looked up the user."""
-    query = "SELECT argument FROM mysql.general_log WHERE thread_id IN "
-    query += "(SELECT thread_id FROM mysql.general_log WHERE argument LIKE '%FROM user_session%')"
-    with mariadb.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(query)
-        return [bytes(row[0]).decode() if isinstance(row[0], bytes) else row[0] for row in cursor.fetchall()]
+        assert sent.count("BEGIN") == sent.count("COMMIT") == transactions
+        assert len(sent) <= statements
+        assert "ROLLBACK" not in sent
 
 
 @on_mariadb
@@ -109,7 +94,12 @@ async def test_mariadb_receives_one_command_for_each_page_and_nothing_around_it(
     finally:
         mariadb.execute("SET GLOBAL general_log = OFF")
 
-    commands = logged_commands(mariadb)
+    of_the_user = "SELECT thread_id FROM mysql.general_log WHERE argument LIKE '%FROM user_session%'"
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE thread_id IN ({of_the_user})"
+        )
+        commands = [command for (command,) in cursor.fetchall()]
     assert len(commands) == 3
     assert all("FROM user_session" in command for command in commands)
 
@@ -134,10 +124,10 @@ async def test_the_outbox_is_queried_after_a_request_that_enqueued_an_email_and_
         assert "SELECT mail" not in [kind(each) for each in sent]
 
 
-@pytest.fixture
-def called(app: Quart, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The functions that Quart calls for a request. It runs those that are not coroutine functions in a thread."""
-    called, ensure_async = [], app.ensure_async
+async def test_nothing_runs_in_a_thread_for_a_page(
+    app: Quart, client: TestClientProtocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called, ensure_async = [], app.ensure_async  # which runs what is not a coroutine function in a thread
 
     def note(function: Any) -> Any:
         if logs.request_id.get():  # not a task that runs beside the requests
@@ -145,10 +135,6 @@ def called(app: Quart, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return ensure_async(function)
 
     monkeypatch.setattr(app, "ensure_async", note)
-    return called
-
-
-async def test_nothing_runs_in_a_thread_for_a_page(client: TestClientProtocol, called: list[Any]) -> None:
     for path in "/", "/about", FILE:
         assert (await client.get(path)).status_code == 200
 

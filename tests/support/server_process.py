@@ -68,7 +68,8 @@ def running(
 ) -> Iterator[Server]:
     """Start a server, wait until each of its workers listens, and kill remaining processes at the end."""
     log, address = instance / "log", address or f"127.0.0.1:{free_port()}"
-    source = {"PYTHONPATH": str(folder / "src")} if (folder / "src").exists() else {}
+    paths = [str(folder / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    source = {"PYTHONPATH": os.pathsep.join(paths)} if (folder / "src").exists() else {}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, *options],
