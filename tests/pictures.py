@@ -49,7 +49,7 @@ async def with_another_browser(page: Page) -> None:
 # In this order: the user is logged in after the registration. A page is opened by its path or by a function.
 PAGES: dict[str, str | Callable[[Page], Awaitable[None]]] = {
     "front-page": "/",
-    "log-in": "/login",
+    "login": "/login",
     "register": invalid_registration,
     "welcome": register,
     "account": "/account",

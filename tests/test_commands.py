@@ -403,7 +403,7 @@ async def secrets_of(app: Quart, client: TestClientProtocol) -> list[str]:
 
 
 @both_databases
-async def test_sweep_deletes_what_has_expired_and_prints_how_many_rows(app: Quart, command_line: CommandLine) -> None:
+async def test_purge_deletes_expired_rows_and_prints_how_many(app: Quart, command_line: CommandLine) -> None:
     user = await create_user(app)
     expired = {"user_id": user.id, "event": "logged_in", "ip": "", "user_agent": "", "expires_on": clock.now()}
     await execute(app, insert(UserEvent).values([expired] * 1200))

@@ -14,17 +14,11 @@ OUT = re.compile(
     re.IGNORECASE,
 )
 # The table of rate limits has the name of the first release; a signal has its name from POSIX.
-ALLOWED = re.compile(
-    r"\"throttle\"|`throttle`|(TABLE|TO) throttle|ix_throttle_\w+|7c1f0e5b2a94\w*|images/log-in\.jpg|signal\.alarm"
-)
+ALLOWED = re.compile(r"\"throttle\"|`throttle`|(TABLE|TO) throttle|ix_throttle_\w+|7c1f0e5b2a94\w*|signal\.alarm")
 SUFFIXES = {".py", ".md", ".html", ".txt", ".js", ".css", ".cfg", ".toml", ".po"}
 FOLDERS = ("src/app", "alembic", "docs", "deploy", "instance", "tests")
 FILES = ("run.py", "README.md", "CHANGELOG.md", "Makefile")
 NOT_SEARCHED = {"glossary.md", "test_glossary.py", "common_passwords.txt", "application.cfg.py", "vendor", "vectors"}
-# These files still have such names. Delete each from the list, and "asvs.md", when its names are changed.
-NOT_SEARCHED |= {"pictures.py", "accessibility.py", "page_states.py", "served_sites.py", "test_accessibility.py"}
-NOT_SEARCHED |= {"test_check.py", "test_commands.py", "test_database.py", "test_hostile_input.py"}
-NOT_SEARCHED |= {"test_migrations.py", "test_rate_limits.py", "test_start.py", "asvs.md"}
 
 
 def texts() -> list[Path]:

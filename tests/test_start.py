@@ -96,7 +96,7 @@ def test_a_broken_migration_stops_the_start_in_one_line(copy: Path) -> None:
 
 
 @pytest.mark.programs
-def test_a_percent_sign_in_the_name_of_the_folder_does_no_harm(copy: Path) -> None:
+def test_the_name_of_the_folder_may_contain_a_percent_character(copy: Path) -> None:
     with running_copy(copy, copy) as site:
         assert httpx.get(f"{site.url}/readyz").status_code == 200
 

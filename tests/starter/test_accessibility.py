@@ -18,7 +18,7 @@ from support.accessibility import (
     walk,
 )
 from support.browser_user import BrowserUser
-from support.page_states import ONE_OF_EACH, STATES, State, signed_up
+from support.page_states import ONE_OF_EACH, STATES, State, registered
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 OWN = ("/", "/account", "/account/activity", "/account/delete", "/sessions", "/change-email", "/verify", "/dev/mailbox")
@@ -74,7 +74,7 @@ async def test_a_dozen_languages_have_room(browser_user: BrowserUser) -> None:
 
 async def test_a_long_e_mail_address_has_room(browser_user: BrowserUser) -> None:
     browser_user.email = f"{'ada' * 20}@{'lovelace' * 6}.example.com"
-    await signed_up(browser_user)
+    await registered(browser_user)
 
     problems = []
     for path in OWN:

@@ -1,4 +1,4 @@
-"""What holds for every page, whoever uses it: the rules of axe, and what axe does not look at."""
+"""What holds for every page and every user: the rules of axe, and what axe does not look at."""
 
 from pathlib import Path
 from typing import Any, Literal, NamedTuple

@@ -88,13 +88,13 @@ def registering(**typed: str) -> Way:
 
 def user(*steps: Way) -> Way:
     """Register, and go on from there."""
-    return after(signed_up, *steps)
+    return after(registered, *steps)
 
 
-signed_up = posted("/register", **REGISTRATION)
+registered = posted("/register", **REGISTRATION)
 logged_out = posted("/logout")
-reset_requested = after(signed_up, logged_out, posted("/reset", email="{email}"))
-password_changed = after(signed_up, posted("/change", password=PASSWORD, **NEW), logged_out)
+reset_requested = after(registered, logged_out, posted("/reset", email="{email}"))
+password_changed = after(registered, posted("/change", password=PASSWORD, **NEW), logged_out)
 new_address_requested = posted("/change-email", email="new-{email}")
 
 
@@ -102,7 +102,7 @@ async def follow_to_the_new_address(browser_user: BrowserUser) -> None:
     await browser_user.post(await browser_user.link("change-email"))
 
 
-address_changed = after(signed_up, new_address_requested, follow_to_the_new_address, logged_out)
+address_changed = after(registered, new_address_requested, follow_to_the_new_address, logged_out)
 
 
 async def in_another_browser(browser_user: BrowserUser) -> None:
@@ -129,7 +129,7 @@ async def logged_out_meanwhile(browser_user: BrowserUser) -> None:
 async def known_but_the_database_is_away(browser_user: BrowserUser) -> None:
     """Bring the session of another site: a cookie is of a host, whatever the port."""
     away, browser_user.site = browser_user.site, browser_user.sites["ordinary"]
-    await signed_up(browser_user)
+    await registered(browser_user)
     browser_user.site = away
     await browser_user.go("/account")
 

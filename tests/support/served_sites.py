@@ -55,7 +55,7 @@ SITES: dict[str, dict[str, Any]] = {
     "ordinary": UNLIMITED,
     "confirming": UNLIMITED | {"SECURITY_CONFIRMABLE": True},
     "strict": {"RATE_LIMIT_LOGINS_PER_IP": "1 per day"},
-    "away": {"SQLALCHEMY_DATABASE_URI": "mysql+aiomysql://nobody@127.0.0.1:1/nowhere"},
+    "away": {"SQLALCHEMY_DATABASE_URI": "mysql+aiomysql://nouser@127.0.0.1:1/nowhere"},
 }
 
 
