@@ -112,21 +112,23 @@ async def test_every_other_route_needs_a_login(app: Quart) -> None:
 
 
 async def test_a_new_page_is_closed_until_it_is_declared_public(app: Quart, tmp_path: Path) -> None:
-    (tmp_path / "notes.css").write_text("body {}")
-    notes_bp = Blueprint("notes", __name__, static_folder=str(tmp_path), url_prefix="/notes", static_url_path="/static")
+    (tmp_path / "samples.css").write_text("body {}")
+    samples_bp = Blueprint(
+        "samples", __name__, static_folder=str(tmp_path), url_prefix="/samples", static_url_path="/static"
+    )
 
-    @notes_bp.get("/list", endpoint="static_list")
+    @samples_bp.get("/list", endpoint="static_list")
     async def closed() -> str:
         return "content"
 
-    @notes_bp.get("/open")
+    @samples_bp.get("/open")
     @public
     async def index() -> str:
         return "content"
 
-    app.register_blueprint(notes_bp)
+    app.register_blueprint(samples_bp)
     client = app.test_client()
 
-    assert (await client.get("/notes/list")).location == "/login?next=/notes/list"
-    for path in ("/notes/open", "/notes/static/notes.css"):
+    assert (await client.get("/samples/list")).location == "/login?next=/samples/list"
+    for path in ("/samples/open", "/samples/static/samples.css"):
         assert (await client.get(path)).status_code == 200

@@ -27,10 +27,10 @@ VECTORS = json.loads((Path(__file__).parent / "vectors/flask_security_hashes.jso
 ALEMBIC = "import sys, alembic.config as a; [a.main(command.split()) for command in sys.argv[1:]]"
 
 # A table that a developer adds.
-NOTE = """
+SAMPLE = """
 
-class Note(Base):
-    __tablename__ = "note"
+class Sample(Base):
+    __tablename__ = "sample"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     {column}: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
@@ -115,7 +115,7 @@ def test_generated_revisions_create_a_table_and_rename_its_foreign_key_and_go_ba
     code = models.read_text()
 
     for column in ("user_id", "author_id"):
-        models.write_text(code + NOTE.format(column=column))
+        models.write_text(code + SAMPLE.format(column=column))
         commands = ("upgrade head", f"revision --autogenerate -m {column}", "upgrade head", "check")
         alembic(empty_uri, *commands, instance=tmp_path, root=root)
     alembic(empty_uri, "downgrade -2", instance=tmp_path, root=root)
