@@ -1,7 +1,8 @@
 """Templates are rendered synchronously: a view awaits the data of a page and passes the result.
 
 Quart's own environment awaits every call in a template, which makes pages slower. In this one nothing is awaited, so
-a coroutine would be printed, or count as true in a condition. It raises TypeError instead.
+a coroutine would be printed, or count as true in a condition. A printed one, and an asynchronous filter, test or
+global, raises TypeError instead. Not noticed is an asynchronous function that a view passes and only a condition calls.
 """
 
 from collections.abc import AsyncGenerator, MutableMapping
