@@ -446,22 +446,6 @@ async def test_a_query_past_its_deadline_is_a_503_in_time(app: Quart) -> None:
     assert checked_out(app) == 0
 
 
-async def test_a_full_disk_is_503_with_the_reason_in_the_log(app: Quart, log: pytest.LogCaptureFixture) -> None:
-    full = lambda connection, _: connection.execute("PRAGMA max_page_count=1")  # noqa: E731
-    event.listen(engines(app)[1], "connect", full)
-    await app.extensions["db"].dispose()
-    for number in range(40):
-        response = await register(app.test_client(), email=f"{number}@{'a' * 60}.example.com")
-        if response.status_code == 503:
-            break
-
-    assert response.status_code == 503
-    assert "database or disk is full" in log.text
-    event.remove(engines(app)[1], "connect", full)
-    await app.extensions["db"].dispose()
-    assert (await register(app.test_client())).status_code == 303
-
-
 async def test_a_read_only_sqlite_file_is_503_for_writers_and_can_be_read(
     settings: dict[str, Any], tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
