@@ -47,6 +47,12 @@ def test_no_client_switches_to_http2_without_tls(site: Server) -> None:
     assert response_to(site, PRIOR_KNOWLEDGE)[0] == b"HTTP/1.1 400"
 
 
+def test_hypercorns_own_command_serves_with_the_patches(tmp_path: Path, sqlite_template: Path) -> None:
+    folder, address = instance_in(tmp_path / "site", sqlite_template), f"127.0.0.1:{free_port()}"
+    with running(folder, "--bind", address, command=HYPERCORN, address=address) as server:
+        assert response_to(server, H2C)[0] == b"HTTP/1.1 200"
+
+
 def test_an_invalid_websocket_handshake_is_refused_and_closed(site: Server, subtests: pytest.Subtests) -> None:
     connection = UPGRADE + KEY + b"Connection: upgrade, \xe9\r\n\r\n"
     extensions = UPGRADE + KEY + b"Connection: upgrade\r\nSec-WebSocket-Extensions: \xe9\r\n\r\n"
@@ -59,7 +65,8 @@ def test_unpatched_hypercorn_still_needs_the_patches(
     tmp_path: Path, sqlite_template: Path, subtests: pytest.Subtests
 ) -> None:
     folder, address = instance_in(tmp_path / "site", sqlite_template), f"127.0.0.1:{free_port()}"
-    with running(folder, "--bind", address, command=HYPERCORN, address=address) as server:
+    unpatched = (HYPERCORN[0], "app.app_factory:create_app()")
+    with running(folder, "--bind", address, command=unpatched, address=address) as server:
         with subtests.test("if this fails, HTTP1Protocol can go"):
             assert response_to(server, H2C)[0] == b"HTTP/1.1 101"
         with subtests.test("if this fails, ClosingWSStream need not close connections"):
