@@ -8,7 +8,6 @@ import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
 from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lib import clock
 from app.lib.errors import InvalidText
@@ -23,12 +22,14 @@ from support.actions import (
     cookie_of,
     count,
     create_user,
+    enter,
     execute,
     is_logged_in,
     log_in,
     page,
     read,
     register,
+    scalars,
     write,
 )
 from support.app import both_databases, on_mariadb, serving
@@ -45,13 +46,8 @@ UNKNOWN_ROLE = "Error: There is no role with this name."
 
 async def events_of(app: Quart, email: str = EMAIL) -> list[tuple[str, str, str]]:
     """Return the audit log of an account, oldest first: the event, the IP address, the user agent."""
-
-    async def query(session: AsyncSession) -> list[tuple[str, str, str]]:
-        user = await users.get_by_email(session, email=email)
-        rows = await session.scalars(select(UserEvent).where(UserEvent.user_id == user.id).order_by(UserEvent.id))
-        return [(row.event, row.ip, row.user_agent) for row in rows]
-
-    return list(await read(app, query))
+    found = select(UserEvent).join(User, User.id == UserEvent.user_id).where(User.email == email)
+    return [(row.event, row.ip, row.user_agent) for row in await scalars(app, found.order_by(UserEvent.id))]
 
 
 async def create_role(app: Quart, name: str, *emails: str) -> None:
@@ -133,9 +129,8 @@ async def test_set_password_ends_the_sessions_of_that_account(
 ) -> None:
     await create_user(app)
     await create_user(app, BOB)
-    bob = app.test_client()
     await log_in(client)
-    await log_in(bob, email=BOB)
+    bob = await enter(app, BOB)
     refused = command_line.refusal("users", "set-password", EMAIL, typed="short\n")
     assert (refused, await is_logged_in(client)) == ("Error: Use at least 8 characters.", True)
 
@@ -164,11 +159,9 @@ async def test_sessions_lists_the_sessions_of_one_account_or_ends_them(
 ) -> None:
     await create_user(app)
     await create_user(app, BOB)
-    elsewhere, bob = app.test_client(), app.test_client()
+    elsewhere, bob = await enter(app), await enter(app, BOB)
     form, here = {"email": EMAIL, "password": PASSWORD}, {"client": ("192.0.2.7", 4711)}
     await client.post("/login", form=form, headers={"User-Agent": FIREFOX}, scope_base=here)
-    await log_in(elsewhere)
-    await log_in(bob, email=BOB)
 
     lines = command_line.succeed("users", "sessions", ADA).splitlines()
     assert len(lines) == 2
@@ -238,8 +231,8 @@ async def test_an_unknown_account_or_role_is_refused_in_one_line(app: Quart, com
     unknown_user: list[tuple[str, ...]] = [(verb, BOB) for verb in changes]
     unknown_user += [("sessions", BOB, "--end"), ("delete", BOB, "--yes")]
     unknown_user += [("add-role", BOB, "admin"), ("remove-role", BOB, "admin")]
-    unknown_role: list[tuple[str, ...]] = [("users", "add-role", EMAIL, "owner")]
-    unknown_role += [
+    unknown_role = [
+        ("users", "add-role", EMAIL, "owner"),
         ("users", "remove-role", EMAIL, "owner"),
         ("roles", "show", "Admin"),
         ("roles", "delete", "admin ", "--yes"),
@@ -318,19 +311,9 @@ async def active_client(app: Quart) -> TestClientProtocol:
     await create_role(app, "editor", EMAIL)
     await create_role(app, "admin", EMAIL)
 
-    async def send_links(session: AsyncSession) -> None:
-        user = await users.get_by_email(session, email=EMAIL)
-        for purpose, template in ((TokenPurpose.RESET, "reset"), (TokenPurpose.NOT_ME, "password_changed")):
-            await tokens.send(
-                session,
-                user,
-                purpose,
-                template,
-                facts=security_alerts.describe_event(Client("", "")),
-                client=COMMAND_LINE,
-            )
-
-    await write(app, send_links)
+    user, facts = await read(app, users.get_by_email, email=EMAIL), security_alerts.describe_event(Client("", ""))
+    for purpose, template in ((TokenPurpose.RESET, "reset"), (TokenPurpose.NOT_ME, "password_changed")):
+        await write(app, tokens.send, user, purpose, template, facts=facts, client=COMMAND_LINE)
     return client
 
 
@@ -392,11 +375,8 @@ async def test_no_secret_and_no_hash_is_printed(app: Quart, command_line: Comman
 async def secrets_of(app: Quart, client: TestClientProtocol) -> list[str]:
     """Return everything that would let an attacker in, or help to."""
     columns = (User.password, UserSession.digest, UserToken.digest, Email.secret)
-
-    async def query(session: AsyncSession) -> list[str]:
-        return [secret for column in columns for secret in await session.scalars(select(column)) if secret]
-
-    return [cookie_of(client), *await read(app, query)]
+    stored = [secret for column in columns for secret in await scalars(app, select(column)) if secret]
+    return [cookie_of(client), *stored]
 
 
 # Other commands, and what keeps every command from running
