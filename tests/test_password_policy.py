@@ -6,23 +6,6 @@ from app.lib.passwords import policy
 from app.lib.passwords.policy import COMMON_PASSWORDS, PasswordRefused, check_password
 
 EMAIL = "ada.lovelace@mathematics.example.com"
-
-
-@pytest.fixture(autouse=True)
-def min_length(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    settings = {"SECURITY_PASSWORD_LENGTH_MIN": 8}
-    monkeypatch.setattr(policy, "current_settings", lambda: settings)
-    return settings
-
-
-def refusal_of(password: str, *, email: str = EMAIL) -> str | None:
-    try:
-        check_password(password, email=email)
-    except PasswordRefused as error:
-        return str(error)
-    return None
-
-
 GOOD = [
     "correct horse battery staple",
     "        spaces 15 ok  ",
@@ -34,30 +17,44 @@ GOOD = [
     "x" * 256,
     "ada.lovelace was here",
 ]
-REFUSED = [
-    ("1234567", "Use at least 8 characters."),
-    ("\u0061\u0308" * 7, "Use at least 8 characters."),
-    ("x" * 257, "Use at most 256 characters."),
-    ("null\0null", "This password contains a character that cannot be used."),
-    (chr(0xD800) * 10, "This password contains a character that cannot be used."),
-    ("\ufffd" * 10, "This password contains a character that cannot be used."),
-    ("12345678", "This is one of the most common passwords. Choose another one."),
-    ("Password1", "This is one of the most common passwords. Choose another one."),
-    (EMAIL, "Do not use your e-mail address or a part of it."),
-    (EMAIL.upper(), "Do not use your e-mail address or a part of it."),
-    ("ada.lovelace", "Do not use your e-mail address or a part of it."),
-    ("Lovelace", "Do not use your e-mail address or a part of it."),
-    ("mathematics.example.com", "Do not use your e-mail address or a part of it."),
-    ("mathematics", "Do not use your e-mail address or a part of it."),
-]
+REFUSED = {
+    "Use at least 8 characters.": ["1234567", "\u0061\u0308" * 7],
+    "Use at most 256 characters.": ["x" * 257],
+    "This password contains a character that cannot be used.": ["null\0null", chr(0xD800) * 10, "\ufffd" * 10],
+    "This is one of the most common passwords. Choose another one.": ["12345678", "Password1"],
+    "Do not use your e-mail address or a part of it.": [
+        EMAIL,
+        EMAIL.upper(),
+        *EMAIL.split("@"),
+        "Lovelace",
+        "mathematics",
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def min_length(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    settings = {"SECURITY_PASSWORD_LENGTH_MIN": 8}
+    monkeypatch.setattr(policy, "current_settings", lambda: settings)
+    return settings
+
+
+def refusal_of(password: str) -> str | None:
+    try:
+        check_password(password, email=EMAIL)
+    except PasswordRefused as error:
+        return str(error)
+    return None
 
 
 def test_a_good_password_needs_nothing_but_length() -> None:
-    assert [(password, refusal_of(password)) for password in GOOD] == [(password, None) for password in GOOD]
+    assert [password for password in GOOD if refusal_of(password)] == []
 
 
 def test_an_unsuitable_password_is_refused_with_its_reason() -> None:
-    assert [(password, refusal_of(password)) for password, _ in REFUSED] == REFUSED
+    for reason, passwords in REFUSED.items():
+        for password in passwords:
+            assert refusal_of(password) == reason, password
 
 
 def test_the_shortest_length_is_a_setting(min_length: dict[str, int]) -> None:
@@ -68,8 +65,8 @@ def test_the_shortest_length_is_a_setting(min_length: dict[str, int]) -> None:
 
 
 def test_the_list_holds_the_ten_thousand_most_common() -> None:
-    listed = COMMON_PASSWORDS.read_text(encoding="utf-8").splitlines()
+    listed = set(COMMON_PASSWORDS.read_text(encoding="utf-8").splitlines())
 
-    assert len(set(listed)) > 10_000
-    assert {"iloveyou", "football", "princess1"} <= set(listed)
+    assert len(listed) > 10_000
+    assert {"iloveyou", "football", "princess1"} <= listed
     assert COMMON_PASSWORDS.with_suffix(".LICENSE").exists()

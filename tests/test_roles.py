@@ -9,58 +9,55 @@ from quart import Quart, render_template_string
 from quart.typing import TestClientProtocol
 from sqlalchemy import delete
 
-from app.auth import access
+from app.auth import public
 from app.auth.access import roles_accepted, roles_required
-from app.lib.db import db
 from app.models import User
 from app.services import roles, users
-from support.actions import EMAIL, create_user, is_logged_in, log_in, page, read, write
-from support.app import both_databases, on_mariadb, open_to, serving
+from support.actions import EMAIL, create_user, enter, is_logged_in, log_in, page, read, write
+from support.app import both_databases, on_mariadb, serving
 
-ROLES = ("admin", "auditor", "editor")
 IS_ADMIN = '{% if current_user is in_role("admin") %}admin{% else %}no admin{% endif %}'
 IS_EITHER = '{% if current_user is in_role("admin", "auditor") %}either{% else %}neither{% endif %}'
-GUARDS: dict[str, Any] = {
+DECORATORS: dict[str, Any] = {
     "/admin": roles_required("admin"),
     "/both": roles_required("admin", "auditor"),
     "/either": roles_accepted("admin", "auditor"),
     "/in-public": roles_required("admin"),
     "/api/admin": roles_required("admin"),
 }
+PAGES = ("/admin", "/both", "/either", "/in-public")
 JSON = {"Accept": "application/json"}
 AS_JSON: list[tuple[str, dict[str, str]]] = [("/admin", JSON), ("/in-public", JSON), ("/api/admin", {})]
 
 
 @pytest.fixture
-async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quart]:
+async def app(settings: dict[str, Any]) -> AsyncIterator[Quart]:
     """Serve an app with routes that need roles, and a public one whose template tests for roles."""
-    monkeypatch.setattr(access, "is_public", open_to({"in-public", "template"}))
     async with serving(settings, add_routes) as app:
+        for name in ("admin", "auditor", "editor"):
+            await write(app, roles.create, name=name)
         yield app
 
 
 def add_routes(app: Quart) -> None:
-    for path, guard in GUARDS.items():
-        app.add_url_rule(path, path.strip("/").replace("/", "-"), guard(view), methods=["GET", "POST"])
-    app.add_url_rule("/template", "template", template)
+    for path, decorator in DECORATORS.items():
+        view = decorator(content)
+        endpoint = path.strip("/").replace("/", "-")
+        app.add_url_rule(path, endpoint, public(view) if path == "/in-public" else view, methods=["GET", "POST"])
+    app.add_url_rule("/template", "template", public(template))
 
 
-async def view() -> str:
-    """What stands behind the guards."""
-    return "come in"
+async def content() -> str:
+    return "for the role"
 
 
 async def template() -> str:
     return await render_template_string(f"{IS_ADMIN}, {IS_EITHER}")
 
 
-async def become(app: Quart, *names: str, email: str = EMAIL) -> None:
-    """Make the roles that there are, and give a user some of them."""
-    async with app.app_context():
-        for name in {*ROLES} - {str(role) for role in await db.read(roles.list_all)}:
-            await db.write(roles.create, name=name)
-        for name in names:
-            await db.write(roles.add_to_user, email=email, role_name=name)
+async def add_roles(app: Quart, *names: str, email: str = EMAIL) -> None:
+    for name in names:
+        await write(app, roles.add_to_user, email=email, role_name=name)
 
 
 @pytest.fixture
@@ -79,20 +76,17 @@ async def status(client: TestClientProtocol, path: str) -> int:
 async def test_a_role_permits_what_it_is_for_and_nothing_else(
     app: Quart, client: TestClientProtocol, user: User
 ) -> None:
-    permitted: list[tuple[str | None, set[str]]] = [
-        (None, set()),
-        ("editor", set()),
-        ("auditor", {"/either"}),
-        ("admin", set(GUARDS)),  # and auditor
+    permitted: list[tuple[list[str], set[str]]] = [
+        ([], set()),
+        (["editor"], set()),
+        (["auditor"], {"/either"}),
+        (["admin"], set(DECORATORS)),  # and auditor
     ]
-    for name, paths in permitted:
-        await become(app, *([name] if name else []))
-        responses = {path: await client.get(path) for path in GUARDS}
-        statuses = {path: response.status_code for path, response in responses.items()}
-        assert statuses == {path: 200 if path in paths else 403 for path in GUARDS}
+    for names, paths in permitted:
+        await add_roles(app, *names)
+        assert {path for path in DECORATORS if await page(client, path) == "for the role"} == paths
     await write(app, roles.remove_from_user, email=EMAIL, role_name="auditor")
     assert await status(client, "/both") == 403
-    assert await page(client, "/admin") == "come in"
 
 
 async def test_a_name_that_looks_like_the_role_is_not_the_role(
@@ -100,18 +94,14 @@ async def test_a_name_that_looks_like_the_role_is_not_the_role(
 ) -> None:
     for name in ("Admin", "admi", "admins", "admın", "auditor,admin", "*"):
         await write(app, roles.create, name=name)
-        await write(app, roles.add_to_user, email=EMAIL, role_name=name)
+        await add_roles(app, name)
 
     assert await status(client, "/admin") == 403
     assert await page(client, "/template") == "no admin, neither"
 
 
-async def test_without_a_session_a_role_needs_a_login_also_on_a_public_endpoint(
-    app: Quart, client: TestClientProtocol
-) -> None:
-    await become(app)
-
-    for path in ("/admin", "/both", "/either", "/in-public"):
+async def test_without_a_session_a_role_needs_a_login_also_on_a_public_endpoint(client: TestClientProtocol) -> None:
+    for path in PAGES:
         response = await client.get(f"{path}?page=2")
         assert (response.status_code, response.location) == (303, f"/login?next={path}?page%3D2")
         assert (await client.post(path)).location == f"/login?next={path}"
@@ -121,16 +111,11 @@ async def test_without_a_session_a_role_needs_a_login_also_on_a_public_endpoint(
         assert (await response.get_json())["error"]["code"] == "unauthorized"
 
 
-async def test_a_user_without_the_role_gets_403_as_a_page_and_as_json(
-    app: Quart, client: TestClientProtocol, user: User
-) -> None:
-    await become(app, "editor")
-
-    for path in ("/admin", "/both", "/either", "/in-public"):
+async def test_a_user_without_the_role_gets_403_as_a_page_and_as_json(client: TestClientProtocol, user: User) -> None:
+    for path in PAGES:
         shown = await page(client, path)
         assert "Access denied" in shown
         assert f'title="{EMAIL}"' in shown  # the session goes on
-        assert "come in" not in shown
     assert (await client.post("/admin")).status_code == 403
     for path, headers in AS_JSON:
         response = await client.get(path, headers=headers)
@@ -138,38 +123,26 @@ async def test_a_user_without_the_role_gets_403_as_a_page_and_as_json(
         assert (await response.get_json())["error"]["code"] == "forbidden"
 
 
-async def test_a_role_that_is_given_or_taken_counts_at_the_next_request(
+async def test_a_role_that_is_added_or_removed_counts_at_the_next_request(
     app: Quart, client: TestClientProtocol, user: User
 ) -> None:
-    await become(app)
-    assert await status(client, "/admin") == 403
+    statuses = [await status(client, "/admin")]
+    await add_roles(app, "admin")
+    statuses.append(await status(client, "/admin"))
+    await write(app, roles.remove_from_user, email=EMAIL, role_name="admin")
+    statuses.append(await status(client, "/admin"))
+    await add_roles(app, "admin")
+    await write(app, roles.delete, name="admin")
+    await write(app, roles.create, name="admin")  # another role of this name
+    statuses.append(await status(client, "/admin"))
 
-    await become(app, "admin")
-    assert await status(client, "/admin") == 200
-
-    async with app.app_context():
-        await db.write(roles.remove_from_user, email=EMAIL, role_name="admin")
-    assert await status(client, "/admin") == 403
+    assert statuses == [403, 200, 403, 403]
     assert await is_logged_in(client)
-
-
-async def test_a_role_that_is_deleted_permits_nothing_also_when_it_is_created_again(
-    app: Quart, client: TestClientProtocol, user: User
-) -> None:
-    await become(app, "admin")
-    assert await status(client, "/admin") == 200
-
-    async with app.app_context():
-        await db.write(roles.delete, name="admin")
-        assert await status(client, "/admin") == 403
-        await db.write(roles.create, name="admin")
-
-    assert await status(client, "/admin") == 403
 
 
 @on_mariadb
 async def test_a_role_and_an_account_that_has_it_can_be_deleted_at_once(app: Quart, user: User) -> None:
-    await become(app, "admin")
+    await add_roles(app, "admin")
 
     async with app.extensions["db"].connect() as other:
         await other.execute(delete(User))
@@ -183,10 +156,9 @@ async def test_a_role_and_an_account_that_has_it_can_be_deleted_at_once(app: Qua
 
 
 async def test_a_closed_account_has_no_role(app: Quart, client: TestClientProtocol, user: User) -> None:
-    await become(app, "admin")
+    await add_roles(app, "admin")
 
-    async with app.app_context():
-        await db.write(users.deactivate, email=EMAIL)
+    await write(app, users.deactivate, email=EMAIL)
 
     assert (await client.get("/in-public")).location == "/login?next=/in-public"
     assert await page(client, "/template") == "no admin, neither"
@@ -194,20 +166,11 @@ async def test_a_closed_account_has_no_role(app: Quart, client: TestClientProtoc
 
 async def test_every_user_has_their_own_roles(app: Quart, client: TestClientProtocol, user: User) -> None:
     await create_user(app, "bob@example.com")
-    bob = app.test_client()
-    await log_in(bob, email="bob@example.com")
-    await become(app, "admin")
-    await become(app, "auditor", email="bob@example.com")
+    bob = await enter(app, "bob@example.com")
+    await add_roles(app, "admin", "editor")
+    await add_roles(app, "auditor", email="bob@example.com")
 
     assert (await status(client, "/admin"), await status(bob, "/admin")) == (200, 403)
     assert await page(client, "/template") == "admin, either"
     assert await page(bob, "/template") == "no admin, either"
-
-
-async def test_a_session_of_a_user_with_many_roles_is_listed_once(
-    app: Quart, client: TestClientProtocol, user: User
-) -> None:
-    await become(app, *ROLES)
-
-    assert await is_logged_in(client)
-    assert "There are no other sessions." in await page(client, "/sessions")
+    assert "There are no other sessions." in await page(client, "/sessions")  # a session is one row, with many roles
