@@ -5,7 +5,6 @@ import asyncio
 import gc
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from hypercorn.run import run as serve_and_reload
@@ -20,7 +19,7 @@ from app.lib.db import db, schema
 from app.lib.db.startup_checks import PendingMigrations, StartupError, check_database_ready
 from app.lib.db.url import database_url
 from app.lib.server import hypercorn_patches
-from app.lib.server.serve import hypercorn_config, serve_app
+from app.lib.server.serve import hypercorn_config, listen, serve_app
 from app.lib.settings import table
 from app.lib.settings.loader import ConfigError
 from app.services.authentication import prepare_hasher
@@ -31,8 +30,6 @@ try:
     app = create_app()
 except ConfigError as error:
     sys.exit(f"Cannot start: {error}")
-if "--reload" in sys.argv:  # of this process, or of the one that starts it again
-    app.jinja_env.auto_reload = True
 hypercorn_patches.apply()  # also under Hypercorn's own command
 app.before_serving(lambda: logs.set_up(app.config["LOG_FORMAT"]))  # also under another server
 gc.freeze()  # full collections skip the imported modules: shorter pauses, and workers go on sharing that memory
@@ -46,11 +43,14 @@ def main() -> int:
         table.read("BIND", options.bind, default="")
         is_new = prepare_database(upgrade=options.upgrade)
         if options.reload:
+            os.environ["QUART_TEMPLATES_AUTO_RELOAD"] = "1"  # of the process that serves
             config = hypercorn_config(options.bind)
             config.application_path, config.use_reloader = "run:app", True
             return serve_and_reload(config)
-        on_listening = partial(announce, options.bind, is_new=is_new)
-        return serve_app(app, bind=options.bind, workers=options.workers, on_listening=on_listening)
+        listeners = listen(options.bind, workers=options.workers)
+        if app.config["LOG_FORMAT"] == "console":
+            announce(options.bind, is_new=is_new)
+        return serve_app(app, listeners)
     except (StartupError, schema.UpgradeFailed, ValueError) as error:
         sys.exit(f"Cannot start: {error}")
     except OSError as error:
@@ -75,8 +75,6 @@ def prepare_database(*, upgrade: bool) -> bool:
 
 def announce(bind: str, *, is_new: bool) -> None:
     """Tell a developer what was done, and where to open the site."""
-    if app.config["LOG_FORMAT"] != "console":
-        return
     database, base_url = database_url(app.config), app.config["BASE_URL"]
     name = os.path.relpath(database.database or "") if database.get_backend_name() == "sqlite" else database.database
     url = base_url if base_url.endswith(bind.rpartition(":")[2]) else f"http://{bind}"

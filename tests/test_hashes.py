@@ -1,5 +1,7 @@
 """Password hashes: which ones verify, which ones are replaced, and the cost of a refusal."""
 
+import base64
+import hmac
 import json
 import subprocess
 import sys
@@ -11,9 +13,12 @@ from statistics import median
 from typing import Any
 
 import pytest
+from passlib.context import CryptContext
 
 from app.lib.passwords.executor import HashExecutor
-from app.lib.passwords.hasher import CURRENT, PasswordHasher
+from app.lib.passwords.hasher import PasswordHasher
+from app.lib.passwords.schemes import CURRENT
+from app.lib.settings import table
 
 pytestmark = pytest.mark.real_hashes
 
@@ -79,6 +84,15 @@ def test_a_malformed_hash_and_a_password_that_is_no_text_match_nothing() -> None
 
 
 # The time of a refusal
+
+
+def test_a_salt_of_bytes_verifies_the_hashes_that_these_bytes_made() -> None:
+    salt = b"\xffsalt\x00"
+    salted = base64.b64encode(hmac.digest(salt, b"correct horse", "sha512")).decode()
+    stored = CryptContext(["pbkdf2_sha512"], pbkdf2_sha512__rounds=1000).hash(salted)
+    hasher = PasswordHasher(salt=table.read("SECURITY_PASSWORD_SALT", salt, ""))
+
+    assert [bool(hasher.verify(password, stored)) for password in ("correct horse", "wrong horse")] == [True, False]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from quart import Quart, Response
 from quart.typing import TestClientProtocol
 from sqlalchemy import select
 
-from app.models import UserSession
+from app.models import UserEvent, UserSession
 from support.actions import EMAIL, PASSWORD, create_user, is_logged_in, log_in, scalars
 from support.app import serving
 
@@ -98,3 +98,12 @@ async def test_the_log_names_a_refused_host_on_one_line(
     (line,) = [line for line in log.text.splitlines() if "request_rejected" in line]
     assert "BASE_URL" in line
     assert line.isprintable()
+
+
+async def test_the_forwarded_header_names_no_client_behind_a_proxy(settings: dict[str, Any]) -> None:
+    async with serving(settings | {"TRUSTED_PROXIES": 1}) as app:
+        await create_user(app)
+        headers = {"Forwarded": "for=192.0.2.66;host=evil.example", "X-Forwarded-For": "192.0.2.1"}
+        form = {"email": "ada@example.com", "password": PASSWORD}
+        assert (await app.test_client().post("/login", form=form, headers=headers)).status_code == 303
+        assert set(await scalars(app, select(UserEvent.ip))) == {"192.0.2.1"}

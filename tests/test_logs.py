@@ -27,7 +27,7 @@ from app.lib.asgi.request_target import RequestTargetMiddleware
 from app.lib.asgi.types import Message, Receive, Scope, Send
 from app.lib.db import DatabaseUnavailable
 from app.lib.db.retry import RetryTransaction
-from app.lib.logs import JsonLine
+from app.lib.logs import JsonLine, shown
 from app.lib.passwords.executor import Overloaded
 from app.services import audit_log
 from app.services.client import COMMAND_LINE
@@ -425,3 +425,21 @@ def test_with_json_every_line_of_a_real_server_is_an_object(instance: Path) -> N
     assert {"started", "hypercorn.error", "stopped"} <= {line["event"] for line in lines}
     secrets = secrets_in({value for response in responses for value in response.cookies.values()})
     assert [line for line in lines if any(secret in str(line) for secret in secrets)] == []
+
+
+async def test_a_response_without_a_body_has_a_line_in_the_log(client: TestClientProtocol, log: Log) -> None:
+    etag = (await client.get("/static/favicon.svg")).headers["ETag"]
+    response = await client.get("/static/favicon.svg", headers={"If-None-Match": etag})
+
+    assert response.status_code == 304
+    assert log.text.count("status=304") == 1
+
+
+def test_a_value_with_a_space_or_an_equals_sign_is_quoted() -> None:
+    assert [shown(value) for value in ("a b", "a=b", 'a"b', "a\\b", "ab")] == [
+        '"a b"',
+        '"a=b"',
+        '"a\\"b"',
+        '"a\\\\b"',
+        "ab",
+    ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import secrets
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -10,11 +11,13 @@ import pytest
 from quart import Quart
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.auth.email_links import build_url, verify_token
 from app.lib import clock
 from app.mail.rendering import RenderedEmail
 from app.models.user_token import TokenPurpose
 from app.services import account_deletion, credentials, tokens, users
 from app.services.client import COMMAND_LINE
+from app.services.tokens import InvalidToken
 from support.actions import EMAIL, change_password, enter, is_logged_in, page, write
 from support.app import SECRET_KEY, both_databases, serving
 from support.email_links import (
@@ -256,3 +259,12 @@ async def test_where_accounts_are_not_recoverable_nothing_leads_to_a_new_passwor
             assert message.link is None
             assert f"/{purpose}" not in message.text + message.html
             assert "If this was not you" in message.text
+
+
+async def test_the_signature_of_a_link_is_valid_for_its_purpose_only(app: Quart) -> None:
+    async with app.app_context():
+        token = secrets.token_urlsafe(32)
+        signed = build_url(TokenPurpose.RESET, token).rpartition("/")[2]
+        assert verify_token(signed, purpose=TokenPurpose.RESET) == token
+        with pytest.raises(InvalidToken):
+            verify_token(signed, purpose=TokenPurpose.CONFIRM)

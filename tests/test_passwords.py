@@ -87,3 +87,17 @@ async def test_a_weaker_hash_is_replaced_when_its_user_logs_in(app: Quart, clien
 
     assert (await log_in(client)).status_code == 303
     assert await count(app, User, User.password.startswith("$argon2id$v=19$m=19456,t=2,p=1$")) == 1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "typed"),
+    [
+        ("ﬁve correct horses", "five correct horses"),  # a ligature: NFC keeps it, NFKC does not
+        (" two spaces around ", "two spaces around"),
+        ("two spaces around", " two spaces around "),
+    ],
+)
+async def test_a_password_that_looks_alike_is_another_one(app: Quart, chosen: str, typed: str) -> None:
+    await create_user(app, password=chosen)
+
+    assert [await can_log_in(app, password=password) for password in (chosen, typed)] == [True, False]

@@ -9,7 +9,9 @@ from quart.typing import TestClientProtocol
 from sqlalchemy import delete
 
 from app.auth import public
+from app.lib.db import DatabaseUnavailable
 from app.models import UserSession
+from app.services import sessions
 from support.actions import PASSWORD, change_password, create_user, execute, log_in, page, register
 from support.app import serving
 
@@ -32,6 +34,10 @@ async def client(settings: dict[str, Any]) -> Any:
 
 async def has_cart(client: TestClientProtocol) -> bool:
     return bool((await (await client.get("/cart")).get_json())["cart"])
+
+
+async def unavailable(*_: Any, **__: Any) -> None:
+    raise DatabaseUnavailable("away")
 
 
 async def expire_sessions(client: TestClientProtocol) -> None:
@@ -86,6 +92,21 @@ async def test_the_same_user_keeps_the_session(client: TestClientProtocol) -> No
     await log_in(client, password="another horse battery staple")
 
     assert await has_cart(client)
+
+
+async def test_data_that_was_stored_while_the_database_was_unavailable_is_cleared_at_the_next_login(
+    client: TestClientProtocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(client)
+    await page(client)  # shows the flashed message, so that the session is empty
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions, "find", unavailable)
+        assert (await client.post("/cart")).status_code == 200
+
+    assert await has_cart(client)
+    await expire_sessions(client)
+    await register(client, email=BOB)
+    assert not await has_cart(client)
 
 
 async def test_a_session_without_data_has_no_cookie(client: TestClientProtocol) -> None:

@@ -29,7 +29,7 @@ APP = """
 import asyncio, os, sys, time
 from quart import Quart, websocket
 from app.lib import logs
-from app.lib.server.serve import serve_app
+from app.lib.server.serve import listen, serve_app
 
 workers, manner, bind = sys.argv[1:]
 app = Quart("test")
@@ -58,7 +58,7 @@ async def stop():
     print("after_serving", flush=True)
 
 logs.set_up("text")
-sys.exit(serve_app(app, bind=bind, workers=int(workers)))
+sys.exit(serve_app(app, listen(bind, workers=int(workers))))
 """
 TEST_APP = (sys.executable, "-c", APP)
 HANDSHAKE = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MTIzNA==\r\n"

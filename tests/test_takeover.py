@@ -12,19 +12,7 @@ from app.lib import email_address, logs
 from app.lib.logs import ConsoleLine
 from app.models import Email, User, UserSession
 from app.services import sessions
-from support.actions import (
-    EMAIL,
-    PASSWORD,
-    count,
-    enter,
-    is_logged_in,
-    log_in,
-    owner_on,
-    page,
-    register,
-    scalars,
-    write,
-)
+from support.actions import EMAIL, PASSWORD, count, enter, is_logged_in, log_in, owner_on, register, scalars, write
 from support.app import both_databases
 from support.email_links import NEW_EMAIL, NEW_PASSWORD, TYPED
 from support.frozen_clock import FrozenClock
@@ -122,8 +110,3 @@ def test_no_path_forges_or_colors_a_line_on_the_terminal_of_a_developer(log: pyt
     logs.record("request", method="GET", route="/x\nforged \x1b[31m", status=404, ms=1)
 
     assert log.text == "GET /x\\x0aforged \\x1b[31m 404 (1 ms)\n"
-
-
-async def test_the_page_of_sessions_names_its_user(client: TestClientProtocol) -> None:
-    await register(client)
-    assert 'name="owner"' in await page(client, "/sessions")

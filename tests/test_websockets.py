@@ -20,7 +20,7 @@ from quart import websocket
 from app.app_factory import create_app
 from app.auth import public
 from app.lib import logs
-from app.lib.server.serve import serve_app
+from app.lib.server.serve import listen, serve_app
 
 app = create_app()
 
@@ -38,7 +38,7 @@ async def ticks():
         await asyncio.sleep(0.1)
 
 logs.set_up("text")
-sys.exit(serve_app(app, bind=app.config["BIND"], workers=int(sys.argv[1])))
+sys.exit(serve_app(app, listen(app.config["BIND"], workers=int(sys.argv[1]))))
 """
 KEY = "MTIzNDU2Nzg5MDEyMzQ1Ng=="
 HANDSHAKE = f"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"

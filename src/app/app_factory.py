@@ -64,6 +64,7 @@ OPTIONAL_BLUEPRINTS = {
 def create_app(overrides: Mapping[str, Any] | None = None) -> Quart:
     """Return an app with its own settings and state. Raises ConfigError for a setting that it must not start with."""
     overrides = overrides or {}
+    loader.load_env_files()
     app = Quart("app", instance_path=str(loader.instance_path(overrides)))
     app.jinja_environment = SyncEnvironment  # type: ignore[assignment] # Quart's is asynchronous
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}

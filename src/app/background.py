@@ -38,7 +38,7 @@ def init_app(app: Quart) -> None:
         app.extensions["mail_worker"] = worker = MailWorker(app)
         yield
         purging.cancel()
-        await asyncio.gather(purging, return_exceptions=True)  # its last transaction ends before the database closes
+        await asyncio.gather(purging, return_exceptions=True)  # until its connection is returned
         await worker.stop()
 
     app.after_serving(lambda: logs.record("stopped", pid=os.getpid(), pool=db.engine.pool.status()))

@@ -14,6 +14,7 @@ INSTANCE_PATH = ""
 # The server
 BIND = "127.0.0.1:5000"  # the bind address of run.py
 WORKERS = 1  # processes; one per core in production
+TEMPLATES_AUTO_RELOAD = False  # read a changed template again; always with DEBUG and LOG_FORMAT console
 DEBUG = False  # show tracebacks in the browser: never in production
 LOG_FORMAT = "text"  # of the log on standard error: text, json, or console for a developer
 
@@ -66,12 +67,11 @@ RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT = "5 per 5 minutes"
 RATE_LIMIT_WRONG_PASSWORDS_PER_IP = "10 per minute"  # of an IPv4 address, or an IPv6 /64 network
 RATE_LIMIT_LOGINS_PER_IP = "30 per minute"
 RATE_LIMIT_REGISTRATIONS_PER_IP = "20 per minute"
-RATE_LIMIT_EMAILS_PER_IP = (
-    "10 per minute"  # requests for password resets, confirmations and changes of the e-mail address
-)
+RATE_LIMIT_EMAILS_PER_IP = "10 per minute"  # requests for a reset, a confirmation or another e-mail address
 RATE_LIMIT_EMAILS_PER_ACCOUNT = "3 per hour"  # for each purpose; further e-mails are dropped, with the same response
+# Changes of the phone number: the response reveals whether a number has an account
 RATE_LIMIT_PHONE_CHANGES_PER_IP = "20 per hour"
-RATE_LIMIT_PHONE_CHANGES_PER_ACCOUNT = "10 per hour"  # the response reveals whether a number has an account
+RATE_LIMIT_PHONE_CHANGES_PER_ACCOUNT = "10 per hour"
 
 # How long a session lasts: without a request, and at most
 SESSION_IDLE = timedelta(days=1)

@@ -48,9 +48,10 @@ KEPT_HEADERS = ("Allow", "Retry-After", "Content-Range")
 async def show_error(error: HTTPException, message: Message | None = None) -> Response:
     """Return the page of an error, or its JSON."""
     status = error.code or 500
-    limit = max_bytes() if status == 413 else None
-    title, advice = message or (TOO_LARGE if limit else message_for(status))
-    facts = {"wait": format_duration(retry_after(error)), "limit": format_size(limit or 0)}
+    if limit := max_bytes():
+        message = TOO_LARGE
+    title, advice = message or message_for(status)
+    facts = {"wait": format_duration(retry_after(error)), "limit": format_size(limit)}
     title, advice = gettext(title), gettext(advice, **facts)
     if has_websocket_context():
         response = Response("")
@@ -71,10 +72,10 @@ def retry_after(error: HTTPException) -> int | None:
     return seconds if isinstance(seconds, int) else None
 
 
-def max_bytes() -> int | None:
-    """Return how large the body of this request may be, if it was rejected for its size."""
+def max_bytes() -> int:
+    """Return how large the body of this request may be. 0 unless it was rejected for its size."""
     rejection: Rejection | None = None if has_websocket_context() else cast(Scope, request.scope).get(REJECTION)
-    return rejection.max_bytes if rejection else None
+    return rejection.max_bytes if rejection else 0
 
 
 async def render_error(status: int, title: str, advice: str) -> str:

@@ -21,7 +21,7 @@ from app.lib import clock, proxy_probe
 from app.lib.db import db
 from app.lib.db.url import database_url
 from app.lib.settings.base_url import BaseUrl
-from app.lib.settings.loader import defaults_of, unknown_settings
+from app.lib.settings.loader import ENV_FILES, ROOT, defaults_of, unknown_settings
 from app.models import Base, UserSession
 
 SETTINGS = defaults_of(default_config)
@@ -81,7 +81,7 @@ def check_mail(config: Mapping[str, Any]) -> Iterator[str]:
 def check_files(app: Quart) -> Iterator[str]:
     """Find private files that other users of this machine can read or change."""
     folder = Path(app.instance_path).resolve()
-    private = [folder / name for name in ("application.cfg.py", "secret_key", ".env")]
+    private = [folder / "application.cfg.py", folder / "secret_key", *(ROOT / name for name in ENV_FILES)]
     database = database_url(app.config)
     if database.get_backend_name() == "sqlite" and not str(database.database).startswith("file:"):
         file = Path(database.database or "").resolve()

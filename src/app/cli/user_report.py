@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lib.logs import escaped
-from app.lib.passwords.hasher import OLDER
+from app.lib.passwords.schemes import OLDER
 from app.services import audit_log, outbox, sessions, users
 
 

@@ -12,10 +12,10 @@ from wtforms.validators import DataRequired, InputRequired, Optional, StopValida
 from app.lib.email_address import valid_email
 from app.lib.i18n.catalogs import gettext
 from app.lib.i18n.catalogs import lazy_gettext as _
+from app.lib.passwords.policy import MAX_TYPED_LENGTH
 from app.models.user import EMAIL_LENGTH
 
 Validator = Callable[[Any, Any], None]
-MAX_PASSWORD_LENGTH = 1024  # the policy sets the limit for new passwords; normalizing more takes milliseconds
 
 
 class SiteForm(Form):
@@ -74,7 +74,7 @@ def email_field(*more: Validator) -> EmailField:
 
 def password_field(label: str, *more: Validator, required: str) -> PasswordField:
     """Return a field for a password, which is never sent back to the browser."""
-    shorter = MaxLength(MAX_PASSWORD_LENGTH, _("This password is too long."))
+    shorter = MaxLength(MAX_TYPED_LENGTH, _("This password is too long."))
     return PasswordField(label, validators=[InputRequired(required), shorter, *more])
 
 
@@ -97,11 +97,11 @@ def file_field(label: str, *more: Validator, required: str | None = None) -> wtf
     Make the form from both parts of the request: `CombinedMultiDict([await request.files, await request.form])`.
     """
     validators = [DataRequired(required), *more] if required else [Optional(), *more]
-    return wtforms.FileField(label, filters=[_without_name], validators=validators)
+    return wtforms.FileField(label, filters=[_chosen_file], validators=validators)
 
 
-def _without_name(uploaded: Any) -> Any:
-    """Return None in place of the empty part that a browser sends if no file was chosen, and of text."""
+def _chosen_file(uploaded: Any) -> Any:
+    """Return the file. None for text, and for the empty part that a browser sends if no file was chosen."""
     return uploaded if getattr(uploaded, "filename", None) else None
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-RESPONSE_TIME_STEP_SECONDS = 0.5  # longer than the slower case takes, also with a database latency of some milliseconds
+RESPONSE_TIME_STEP_SECONDS = 0.5  # more than the slower case takes, with some milliseconds for each query
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ SPACE = re.compile(r"[^\S\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}]+")  # Fren
 
 
 class InvalidRecipient(Exception):
-    """No e-mail can be sent to this e-mail address."""
+    """The e-mail address of the recipient is not valid."""
 
 
 class RenderedEmail(NamedTuple):

@@ -10,22 +10,22 @@ from app.lib.errors import ServiceError
 from app.lib.i18n.catalogs import lazy_gettext as _
 from app.lib.i18n.formatting import format_datetime
 from app.models import User
-from app.services import audit_log, authentication, outbox, rate_limits, tokens, users
+from app.services import attempts, audit_log, authentication, outbox, tokens, users
 from app.services.authentication import VerifiedPassword, lock_verified_user
 from app.services.client import COMMAND_LINE, Client
 
 
 class DeletionTooEarly(ServiceError):
-    """The e-mail address was changed within the last week, and the former one can still be restored."""
+    """The e-mail address was changed within the last week. The former one can still be restored."""
 
 
 async def delete_account(user: User, password: str, *, client: Client) -> None:
-    """Delete the account of a user who enters the password.
+    """Delete an account after its password was verified again.
 
-    Raises InvalidCredentials, RateLimitExceeded; DeletionTooEarly while a change of the e-mail address can be undone:
-    an attacker with the session could otherwise make the takeover final.
+    Raises InvalidCredentials, RateLimitExceeded; DeletionTooEarly while a change of the e-mail address can be undone.
+    Otherwise an attacker with a stolen session could change the e-mail address, and then delete the account for good.
     """
-    find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id, client)
+    find, limits = partial(users.find, user_id=user.id), attempts.for_reauthentication(user.id, client)
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
         await db.write(_delete_verified, verified, client=client)

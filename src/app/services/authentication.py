@@ -23,14 +23,18 @@ from app.lib.passwords import hasher
 from app.lib.passwords.executor import Overloaded, executor
 from app.models import User
 from app.services import rate_limits, users
-from app.services.rate_limits import Hit, RateLimits
+from app.services.attempts import RateLimits
+from app.services.rate_limits import Hit
 
 Find = Callable[[AsyncSession], Awaitable[User | None]]
 SAMPLES = 1000  # stored hashes that are read at startup, to find the slowest kind
 
 
 class InvalidCredentials(ServiceError):
-    """The e-mail address or the password is wrong, or the account is deactivated. It does not say which."""
+    """The e-mail address or the password is wrong, or the account is deactivated.
+
+    The response does not reveal which.
+    """
 
     message = _("The e-mail address or the password is wrong.")
 

@@ -9,7 +9,7 @@ from app.lib.passwords.executor import executor
 from app.lib.passwords.hasher import hash_password
 from app.lib.passwords.policy import check_password
 from app.models import User
-from app.services import audit_log, authentication, rate_limits, security_alerts, sessions, tokens, users
+from app.services import attempts, audit_log, authentication, security_alerts, sessions, tokens, users
 from app.services.authentication import VerifiedPassword, lock_verified_user
 from app.services.client import COMMAND_LINE, Client
 from app.services.sessions import NewSession
@@ -22,7 +22,7 @@ async def change_password(user: User, password: str, new_password: str, *, new: 
     RateLimitExceeded.
     """
     check_password(new_password, email=user.email)
-    find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id, new.client)
+    find, limits = partial(users.find, user_id=user.id), attempts.for_reauthentication(user.id, new.client)
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
         with executor.slot():

@@ -11,7 +11,7 @@ from app.lib.i18n.catalogs import lazy_gettext as _
 from app.lib.uniform_time import uniform_response_time
 from app.models import User
 from app.models.user_token import TokenPurpose
-from app.services import audit_log, outbox, password_reset, rate_limits, security_alerts, tokens, users
+from app.services import attempts, audit_log, outbox, password_reset, rate_limits, security_alerts, tokens, users
 from app.services.client import Client
 from app.services.tokens import InvalidToken
 from app.services.users import EmailTaken
@@ -70,15 +70,15 @@ async def _send_link(session: AsyncSession, user_id: int, email: str, *, client:
     user = await users.lock(session, user_id)
     owner = await users.find_by_email(session, email=email, lock=True)
     purpose = TokenPurpose.CHANGE_EMAIL
-    silent_limit = rate_limits.for_email(email_key(email), f"{purpose} by {user_id}")
+    silent_limit = attempts.for_email(email_key(email), f"{purpose} by {user_id}")
     if user is None or not await rate_limits.is_allowed(session, silent_limit):
         return
     await audit_log.record(session, user.id, "email_change_requested", client)
     await tokens.revoke(session, user.id, purpose)  # in every case: otherwise the former link reveals the account
-    taken = rate_limits.for_email(email_key(email), "taken")
+    taken = attempts.for_email(email_key(email), "taken")
     if owner is not None and owner.active and await rate_limits.is_allowed(session, taken):
         await outbox.enqueue(session, "email_taken", owner, client=client)
-    elif owner is None and await rate_limits.is_allowed(session, rate_limits.for_email(email_key(email), purpose)):
+    elif owner is None and await rate_limits.is_allowed(session, attempts.for_email(email_key(email), purpose)):
         await tokens.send(session, user, purpose, "change_email", email=email, client=client)
 
 

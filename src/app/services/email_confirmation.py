@@ -17,7 +17,7 @@ from app.lib.passwords.policy import check_password
 from app.lib.uniform_time import uniform_response_time
 from app.models import User
 from app.models.user_token import TokenPurpose
-from app.services import audit_log, credentials, rate_limits, tokens, users
+from app.services import attempts, audit_log, credentials, rate_limits, tokens, users
 from app.services.client import Client
 from app.services.registration import fingerprint
 from app.services.tokens import InvalidToken
@@ -76,5 +76,5 @@ async def _resend_if_unconfirmed(session: AsyncSession, email: str, *, client: C
     user = await users.find_by_email(session, email=email, lock=True)
     if user is None or user.confirmed_on is not None or not user.active:
         return
-    if await rate_limits.is_allowed(session, rate_limits.for_email(user.email_key, TokenPurpose.CONFIRM)):
+    if await rate_limits.is_allowed(session, attempts.for_email(user.email_key, TokenPurpose.CONFIRM)):
         await tokens.send(session, user, TokenPurpose.CONFIRM, "confirm", client=client)

@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.lib.db import db
 from app.lib.settings import current_settings
 from app.models import User
-from app.services import audit_log, authentication, rate_limits, security_alerts, sessions, users
+from app.services import attempts, audit_log, authentication, security_alerts, sessions, users
+from app.services.attempts import RateLimits
 from app.services.authentication import Find, VerifiedPassword, lock_verified_user
 from app.services.client import Client
-from app.services.rate_limits import RateLimits
 from app.services.sessions import NewSession
 
 
@@ -21,7 +21,7 @@ async def log_in(email: str, password: str, *, new: NewSession, device: str | No
     """
     confirmed_only = current_settings()["SECURITY_CONFIRMABLE"]
     find = partial(users.find_for_login, email=email, confirmed_only=confirmed_only)
-    limits = rate_limits.for_login(email, new.client, device=device)
+    limits = attempts.for_login(email, new.client, device=device)
     return await log_in_as(find, password, new=new, limits=limits, is_trusted_device=device is not None)
 
 
@@ -34,7 +34,7 @@ async def log_in_as(find: Find, password: str, *, new: NewSession, limits: RateL
 
 async def reauthenticate(user: User, password: str, *, session_id: int, client: Client) -> None:
     """Verify the password again, which makes the session fresh. Raises InvalidCredentials, RateLimitExceeded."""
-    find, limits = partial(users.find, user_id=user.id), rate_limits.for_reauthentication(user.id, client)
+    find, limits = partial(users.find, user_id=user.id), attempts.for_reauthentication(user.id, client)
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
         await db.write(_mark_reauthenticated, verified, session_id=session_id, client=client)

@@ -16,7 +16,7 @@ from app.lib.email_address import email_key
 from app.models import Email, User, UserToken
 from app.models.email import ERROR_LENGTH
 from app.models.user_token import TokenPurpose
-from app.services import rate_limits
+from app.services import attempts, rate_limits
 from app.services.client import Client
 
 ENQUEUED = "email_enqueued"  # key in session.info: the worker is woken after the request
@@ -67,7 +67,7 @@ async def enqueue_account_deleted(session: AsyncSession, user: User, *, client: 
     language = user.language or client.language
     recipients = dict.fromkeys([user.email, *former])
     for recipient in recipients:
-        limit = rate_limits.for_email(email_key(recipient), "account_deleted")  # of all accounts with this address
+        limit = attempts.for_email(email_key(recipient), "account_deleted")  # of all accounts with this address
         if await rate_limits.is_allowed(session, limit):
             session.add(_new("account_deleted", recipient, language=language))
     session.info[ENQUEUED] = True

@@ -9,7 +9,7 @@ from app.lib.passwords.policy import check_password
 from app.lib.uniform_time import uniform_response_time
 from app.models import User
 from app.models.user_token import TokenPurpose
-from app.services import audit_log, authentication, credentials, rate_limits, tokens, users
+from app.services import attempts, audit_log, authentication, credentials, rate_limits, tokens, users
 from app.services.client import Client
 from app.services.tokens import InvalidToken
 
@@ -25,7 +25,7 @@ async def reset(token: str, new_password: str, *, client: Client) -> User:
     """Set a new password, and end every session. Raises InvalidToken, PasswordRefused, RateLimitExceeded."""
     user = (await db.read(tokens.find, token, purpose=TokenPurpose.RESET)).user
     check_password(new_password, email=user.email)
-    async with authentication.rate_limited(rate_limits.for_reset(user.id, client)):
+    async with authentication.rate_limited(attempts.for_reset(user.id, client)):
         password_hash = await hash_password(new_password)
     return await db.write(_reset, token, password_hash=password_hash, client=client)
 
@@ -60,6 +60,6 @@ async def _send_if_registered(session: AsyncSession, email: str, *, client: Clie
     user = await users.find_by_email(session, email=email, lock=True)
     if user is None or not user.active:
         return
-    if await rate_limits.is_allowed(session, rate_limits.for_email(user.email_key, TokenPurpose.RESET)):
+    if await rate_limits.is_allowed(session, attempts.for_email(user.email_key, TokenPurpose.RESET)):
         await audit_log.record(session, user.id, "password_reset_requested", client)
         await tokens.send(session, user, TokenPurpose.RESET, "reset", client=client)

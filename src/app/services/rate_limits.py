@@ -16,12 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lib import clock
 from app.lib.db.retry import RetryTransaction
-from app.lib.email_address import email_key
 from app.lib.errors import ServiceError
 from app.lib.settings import current_settings
 from app.lib.settings.rate import Rate
 from app.models import RateLimit
-from app.services.client import Client
 
 
 class Limit(NamedTuple):
@@ -34,13 +32,6 @@ class Limit(NamedTuple):
     @property
     def key(self) -> str:
         return hashlib.sha256(f"{self.name}\0{self.subject}".encode(errors="surrogatepass")).hexdigest()
-
-
-class RateLimits(NamedTuple):
-    """The limits of an attempt: those of every attempt, and those of failed ones."""
-
-    every: tuple[Limit, ...]
-    failed: tuple[Limit, ...] = ()
 
 
 class RateLimitExceeded(ServiceError):
@@ -64,40 +55,6 @@ class Hit(NamedTuple):
 def limit(name: str, subject: str) -> Limit:
     """Return the limit that the setting RATE_LIMIT_<name> declares."""
     return Limit(name.lower(), subject, Rate.parse(current_settings()[f"RATE_LIMIT_{name}"]))
-
-
-def for_login(email: str, client: Client, *, device: str | None) -> RateLimits:
-    """Return the limits of a login with an e-mail address, with or without an account.
-
-    A trusted device has a limit of its own, so attackers who guess the password do not lock out the user.
-    """
-    account, every = email_key(email), limit("LOGINS_PER_IP", client.network)
-    if device:
-        return RateLimits((every,), (limit("WRONG_PASSWORDS_PER_ACCOUNT", f"device {device} {account}"),))
-    per_ip = limit("WRONG_PASSWORDS_PER_IP", client.network)
-    return RateLimits((every,), (per_ip, limit("WRONG_PASSWORDS_PER_ACCOUNT", f"account {account}")))
-
-
-def for_registration(client: Client) -> RateLimits:
-    return RateLimits((limit("REGISTRATIONS_PER_IP", client.network),))
-
-
-def for_reauthentication(user_id: int, client: Client) -> RateLimits:
-    """Return the limits of the password of a logged-in user. Only a client with a session can reach them."""
-    every = limit("LOGINS_PER_IP", client.network)
-    return RateLimits((every,), (limit("WRONG_PASSWORDS_PER_ACCOUNT", f"user {user_id}"),))
-
-
-def for_reset(user_id: int, client: Client) -> RateLimits:
-    """Return the limits of a new password by a reset link, which is hashed before the token is consumed."""
-    return RateLimits(
-        (limit("LOGINS_PER_IP", client.network), limit("WRONG_PASSWORDS_PER_ACCOUNT", f"reset {user_id}"))
-    )
-
-
-def for_email(subject: str, purpose: str) -> Limit:
-    """Return the silent limit of e-mails for one purpose: beyond it none is sent, and the response is the same."""
-    return limit("EMAILS_PER_ACCOUNT", f"{purpose} {subject}")
 
 
 # Rows are locked in the order of their keys, so that no two transactions wait for each other.

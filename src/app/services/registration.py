@@ -16,7 +16,7 @@ from app.lib.settings import current_settings
 from app.lib.uniform_time import uniform_response_time
 from app.models import User
 from app.models.user_token import TokenPurpose
-from app.services import audit_log, login, outbox, rate_limits, sessions, tokens, users
+from app.services import attempts, audit_log, login, outbox, rate_limits, sessions, tokens, users
 from app.services.authentication import InvalidCredentials, rate_limited
 from app.services.client import COMMAND_LINE, Client
 from app.services.sessions import NewSession
@@ -31,7 +31,7 @@ async def register(email: str, password: str, *, new: NewSession, device: str | 
     Raises PasswordRefused, EmailTaken, EmailReserved, RateLimitExceeded.
     """
     check_password(password, email=email)
-    async with rate_limited(rate_limits.for_registration(new.client)):
+    async with rate_limited(attempts.for_registration(new.client)):
         password_hash = await hash_password(password)
     try:
         return await db.write(_create_with_session, email, password_hash=password_hash, new=new)
@@ -47,7 +47,7 @@ async def register_unconfirmed(email: str, password: str, *, client: Client) -> 
     """
     check_password(password, email=email)
     async with uniform_response_time():
-        async with rate_limited(rate_limits.for_registration(client)):
+        async with rate_limited(attempts.for_registration(client)):
             password_hash = await hash_password(password)
         with suppress(EmailReserved):
             await db.write(register_or_notify, email, password_hash=password_hash, client=client)
@@ -62,7 +62,7 @@ async def register_or_notify(session: AsyncSession, email: str, *, password_hash
             user = await users.create(session, email=email, password_hash=password_hash, client=client)
         except EmailTaken as error:
             raise RetryTransaction from error  # a simultaneous registration was first: this one notifies its user
-    silent_limit = rate_limits.for_email(user.email_key, TokenPurpose.CONFIRM)
+    silent_limit = attempts.for_email(user.email_key, TokenPurpose.CONFIRM)
     if not user.active or not await rate_limits.is_allowed(session, silent_limit):
         return
     if user.confirmed_on is None:
@@ -92,7 +92,7 @@ async def _log_in_again(email: str, password: str, *, new: NewSession, device: s
     if await db.read(find) is None:
         raise EmailTaken
     try:
-        limits = rate_limits.for_login(email, new.client, device=device)
+        limits = attempts.for_login(email, new.client, device=device)
         return await login.log_in_as(find, password, new=new, limits=limits, is_trusted_device=True)
     except InvalidCredentials:
         raise EmailTaken from None

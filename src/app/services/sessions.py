@@ -17,7 +17,7 @@ from app.services import audit_log
 from app.services.client import Client
 
 TOUCH_INTERVAL = timedelta(minutes=1)
-MAX_SESSIONS = 100  # of an account: the page of the sessions lists all of them
+MAX_SESSIONS = 100  # of an account; /sessions lists all of them
 
 # One query for each request with a cookie, compiled once. No page needs the digest or the password hash.
 FIND = (
@@ -124,7 +124,7 @@ async def end_one(session: AsyncSession, session_id: int, *, user_id: int, clien
 async def end_others(session: AsyncSession, session_id: int, *, user_id: int, client: Client) -> None:
     """End every session of a user except one."""
     is_other = (UserSession.user_id == user_id) & (UserSession.id != session_id)
-    user = await session.get(User, user_id, with_for_update=True)  # first, as everywhere: no deadlock
+    user = await session.get(User, user_id, with_for_update=True)  # first, as in every transaction: no deadlock
     ended: Any = await session.execute(delete(UserSession).where(is_other))
     if ended.rowcount and user:
         await audit_log.record(session, user_id, "other_sessions_ended", client)

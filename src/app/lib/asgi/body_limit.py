@@ -25,7 +25,7 @@ MAX_PIECES = 1000  # of a body, besides one for each kilobyte of its limit
 
 
 class TooManyPieces(Exception):
-    """The body came in chunks of a few bytes, each of which costs as much as a large one."""
+    """The body is sent in chunks of a few bytes. Each costs as much time as a large one."""
 
 
 class BodyLimit(NamedTuple):
@@ -78,7 +78,7 @@ class BodyLimitMiddleware(Middleware):
             await self.reject(scope, receive, send, 408, reason=f"the body took more than {limit.seconds} s")
             return
         except TooManyPieces:
-            await self.reject(scope, receive, send, 400, reason=f"the body has more than {MAX_PIECES} pieces")
+            await self.reject(scope, receive, send, 400, reason="the body is sent in tiny chunks")
             return
         if body is None:
             return

@@ -23,7 +23,7 @@ LANGUAGE_COOKIE = re.compile(rb"(?:^|;) *((?:__Host-)?language=[A-Za-z-]{1,20}) 
 class Rejection(NamedTuple):
     status: int
     reason: str  # for the log
-    max_bytes: int | None = None  # that the client may send, for the error page
+    max_bytes: int = 0  # that the client may send, for the error page of a body that is too large
 
 
 class Middleware:
@@ -43,11 +43,11 @@ class Middleware:
         raise NotImplementedError
 
     async def reject(
-        self, scope: Scope, receive: Receive, send: Send, status: int, *, reason: str, max_bytes: int | None = None
+        self, scope: Scope, receive: Receive, send: Send, status: int, *, reason: str, max_bytes: int = 0
     ) -> None:
         """Respond with the error page of a status. Only the headers that select its form are kept.
 
-        With `max_bytes` the cookies are kept too: the request is ours but for its size, so the page has the navigation
+        With `max_bytes` the cookies are kept too. Only the size of the request is wrong, so the page has the navigation
         of the user.
         """
         if scope["type"] == "websocket":
@@ -76,7 +76,7 @@ def with_connection_close(send: Send) -> Send:
 
 
 def safe_headers(headers: Iterable[tuple[bytes, bytes]], kept: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the headers that are kept, and the cookie of the language."""
+    """Yield the headers with these names, and of all cookies at least that of the language."""
     for name, value in headers:
         if name.lower() in kept:
             yield name, value

@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from quart import Quart, current_app, g
 from sqlalchemy import exc
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from app.lib.db.call import Call, Pool, current_call
 from app.lib.db.engine import make_engine, make_read_engine, pool_capacity
+from app.lib.db.errors import OUTAGE_ERRORS, PROGRAMMING_ERRORS, DatabaseUnavailable
 from app.lib.db.request_session import refuse_changes, request_session
 from app.lib.db.retry import CommitUncertain, RetryTransaction, retry
 
@@ -24,40 +24,6 @@ Operation = Callable[Concatenate[AsyncSession, P], Awaitable[T]]
 # Of DATABASE_TIMEOUT. A call that has waited for longer fails fast: under overload it would be cancelled half way, its
 # connection discarded, and throughput would drop to zero.
 MAX_QUEUE_SHARE = 0.75
-# Errors in our own code. Every other error means that the database is unavailable, full, read-only or overloaded.
-PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
-OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, OSError)
-
-
-class DatabaseUnavailable(Exception):
-    """The database is unavailable or timed out. The transaction was rolled back, unless `is_uncertain`."""
-
-    retry_after = 5  # seconds
-
-    def __init__(self, reason: str, *, is_uncertain: bool = False) -> None:
-        super().__init__(reason)
-        self.is_uncertain = is_uncertain  # lost during COMMIT: the transaction may have been committed
-
-
-class Pool(NamedTuple):
-    """An engine, and a slot for each connection of its pool."""
-
-    engine: AsyncEngine
-    slots: asyncio.Semaphore
-
-
-@dataclass
-class Call:
-    """A call of `read` or `write`."""
-
-    name: str
-    pool: Pool
-    deadline: float  # in the time of the event loop
-    is_running: bool = True  # until its function has returned
-    is_committing: bool = False
-
-
-_current_call: ContextVar[Call | None] = ContextVar("_current_call", default=None)
 
 
 class Database:
@@ -115,7 +81,7 @@ class Database:
             await current_app.extensions[name].engine.dispose()
 
     def _new_call(self, name: str) -> Call:
-        if (outer := _current_call.get()) and outer.is_running:
+        if (outer := current_call.get()) and outer.is_running:
             raise RuntimeError(f"db.{name}() inside a function that db.{outer.name}() runs: use its session")
         deadline = asyncio.get_running_loop().time() + current_app.extensions["db_timeout"]
         return Call(name, current_app.extensions[f"db_{name}_pool"], deadline)
@@ -132,7 +98,7 @@ class Database:
         return await asyncio.shield(task)
 
     async def _finish(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
-        _current_call.set(call)  # for this task alone
+        current_call.set(call)  # for this task alone
         try:
             async with asyncio.timeout_at(call.deadline), request_session().lock:
                 return await retry(attempt)

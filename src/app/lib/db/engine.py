@@ -47,7 +47,7 @@ def _make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
         event.listen(engine.sync_engine, "do_connect", sqlite.create_file)
         event.listen(engine.sync_engine, "connect", partial(sqlite.set_pragmas, lock_timeout=LOCK_TIMEOUT))
         return engine
-    url, arguments = mysql.connection(url, options.get("connect_args", {}), lock_timeout=LOCK_TIMEOUT)
+    url, arguments = mysql.connection_arguments(url, options.get("connect_args", {}), lock_timeout=LOCK_TIMEOUT)
     engine = create_async_engine(url, **options | {"connect_args": arguments})
     event.listen(engine.sync_engine, "handle_error", mysql.mark_unusable)
     if "ssl" in arguments:

@@ -8,23 +8,24 @@ from pymysql.err import OperationalError
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.lib.settings.kinds import BOOLEANS
+
 CONNECT_TIMEOUT_SECONDS = 3
 SQL_MODE = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
 
-# The server still responds, but cannot serve: no primary component (Galera), shutting down, read-only. Another server
-# behind the same proxy may, so the connection is replaced and the transaction runs again.
+# A server that responds and cannot serve: no primary component (Galera), shutting down, read-only. Another server
+# behind the same proxy may be able to, so the connection is replaced and the transaction runs again.
 UNUSABLE_ERRORS = {1047, 1053, 1290, 1836}
 
 # The TLS options of PyMySQL and mysqlclient, in the URL or in `connect_args`; `ssl` may also be a dict of them.
 TLS_FILES = ("ca", "capath", "cert", "key")
 TLS_CHOICES = ("check_hostname", "verify_mode", "verify_cert", "verify_identity", "disabled", "mode")
 TLS_OPTIONS = (*TLS_FILES, "password", "cipher", *TLS_CHOICES)
-BOOLEANS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 VERIFY_MODES = BOOLEANS | {"none": False, "optional": True, "required": True}
 SSL_MODES = {"disabled": None, "required": (False, False), "verify_ca": (True, False), "verify_identity": (True, True)}
 
 
-def connection(url: URL, given: Mapping[str, Any], *, lock_timeout: int) -> tuple[URL, dict[str, Any]]:
+def connection_arguments(url: URL, given: Mapping[str, Any], *, lock_timeout: int) -> tuple[URL, dict[str, Any]]:
     """Return the URL and the other arguments with which aiomysql connects. `given` are those of the settings.
 
     The connection uses utf8mb4, UTC and a strict mode, whatever the defaults of the server are. Raises ValueError for
@@ -53,11 +54,13 @@ def tls_context(given: Mapping[str, Any]) -> ssl.SSLContext | None:
     if isinstance(whole, ssl.SSLContext):
         return whole
     options = {name.removeprefix("ssl_"): option for name, option in given.items() if name != "ssl"}
+    is_wanted = bool(options)
     if isinstance(whole, Mapping):
         options |= whole
-    elif whole is not None and not options and not boolean("ssl", whole):
-        return None
-    if whole is None and not options:
+        is_wanted = True
+    elif whole is not None:
+        is_wanted = boolean("ssl", whole) or is_wanted
+    if not is_wanted:
         return None
     if unknown := sorted(set(options) - set(TLS_OPTIONS)):
         raise ValueError(f"the database has no TLS option {', '.join(unknown)}: use {', '.join(TLS_OPTIONS)}")

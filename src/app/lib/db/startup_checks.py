@@ -3,7 +3,8 @@
 from quart import current_app
 
 from app.lib.db import schema
-from app.lib.db.database import DatabaseUnavailable, db
+from app.lib.db.database import db
+from app.lib.db.errors import DatabaseUnavailable
 from app.lib.db.url import database_url
 
 

@@ -97,11 +97,15 @@ def is_supported(language: str) -> bool:
     return True
 
 
+class UnknownLanguage(ValueError):
+    """A language has no compiled catalog. The text names it, and the command that compiles the catalogs."""
+
+
 def check_languages(languages: Sequence[str]) -> None:
-    """Raise ValueError unless there is a catalog of each language."""
+    """Raise ValueError without a language; UnknownLanguage unless there is a catalog of each."""
     if not languages:
-        raise ValueError("LANGUAGES is empty: name one language at least")
+        raise ValueError
     for name in languages:
         if not is_supported(name):
-            command = "QUART_LANGUAGES=en quart --app run translations compile"
-            raise ValueError(f"LANGUAGES names {name!r}, which has no compiled catalog: {command}")
+            command = "`QUART_LANGUAGES=en quart --app run translations compile`"
+            raise UnknownLanguage(f"{name!r} has no compiled catalog, which {command} makes")

@@ -7,24 +7,15 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import timeit
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from functools import cached_property
 
-from passlib.context import CryptContext
 from quart import Quart, current_app
 
 from app.lib.passwords.executor import executor
+from app.lib.passwords.schemes import CURRENT, OLDER, OLDER_LENGTH_MAX, matches, needs_update, parameters, seconds
 
-# OWASP's first choice for argon2id, about 20 ms. Raise it here; stored hashes follow at the next login.
-CURRENT = CryptContext(
-    ["argon2"], argon2__type="ID", argon2__memory_cost=19 * 1024, argon2__time_cost=2, argon2__parallelism=1
-)
-# What Flask-Security installations have.
-OLDER = CryptContext(["bcrypt", "argon2", "pbkdf2_sha512", "pbkdf2_sha256", "sha512_crypt", "bcrypt_sha256"])
-OLDER_LENGTH_MAX = 256  # characters: some of these schemes take seconds for thousands
 # A refusal is sent no earlier than this. It covers the milliseconds of the database, and argon2 with other parameters.
 SHORTEST_REFUSAL_SECONDS = 0.25
 REFUSAL_MARGIN = 1.1  # times the hashing that was measured at the start
@@ -53,9 +44,9 @@ class PasswordHasher:
 
     def prepare(self, samples: Iterable[str]) -> None:
         """Measure the hashing of a refusal, so that the first one takes as long as later ones."""
-        self.current_seconds = _seconds(CURRENT, self.decoy)
-        one_of_each = {_parameters(stored): stored for stored in samples if OLDER.identify(stored)}
-        self.slowest = max(((_seconds(OLDER, stored), stored) for stored in one_of_each.values()), default=(0.0, ""))
+        self.current_seconds = seconds(CURRENT, self.decoy)
+        one_of_each = {parameters(stored): stored for stored in samples if OLDER.identify(stored)}
+        self.slowest = max(((seconds(OLDER, stored), stored) for stored in one_of_each.values()), default=(0.0, ""))
 
     def hashing_seconds(self, password: str) -> float:
         """Return how long the hashing of a refusal takes on an idle machine."""
@@ -70,15 +61,12 @@ class PasswordHasher:
         """Return the hash to store from now on: `stored`, or a current one in its place. None if it does not match."""
         if not is_valid_text(password):
             password, stored = "", None
-        current = stored if stored and _needs_update(CURRENT, stored) is False else None
-        if _matches(CURRENT, unicodedata.normalize("NFC", password), current or self.decoy) and current:
+        current = stored if stored and needs_update(CURRENT, stored) is False else None
+        if matches(CURRENT, unicodedata.normalize("NFC", password), current or self.decoy) and current:
             return current
         kinds = OLDER if self.salt else CURRENT
-        older = stored if stored and not current and _needs_update(kinds, stored) is not None else None
-        if (
-            not any(_matches(OLDER, form, older or self.slowest[1]) for form in self._older_forms(password))
-            or not older
-        ):
+        older = stored if stored and not current and needs_update(kinds, stored) is not None else None
+        if not any(matches(OLDER, form, older or self.slowest[1]) for form in self._older_forms(password)) or not older:
             return None
         # Two simultaneous logins must store the same hash. The old one has a random salt, so its digest is unique.
         return self.hash(password, salt=hashlib.sha256(older.encode()).digest()[:16])
@@ -97,32 +85,6 @@ class PasswordHasher:
         key = self.salt.encode(errors="surrogateescape")
         salted = [base64.b64encode(hmac.digest(key, form.encode(), "sha512")).decode() for form in forms]
         return [*salted, *(form[:OLDER_LENGTH_MAX] for form in forms)]
-
-
-def _needs_update(context: CryptContext, stored: str) -> bool | None:
-    """Return whether the hash has other parameters than new ones; None if it is malformed or of another scheme."""
-    with suppress(ValueError):
-        return context.needs_update(stored)
-    return None
-
-
-def _parameters(stored: str) -> str:
-    """Return a hash without its salt and digest."""
-    return stored[: len("$2b$12$")] if stored.startswith("$2") else stored.rsplit("$", 2)[0]
-
-
-def _matches(context: CryptContext, secret: str, stored: str) -> bool:
-    try:
-        if context.identify(stored) == "bcrypt":  # it never read more than 72 bytes, and bcrypt 5 refuses more
-            return context.verify(secret.encode()[:72], stored)
-        return context.verify(secret, stored)
-    except ValueError:  # not a hash
-        return False
-
-
-def _seconds(context: CryptContext, stored: str) -> float:
-    """Measure a verification: the shortest of two, as the machine may be busy."""
-    return min(timeit.repeat(lambda: _matches(context, "", stored), number=1, repeat=2))
 
 
 async def hash_password(password: str) -> str:
@@ -152,7 +114,7 @@ async def prepare(find_samples: Callable[[], Awaitable[list[str]]]) -> None:
 
 def current_parameters() -> str:
     """Return the scheme and the parameters of a current hash, with which every current hash begins."""
-    return _parameters(_hasher().decoy)
+    return parameters(_hasher().decoy)
 
 
 def init_app(app: Quart) -> None:

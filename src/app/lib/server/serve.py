@@ -8,7 +8,6 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable
 from logging import WARNING, getLogger
 from typing import Any, cast
 
@@ -18,7 +17,6 @@ from quart import Quart
 
 from app.lib import logs
 from app.lib.asgi.types import App
-from app.lib.server.hypercorn_patches import apply as patch_hypercorn
 from app.lib.server.master import SIGNALS, Master
 from app.lib.server.websockets import ClosingWebsockets
 
@@ -39,12 +37,9 @@ def hypercorn_config(bind: str) -> Config:
     return config
 
 
-def serve_app(app: Quart, *, bind: str, workers: int, on_listening: Callable[[], None] = lambda: None) -> int:
-    """Serve until a signal stops the server, and return the exit code. Raises OSError if `bind` cannot be used."""
-    patch_hypercorn()
-    listeners = listen(bind, workers=workers)
-    on_listening()
-    if workers > 1:
+def serve_app(app: Quart, listeners: list[socket.socket]) -> int:
+    """Serve on the sockets of `listen`, each in a worker, until a signal arrives. Return the exit code."""
+    if len(listeners) > 1:
         master = os.getpid()
         return Master(lambda slot: _work(app, listeners, slot, master=master), listeners).run()
     asyncio.run(_serve(app, listeners[0]))

@@ -1,4 +1,4 @@
-"""Websockets and the stop of the server: an open one would delay it until the grace period is over."""
+"""Close websockets when the server stops. An open one would delay the stop by the whole grace period."""
 
 import asyncio
 from typing import Any

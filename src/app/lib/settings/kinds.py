@@ -43,7 +43,7 @@ def read_key(value: Any) -> str:
 
 
 def read_salt(value: Any) -> str:
-    """Read a salt as Flask-Security does: text or bytes, of which `hasher` uses exactly these."""
+    """Read a salt as Flask-Security does: text or bytes. The hasher restores the same bytes."""
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else read_optional_text(value)
 
 
@@ -140,8 +140,5 @@ URL = Kind(lambda value: str(BaseUrl.parse(read_text(value))), "a URL without a 
 SERVER = Kind(read_server, "a host like db.example.com or db.example.com:3307, or the path of a Unix socket")
 FORMAT = Kind(read_format, f"one of {', '.join(FORMATS)}")
 RATE = Kind(read_rate, "a rate like '5 per 5 minutes'")
-LANGUAGES = Kind(
-    read_languages,
-    "languages with a compiled catalog, like en,de: `QUART_LANGUAGES=en quart --app run translations compile`",
-)
+LANGUAGES = Kind(read_languages, "languages with a compiled catalog, like en,de")
 SENDER = Kind(read_sender, "an e-mail address, 'Example <site@example.com>', or a tuple of a name and an address")

@@ -18,6 +18,7 @@ from app.lib.settings.mail import derive_mail
 from app.lib.settings.secret_key import check_secret_key, load_or_create_secret_key
 
 ROOT = Path(__file__).resolve().parents[4]
+ENV_FILES = (".env", ".quartenv")
 BIND_PORT = re.compile(r"[^/]*:([0-9]+)")
 
 
@@ -35,19 +36,18 @@ def defaults_of(module: ModuleType) -> dict[str, Any]:
 
 def instance_path(overrides: Mapping[str, Any]) -> Path:
     """Return the folder of application.cfg.py, the SQLite database and the generated secret key."""
-    chosen = overrides.get("INSTANCE_PATH") or environment().get("QUART_INSTANCE_PATH") or ROOT / "instance"
+    chosen = overrides.get("INSTANCE_PATH") or os.environ.get("QUART_INSTANCE_PATH") or ROOT / "instance"
     return Path(chosen).resolve()
 
 
-def environment() -> Mapping[str, str]:
-    """Return the environment, with `.env` and `.quartenv` of the project, which the `quart` command reads too.
+def load_env_files() -> None:
+    """Add the variables of `.env` and `.quartenv` to the environment, as the `quart` command does.
 
-    Quart reads them if python-dotenv is installed, and says so if it is not. QUART_SKIP_DOTENV switches that off.
+    Quart reads them if python-dotenv is installed, and otherwise prints a hint. QUART_SKIP_DOTENV switches that off.
     """
-    for name in (".env", ".quartenv"):
-        if get_load_dotenv() and (ROOT / name).is_file():
-            load_dotenv(ROOT / name)
-    return os.environ
+    for path in map(ROOT.joinpath, ENV_FILES):
+        if get_load_dotenv() and path.is_file():
+            load_dotenv(path)
 
 
 def load(app: Quart, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
@@ -58,8 +58,7 @@ def load(app: Quart, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) 
         config.from_pyfile(str(instance / "application.cfg.py"), silent=True)
     except (Exception, SystemExit) as error:  # the file is Python, which may raise anything
         raise ConfigError(f"instance/application.cfg.py: {type(error).__name__}: {error}") from error
-    environ = environment()
-    config.update({key: environ[f"QUART_{key}"] for key in defaults if f"QUART_{key}" in environ})
+    config.update({key: os.environ[f"QUART_{key}"] for key in defaults if f"QUART_{key}" in os.environ})
     config.update(overrides)
     config["INSTANCE_PATH"] = str(instance)
     try:
@@ -73,7 +72,7 @@ def load(app: Quart, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) 
 
 def unknown_settings(app: Quart, defaults: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     """Yield the names of settings that do not exist, from every source, each with the closest name that does."""
-    of_environment = {name for name in environment() if name.startswith("QUART_")}
+    of_environment = {name for name in os.environ if name.startswith("QUART_")}
     yield from table.unknown(of_environment, table.OF_QUART | {f"QUART_{key}" for key in defaults})
     known = set(defaults) | set(app.default_config) | table.KNOWN
     yield from table.unknown(app.config, known)
@@ -95,8 +94,8 @@ def _derive(
 ) -> None:
     _derive_base_url(config, defaults)
     base_url = BaseUrl.parse(config["BASE_URL"])
-    if config["TEMPLATES_AUTO_RELOAD"] is None:
-        config["TEMPLATES_AUTO_RELOAD"] = config["DEBUG"] or config["LOG_FORMAT"] == "console"
+    if config["DEBUG"] or config["LOG_FORMAT"] == "console":
+        config["TEMPLATES_AUTO_RELOAD"] = True
 
     derive_mail(config, loopback=base_url.is_loopback)
     if config["DEBUG"] and not base_url.is_loopback:

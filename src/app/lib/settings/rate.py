@@ -13,9 +13,9 @@ class Rate(NamedTuple):
     window: timedelta
 
     @classmethod
-    def parse(cls, text: str, *, name: str = "A rate") -> "Rate":
+    def parse(cls, text: str) -> "Rate":
         """Parse `10 per minute` or `5 per 5 minutes`. Raises ValueError."""
         if not (parts := RATE.fullmatch(text.strip())):
-            raise ValueError(f"{name} is {text!r}; it must be like '5 per 5 minutes'")
+            raise ValueError(f"not a rate: {text!r}")
         hits, number, unit = parts.groups()
         return cls(int(hits), timedelta(seconds=int(number or 1) * SECONDS[unit]))

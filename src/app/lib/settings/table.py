@@ -1,10 +1,11 @@
-"""Every setting with its kind, the settings that exclude each other, and those that have one right value."""
+"""The kind of each setting, the settings that exclude each other, and those for which one value is right."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from datetime import timedelta
 from typing import Any
 
+from app.lib.i18n.catalogs import UnknownLanguage
 from app.lib.settings import kinds
 from app.lib.settings.kinds import Kind, duration, number
 
@@ -50,8 +51,9 @@ KINDS_OF_TYPES = {
     dict: kinds.DICT,
     timedelta: kinds.DURATION,
 }
-SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "DB_PASSWORD", "MAIL_PASSWORD", "SECURITY_PASSWORD_SALT"}
-SECRETS |= {"SQLALCHEMY_DATABASE_URI"}  # never shown in an error
+# Never shown in an error.
+SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "SECURITY_PASSWORD_SALT", "MAIL_PASSWORD"}
+SECRETS |= {"DB_PASSWORD", "SQLALCHEMY_DATABASE_URI"}
 
 EXCLUSIVE = (("MAIL_USE_TLS", "MAIL_USE_SSL"),)
 # Settings of Quart and quart-auth for which only one value works, and why.
@@ -80,6 +82,7 @@ OTHER_NAMES = {  # that other frameworks have for a setting of ours
     "MAIL_HOST": "MAIL_SERVER",
     "SERVER_URL": "BASE_URL",
 }
+OTHER_NAMES |= {f"QUART_{other}": f"QUART_{ours}" for other, ours in OTHER_NAMES.items()}
 OF_QUART = {"QUART_APP", "QUART_DEBUG", "QUART_ENV_FILE", "QUART_SKIP_DOTENV", "QUART_RUN_FROM_CLI"}
 KNOWN = {"SQLALCHEMY_TRACK_MODIFICATIONS", "MAIL_ENABLED", "MAIL_DEV_MAILBOX", "COOKIE_PREFIX"}
 KNOWN |= {f"QUART_AUTH_{name}" for name in ("DURATION", "MODE", "SALT")}
@@ -93,6 +96,8 @@ def read(key: str, value: Any, default: Any) -> Any:
         return value
     try:
         return kind.read(value)
+    except UnknownLanguage as error:
+        raise ValueError(f"{key} is {value!r}: write {kind.advice}; {error}") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         is_wrong = "is wrong" if key in SECRETS else f"is {value!r}"
         raise ValueError(f"{key} {is_wrong}: write {kind.advice}") from None
@@ -128,9 +133,7 @@ def unknown(names: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, s
     """Yield the names that are not known, each with the closest name that is."""
     known = set(known)
     for name in sorted(set(names) - known):
-        same = OTHER_NAMES.get(name.removeprefix("QUART_"))
-        similar = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        closest = next(iter([*filter(None, [same]), *similar]), None)
-        is_misspelt = closest is not None and difflib.SequenceMatcher(None, name, closest).ratio() >= MISSPELT_RATIO
+        similar = difflib.get_close_matches(name, known, n=1)
+        is_misspelt = bool(difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT_RATIO))
         if name.split("_")[0] in PREFIXES or is_misspelt:
-            yield name, closest
+            yield name, OTHER_NAMES.get(name) or (similar[0] if similar else None)

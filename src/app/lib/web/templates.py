@@ -2,7 +2,8 @@
 
 Quart's own environment awaits every call in a template, which makes pages slower. In this one nothing is awaited, so
 a coroutine would be printed, or count as true in a condition. A printed one, and an asynchronous filter, test or
-global, raises TypeError instead. Not noticed is an asynchronous function that a view passes and only a condition calls.
+global, raises TypeError instead. An asynchronous function that a view passes and only a condition
+calls is not detected.
 """
 
 from collections.abc import AsyncGenerator, MutableMapping
