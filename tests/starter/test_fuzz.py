@@ -47,6 +47,7 @@ pytestmark = [
 
 VISITS = 740
 LEAST_REQUESTS = 3000
+MOST_ROUNDS = 4
 ON_THE_WIRE = 300
 SLOW_SECONDS = 2
 TUNED: dict[str, Any] = {"deadline": None, "print_blob": True, "suppress_health_check": list(HealthCheck)}
@@ -308,14 +309,18 @@ def test_nothing_that_reaches_the_app_breaks_it(
             runner.run(browser.visit(sent))
             check_log(log)
 
+        endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
         try:
-            visit()
+            for _ in range(MOST_ROUNDS):  # by chance, a round may miss an endpoint
+                visit()
+                if browser.reached >= endpoints:
+                    break
         finally:
             runner.run(site.shutdown())
     gc.collect()  # asyncio logs a failed task when it is collected
     check_log(log)
     assert browser.sent >= LEAST_REQUESTS
-    assert browser.reached >= {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert browser.reached >= endpoints
     assert {200, 303, 400, 404, 405, 422} <= set(browser.statuses)
 
 
