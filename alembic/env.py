@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
+from app import features
 from app.app_factory import create_app
 from app.lib.db.engine import make_engine
 from app.lib.db.url import database_url
@@ -56,6 +57,7 @@ def migrate(connection: Connection | None = None, *, url: URL | None = None) -> 
     options: dict[str, Any] = {"connection": connection, "url": url, "literal_binds": connection is None}
     if connection is not None and connection.dialect.name == "sqlite":
         options["transactional_ddl"] = True  # SQLite can roll back DDL; Alembic assumes that it cannot
+    features.import_models()
     context.configure(
         target_metadata=Base.metadata,
         render_as_batch=True,

@@ -65,6 +65,12 @@ def test_imports_point_one_way() -> None:
     assert [wrong for path in TREES if path != SOURCE / "__init__.py" for wrong in wrong_imports(path)] == []
 
 
+def test_nothing_imports_a_feature_but_itself() -> None:
+    modules = {(path, module) for path in TREES for module in imports_of(path) if module.startswith("app.features.")}
+
+    assert {(path.name, module) for path, module in modules if path.parent.name != module.split(".")[2]} == set()
+
+
 def test_models_services_and_forms_do_not_import_quart() -> None:
     paths = [path for layer in ("models", "services", "forms") for path in TREES if path.is_relative_to(SOURCE / layer)]
 

@@ -14,8 +14,7 @@ from app.lib import clock
 from app.lib.i18n.formatting import format_datetime
 from app.models import User, UserEvent, UserSession
 from app.services import sessions
-from app.services.client import Client
-from app.services.sessions import NewSession
+from app.services.client import Client, NewSession
 from support.actions import EMAIL, PASSWORD, count, create_user, is_logged_in, log_in, page, register, scalars, write
 from support.app import both_databases
 from support.frozen_clock import FrozenClock

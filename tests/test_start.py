@@ -13,6 +13,7 @@ import click
 import httpx
 import pytest
 
+from app.app_factory import create_app
 from app.cli import COMMANDS, Commands
 from support.app import ROOT, migrate
 from support.server_process import environment, refusal, running
@@ -46,8 +47,8 @@ def test_a_process_that_serves_loads_nothing_that_only_commands_need(tmp_path: P
     python(tmp_path, "-c", imports).check_returncode()  # the names above exist
 
 
-def test_every_command_is_found_by_its_name() -> None:
-    commands = Commands("app")
+def test_every_command_is_found_by_its_name(tmp_path: Path) -> None:
+    commands = Commands(create_app({"INSTANCE_PATH": str(tmp_path)}))
 
     found = [commands.get_command(click.Context(commands), name) for name in COMMANDS]
     assert [command and command.name for command in found] == list(COMMANDS)

@@ -6,7 +6,7 @@ from typing import Any
 from hypercorn.middleware import ProxyFixMiddleware
 from quart import Quart
 
-from app import auth, background, cli, default_config
+from app import auth, background, cli, default_config, features
 from app.lib.asgi import body_limit, rejection, security_headers
 from app.lib.asgi.body_limit import BodyLimitMiddleware
 from app.lib.asgi.csrf import CrossOriginProtection
@@ -68,12 +68,13 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Quart:
     app = Quart("app", instance_path=str(loader.instance_path(overrides)))
     app.jinja_environment = SyncEnvironment  # type: ignore[assignment] # Quart's is asynchronous
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    loader.load(app, loader.defaults_of(default_config), overrides)
+    loader.load(app, loader.defaults_of(default_config) | features.default_settings(), overrides)
 
     add_extensions(app)
     add_middleware(app)
     add_hooks(app)
     add_blueprints(app)
+    features.init_app(app)
     templates.init_app(app)
     cli.init_app(app)
     return app

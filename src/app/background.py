@@ -9,11 +9,10 @@ from logging import ERROR, WARNING
 
 from quart import Quart
 
-from app import default_config
 from app.lib import logs
 from app.lib.db import db
 from app.lib.passwords import hasher
-from app.lib.settings.loader import defaults_of, unknown_settings
+from app.lib.settings.loader import unknown_settings
 from app.mail.worker import MailWorker, wake_after_request
 from app.services import authentication, expiry
 
@@ -30,7 +29,7 @@ def init_app(app: Quart) -> None:
     @app.while_serving
     async def work_while_serving() -> AsyncGenerator[None, None]:
         logs.record("started", pid=os.getpid())
-        for name, closest in unknown_settings(app, defaults_of(default_config)):
+        for name, closest in unknown_settings(app):
             logs.record("unknown_setting", level=WARNING, name=name, closest=closest)
         if app.config["MAIL_DEV_MAILBOX"]:
             logs.record("dev_mailbox", url=f"{app.config['BASE_URL']}/dev/mailbox")

@@ -25,7 +25,8 @@ def test_every_test_that_is_named_exists() -> None:
 
 def test_every_setting_that_is_named_exists_and_every_setting_has_a_row() -> None:
     named = {(page.name, name) for page in PAGES for name in SETTING.findall(page.read_text())}
-    rows = re.findall(r"^\| (`[^|]*`) \|", (ROOT / "docs/reference/settings.md").read_text(), re.MULTILINE)
+    tables = [ROOT / "docs/reference/settings.md", *(ROOT / "docs/features").glob("*.md")]
+    rows = [row for path in tables for row in re.findall(r"^\| (`[^|]*`) \|", path.read_text(), re.MULTILINE)]
 
     assert {pair for pair in named if pair[1] not in DEFAULTS and not pair[1].startswith("SESSION_COOKIE")} == set()
     assert {name for name in DEFAULTS if not any(f"`{name}`" in row for row in rows)} == set()

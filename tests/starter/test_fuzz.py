@@ -32,8 +32,7 @@ from app.lib.db import db
 from app.lib.passwords.hasher import PasswordHasher
 from app.models.base import Base
 from app.services import sessions, users
-from app.services.client import COMMAND_LINE
-from app.services.sessions import NewSession
+from app.services.client import COMMAND_LINE, NewSession
 from support.actions import EMAIL, PASSWORD
 from support.app import SECRET_KEY
 from support.hostile_input import BROKEN, FORMS, HEADERS, NASTY, as_json, multipart, urlencoded

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from quart import Quart
 
-from app import default_config
+from app import default_config, features
 from app.app_factory import create_app
 from app.auth import access
 from app.lib.passwords import schemes
 from app.lib.settings.loader import defaults_of
 
 ROOT = Path(__file__).parents[2]
-DEFAULTS = defaults_of(default_config)
+DEFAULTS = defaults_of(default_config) | features.default_settings()
 SECRET_KEY = "the-key-of-the-tests-is-long-enough-to-be-a-key"
 UNLIMITED = {key: "1000000 per minute" for key in DEFAULTS if key.startswith("RATE_LIMIT_")}
 CHEAP = schemes.CURRENT.using(argon2__memory_cost=8)

@@ -8,12 +8,12 @@ from app.auth.current_user import CurrentUser, current_user
 from app.auth.session_data import adopt_session_data
 from app.lib.db import db
 from app.services import sessions
-from app.services.sessions import NewSession
+from app.services.client import NewSession
 
 
-def new_session(*, remember: bool) -> NewSession:
-    """Return the session that a login in this request starts."""
-    return NewSession(client=current_client(), remember=remember, replaces=current_user.auth_id)
+def new_session(*, remember: bool, target: str | None = None) -> NewSession:
+    """Return the session that a login in this request starts. `target` is the page that the browser opens next."""
+    return NewSession(client=current_client(), remember=remember, replaces=current_user.auth_id, target=target)
 
 
 async def login(token: str, *, remember: bool) -> None:

@@ -9,6 +9,8 @@ from quart import Quart
 from quart.cli import AppGroup
 from werkzeug.utils import import_string
 
+from app.services.extension_points import ROOT
+
 COMMANDS = {
     "check": "app.cli.check:check",
     "mail": "app.cli.mail:mail_group",
@@ -20,17 +22,21 @@ COMMANDS = {
 
 
 class Commands(AppGroup):
-    """The commands of the app, each imported when it is used: a server uses none."""
+    """The commands of the app and its features, each imported when it is used: a server uses none."""
+
+    def __init__(self, app: Quart) -> None:
+        super().__init__(app.name)
+        self.paths = COMMANDS | app.extensions["extension_points"].commands.get(ROOT, {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *COMMANDS})
+        return sorted({*super().list_commands(ctx), *self.paths})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in COMMANDS:
-            command: click.Command = import_string(COMMANDS[cmd_name])
+        if cmd_name in self.paths:
+            command: click.Command = import_string(self.paths[cmd_name])
             return command
         return super().get_command(ctx, cmd_name)
 
 
 def init_app(app: Quart) -> None:
-    app.cli = Commands(app.name)
+    app.cli = Commands(app)

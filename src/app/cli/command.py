@@ -10,6 +10,7 @@ import click
 from email_validator import EmailNotValidError
 from quart import Quart
 from quart.cli import ScriptInfo, pass_script_info
+from werkzeug.utils import import_string
 
 from app.lib import logs
 from app.lib.db import DatabaseUnavailable, db
@@ -17,6 +18,24 @@ from app.lib.db.startup_checks import StartupError, check_database_ready
 from app.lib.errors import ServiceError
 
 EXPECTED_ERRORS = (ServiceError, StartupError, DatabaseUnavailable, EmailNotValidError, UnicodeEncodeError)
+
+
+class ExtensibleGroup(click.Group):
+    """A group to which features add commands (services/extension_points.py)."""
+
+    def _added(self, ctx: click.Context) -> dict[str, str]:
+        app = ctx.ensure_object(ScriptInfo).load_app()
+        commands: dict[str, str] = app.extensions["extension_points"].commands.get(self.name, {})
+        return commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._added(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if (command := super().get_command(ctx, cmd_name)) is not None:
+            return command
+        path = self._added(ctx).get(cmd_name)
+        return import_string(path) if path else None
 
 
 def with_app(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:

@@ -16,15 +16,13 @@ from quart import Quart
 from sqlalchemy import MetaData, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import default_config
 from app.lib import clock, proxy_probe
 from app.lib.db import db
 from app.lib.db.url import database_url
 from app.lib.settings.base_url import BaseUrl
-from app.lib.settings.loader import ENV_FILES, ROOT, defaults_of, unknown_settings
+from app.lib.settings.loader import ENV_FILES, ROOT, unknown_settings
 from app.models import Base, UserSession
 
-SETTINGS = defaults_of(default_config)
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=30)
 RESPONSE_TIMEOUT_SECONDS = 5
 
@@ -51,7 +49,7 @@ async def run_checks(app: Quart) -> Findings:
 
 
 def check_names(app: Quart) -> Iterator[str]:
-    for name, closest in unknown_settings(app, SETTINGS):
+    for name, closest in unknown_settings(app):
         yield f"no such setting: {name}" + (f"; did you mean {closest}?" if closest else "")
 
 

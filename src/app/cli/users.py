@@ -2,14 +2,14 @@
 
 import click
 
-from app.cli.command import password_option, with_app
+from app.cli.command import ExtensibleGroup, password_option, with_app
 from app.cli.user_report import report_on
 from app.lib.db import db
 from app.lib.i18n.formatting import describe_user_agent
 from app.services import account_deletion, credentials, registration, roles, sessions, users
 
 
-@click.group("users")
+@click.group("users", cls=ExtensibleGroup)
 def users_group() -> None:
     """Manage accounts."""
 

@@ -13,6 +13,7 @@ from app.models import User
 from app.services import attempts, audit_log, authentication, outbox, tokens, users
 from app.services.authentication import VerifiedPassword, lock_verified_user
 from app.services.client import COMMAND_LINE, Client
+from app.services.extension_points import AccessEnd, end_access
 
 
 class DeletionTooEarly(ServiceError):
@@ -49,5 +50,6 @@ async def _delete_verified(session: AsyncSession, verified: VerifiedPassword, *,
 async def _delete(session: AsyncSession, user: User, *, client: Client) -> None:
     """Delete the user and, by foreign keys, every row that refers to them. An e-mail reports it."""
     await outbox.enqueue_account_deleted(session, user, client=client)
+    await end_access(session, user, AccessEnd.DELETED)
     await session.execute(delete(User).where(User.id == user.id))
     audit_log.log(session, "account_deleted", user=user.id, **audit_log.by(client))

@@ -1,4 +1,4 @@
-"""The client of a request, as service functions know it."""
+"""The client of a request, as service functions know it, and the session that a login starts for it."""
 
 from typing import NamedTuple
 
@@ -23,3 +23,15 @@ class Client(NamedTuple):
 
 
 COMMAND_LINE = Client("command line", "")  # not an IP address, so no request can have it
+
+
+class NewSession(NamedTuple):
+    """The session that a login starts. `replaces` is the token of the session that the browser had before.
+
+    `target` is the page that the browser opens next.
+    """
+
+    client: Client
+    remember: bool = False
+    replaces: str | None = None
+    target: str | None = None

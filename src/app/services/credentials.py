@@ -1,5 +1,6 @@
 """Credentials: change the password, and revoke all access."""
 
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,8 +12,8 @@ from app.lib.passwords.policy import check_password
 from app.models import User
 from app.services import attempts, audit_log, authentication, security_alerts, sessions, tokens, users
 from app.services.authentication import VerifiedPassword, lock_verified_user
-from app.services.client import COMMAND_LINE, Client
-from app.services.sessions import NewSession
+from app.services.client import COMMAND_LINE, Client, NewSession
+from app.services.extension_points import AccessEnd, end_access
 
 
 async def change_password(user: User, password: str, new_password: str, *, new: NewSession) -> str:
@@ -40,22 +41,25 @@ async def end_sessions(session: AsyncSession, *, email: str) -> None:
     """End every session of an account. Raises UnknownUser."""
     user = await users.get_by_email(session, email=email, lock=True)
     await sessions.end_all(session, user_id=user.id)
+    await end_access(session, user, AccessEnd.SESSIONS_ENDED)
     await audit_log.record(session, user.id, "sessions_ended", COMMAND_LINE)
 
 
 async def replace(session: AsyncSession, user: User, password_hash: str, *, event: str, client: Client) -> None:
     """Set another password, end the sessions, revoke the tokens that were requested, and alert the user."""
-    await revoke(session, user)
+    recovered = event == "password_reset"
+    await revoke(session, user, AccessEnd.RECOVERED if recovered else AccessEnd.PASSWORD_CHANGED)
     user.password = password_hash
     await audit_log.record(session, user.id, event, client)
     await security_alerts.send_alert(session, user, "password_changed", client)
 
 
-async def revoke(session: AsyncSession, user: User) -> None:
-    """End all access: the password, the sessions, and the tokens that were requested."""
+async def revoke(session: AsyncSession, user: User, reason: AccessEnd, *, since: datetime | None = None) -> None:
+    """End all access: the password, the sessions, the tokens that were requested, and what features have given."""
     user.password = None
     await sessions.end_all(session, user_id=user.id)
     await tokens.revoke(session, user.id)
+    await end_access(session, user, reason, since=since)
 
 
 async def _replace_verified(

@@ -63,7 +63,7 @@ async def revert(session: AsyncSession, token: str, *, client: Client) -> None:
     await _set_email(session, user, row.email)
     facts = security_alerts.describe_event(client) | {"new_email": user.email}
     await outbox.enqueue(session, "email_changed", user, to=former, facts=facts, client=client)
-    await password_reset.lock_and_send_reset(session, user, event="email_change_reverted", client=client)
+    await password_reset.lock_and_send_reset(session, row, event="email_change_reverted", client=client)
 
 
 async def _send_link(session: AsyncSession, user_id: int, email: str, *, client: Client) -> None:

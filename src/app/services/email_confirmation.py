@@ -19,6 +19,7 @@ from app.models import User
 from app.models.user_token import TokenPurpose
 from app.services import attempts, audit_log, credentials, rate_limits, tokens, users
 from app.services.client import Client
+from app.services.extension_points import AccessEnd
 from app.services.registration import fingerprint
 from app.services.tokens import InvalidToken
 
@@ -65,7 +66,7 @@ async def _confirm(
         raise InvalidToken
     if new_hash is None and not password_set_in_this_browser(user, fingerprint):
         raise PasswordNeeded
-    await credentials.revoke(session, user)
+    await credentials.revoke(session, user, AccessEnd.RECOVERED)
     user.password = password_hash
     user.confirmed_on = clock.now()
     await audit_log.record(session, user.id, "email_confirmed", client)

@@ -4,17 +4,17 @@ from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.lib import clock
 from app.models import Email, RateLimit, UserEvent, UserSession, UserToken
+from app.services.extension_points import Expiring, extension_points
 
-EXPIRING: list[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]]] = [
-    (RateLimit.key, RateLimit.resets_on),
-    (UserSession.id, UserSession.expires_on),
-    (UserToken.id, UserToken.expires_on),
-    (UserEvent.id, UserEvent.expires_on),
-    (Email.id, Email.expires_on),
+EXPIRING = [
+    Expiring(RateLimit.key, RateLimit.resets_on),
+    Expiring(UserSession.id, UserSession.expires_on),
+    Expiring(UserToken.id, UserToken.expires_on),
+    Expiring(UserEvent.id, UserEvent.expires_on),
+    Expiring(Email.id, Email.expires_on),
 ]
 BATCH_SIZE = 1000  # rows of a table: the transaction stays short
 
@@ -22,7 +22,7 @@ BATCH_SIZE = 1000  # rows of a table: the transaction stays short
 async def purge_expired(session: AsyncSession) -> int:
     """Delete one batch of expired rows of each table, and return how many were deleted."""
     purged = 0
-    for key, expires_on in EXPIRING:
+    for key, expires_on in [*EXPIRING, *extension_points().expiring]:
         query = select(key).where(expires_on <= clock.now()).order_by(expires_on).limit(BATCH_SIZE)
         expired = (await session.scalars(query)).all()
         # The condition is repeated, because a row may have been extended since.

@@ -1,5 +1,6 @@
 """Log in, and reauthenticate."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,12 +11,14 @@ from app.models import User
 from app.services import attempts, audit_log, authentication, security_alerts, sessions, users
 from app.services.attempts import RateLimits
 from app.services.authentication import Find, VerifiedPassword, lock_verified_user
-from app.services.client import Client
-from app.services.sessions import NewSession
+from app.services.client import Client, NewSession
+from app.services.extension_points import PendingLogin, Proof, extension_points
+
+NO_PROOFS: Mapping[str, str] = {}
 
 
-async def log_in(email: str, password: str, *, new: NewSession, device: str | None) -> str:
-    """Return the token of a new session. Raises InvalidCredentials, RateLimitExceeded.
+async def log_in(email: str, password: str, *, new: NewSession, device: str | None) -> str | PendingLogin:
+    """Return the token of a new session, or what else the login needs. Raises InvalidCredentials, RateLimitExceeded.
 
     `device` is the name of the trusted device. Without one, the user gets a security alert about the login.
     """
@@ -25,25 +28,47 @@ async def log_in(email: str, password: str, *, new: NewSession, device: str | No
     return await log_in_as(find, password, new=new, limits=limits, is_trusted_device=device is not None)
 
 
-async def log_in_as(find: Find, password: str, *, new: NewSession, limits: RateLimits, is_trusted_device: bool) -> str:
+async def log_in_as(
+    find: Find, password: str, *, new: NewSession, limits: RateLimits, is_trusted_device: bool
+) -> str | PendingLogin:
     """Log in the user that `find` returns. Raises InvalidCredentials, RateLimitExceeded."""
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
         return await db.write(start_verified_session, verified, new=new, is_trusted_device=is_trusted_device)
 
 
-async def reauthenticate(user: User, password: str, *, session_id: int, client: Client) -> None:
-    """Verify the password again, which makes the session fresh. Raises InvalidCredentials, RateLimitExceeded."""
+async def required_proofs(session: AsyncSession, *, user_id: int) -> list[Proof]:
+    """Return the proofs that a user needs besides the password to reauthenticate."""
+    return [proof for proof in extension_points().proofs if await proof.is_required(session, user_id)]
+
+
+async def reauthenticate(
+    user: User, password: str, *, session_id: int, client: Client, proofs: Mapping[str, str] = NO_PROOFS
+) -> None:
+    """Verify the password again, and the further proofs by their names, which makes the session fresh.
+
+    Raises InvalidCredentials, WrongProof, RateLimitExceeded.
+    """
     find, limits = partial(users.find, user_id=user.id), attempts.for_reauthentication(user.id, client)
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
-        await db.write(_mark_reauthenticated, verified, session_id=session_id, client=client)
+        for proof in await db.read(required_proofs, user_id=user.id):
+            await proof.verify(user, proofs.get(proof.name, ""), client)
+        await db.write(_mark_verified_user, verified, session_id=session_id, client=client)
 
 
 async def start_verified_session(
     session: AsyncSession, verified: VerifiedPassword, *, new: NewSession, is_trusted_device: bool
-) -> str:
+) -> str | PendingLogin:
     user = await lock_verified_user(session, verified)
+    for step in extension_points().login_steps:
+        if pending := await step(session, user, new):
+            return pending
+    return await start_session(session, user, new=new, is_trusted_device=is_trusted_device)
+
+
+async def start_session(session: AsyncSession, user: User, *, new: NewSession, is_trusted_device: bool) -> str:
+    """Start the session of a user who has given every proof, and return its token. The user's row is locked."""
     if not user.language:
         user.language = new.client.language
     await audit_log.record(session, user.id, "logged_in", new.client)
@@ -52,9 +77,15 @@ async def start_verified_session(
     return await sessions.start(session, user_id=user.id, new=new)
 
 
-async def _mark_reauthenticated(
+async def _mark_verified_user(
     session: AsyncSession, verified: VerifiedPassword, *, session_id: int, client: Client
 ) -> None:
-    user = await lock_verified_user(session, verified)
+    await mark_reauthenticated(
+        session, await lock_verified_user(session, verified), session_id=session_id, client=client
+    )
+
+
+async def mark_reauthenticated(session: AsyncSession, user: User, *, session_id: int, client: Client) -> None:
+    """Make a session fresh. The user's row is locked."""
     await sessions.mark_reauthenticated(session, session_id, user_id=user.id)
     await audit_log.record(session, user.id, "reauthenticated", client)

@@ -7,10 +7,11 @@ from app.lib.db import db
 from app.lib.passwords.hasher import hash_password
 from app.lib.passwords.policy import check_password
 from app.lib.uniform_time import uniform_response_time
-from app.models import User
+from app.models import User, UserToken
 from app.models.user_token import TokenPurpose
 from app.services import attempts, audit_log, authentication, credentials, rate_limits, tokens, users
 from app.services.client import Client
+from app.services.extension_points import AccessEnd
 from app.services.tokens import InvalidToken
 
 
@@ -36,12 +37,13 @@ async def report_compromise(session: AsyncSession, token: str, *, client: Client
     if row.email_key != row.user.email_key:
         raise InvalidToken
     await tokens.revoke(session, row.user_id, TokenPurpose.NOT_ME)
-    await lock_and_send_reset(session, row.user, event="compromise_reported", client=client)
+    await lock_and_send_reset(session, row, event="compromise_reported", client=client)
 
 
-async def lock_and_send_reset(session: AsyncSession, user: User, *, event: str, client: Client) -> None:
-    """End all access to an account, and send its user a reset link."""
-    await credentials.revoke(session, user)
+async def lock_and_send_reset(session: AsyncSession, row: UserToken, *, event: str, client: Client) -> None:
+    """End all access to an account, and send its user a reset link. `row` is the token of the security alert."""
+    user = row.user
+    await credentials.revoke(session, user, AccessEnd.COMPROMISE_REPORTED, since=row.created_on)
     await audit_log.record(session, user.id, event, client)
     await tokens.send(session, user, TokenPurpose.RESET, "reset", client=client)
 

@@ -18,14 +18,14 @@ from app.models import User
 from app.models.user_token import TokenPurpose
 from app.services import attempts, audit_log, login, outbox, rate_limits, sessions, tokens, users
 from app.services.authentication import InvalidCredentials, rate_limited
-from app.services.client import COMMAND_LINE, Client
-from app.services.sessions import NewSession
+from app.services.client import COMMAND_LINE, Client, NewSession
+from app.services.extension_points import PendingLogin
 from app.services.users import EmailReserved, EmailTaken
 
 RESUBMISSION_PERIOD = timedelta(minutes=1)  # an equal registration within it is a second press of the button
 
 
-async def register(email: str, password: str, *, new: NewSession, device: str | None) -> str:
+async def register(email: str, password: str, *, new: NewSession, device: str | None) -> str | PendingLogin:
     """Create an account and return the token of its first session. A registration that is sent twice logs in.
 
     Raises PasswordRefused, EmailTaken, EmailReserved, RateLimitExceeded.
@@ -83,7 +83,7 @@ async def _create_with_session(session: AsyncSession, email: str, *, password_ha
     return await sessions.start(session, user_id=user.id, new=new)
 
 
-async def _log_in_again(email: str, password: str, *, new: NewSession, device: str | None) -> str:
+async def _log_in_again(email: str, password: str, *, new: NewSession, device: str | None) -> str | PendingLogin:
     """Log in the browser that has just registered, because it shows only the response to the second press.
 
     It counts as a login, so it allows no more guesses than a login. Raises EmailTaken, RateLimitExceeded.

@@ -14,7 +14,7 @@ from app.lib import clock
 from app.lib.settings import current_settings
 from app.models import User, UserSession
 from app.services import audit_log
-from app.services.client import Client
+from app.services.client import Client, NewSession
 
 TOUCH_INTERVAL = timedelta(minutes=1)
 MAX_SESSIONS = 100  # of an account; /sessions lists all of them
@@ -29,14 +29,6 @@ FIND = (
         contains_eager(UserSession.user).options(defer(User.password, raiseload=True), joinedload(User.roles)),
     )
 )
-
-
-class NewSession(NamedTuple):
-    """The session that a login starts. `replaces` is the token of the session that the browser had before."""
-
-    client: Client
-    remember: bool = False
-    replaces: str | None = None
 
 
 class Lifetime(NamedTuple):

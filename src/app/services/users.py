@@ -17,6 +17,7 @@ from app.models.user import NAME_LENGTH
 from app.models.user_token import USER_REQUESTED, TokenPurpose
 from app.services import audit_log, outbox, sessions
 from app.services.client import COMMAND_LINE, Client
+from app.services.extension_points import AccessEnd, end_access
 
 BY_EMAIL = select(User).where(User.email_key == bindparam("key"))
 LOCK = select(User).where(User.id == bindparam("user_id")).with_for_update().execution_options(populate_existing=True)
@@ -127,6 +128,7 @@ async def deactivate(session: AsyncSession, *, email: str) -> User:
     user = await get_by_email(session, email=email, lock=True)
     user.active = False
     await sessions.end_all(session, user_id=user.id)
+    await end_access(session, user, AccessEnd.DEACTIVATED)
     requested = (UserToken.user_id == user.id) & UserToken.purpose.in_(USER_REQUESTED)
     await session.execute(delete(UserToken).where(requested))
     await outbox.cancel(session, user.id, USER_REQUESTED)

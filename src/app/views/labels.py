@@ -7,6 +7,7 @@ from app.lib.i18n.catalogs import noop as _
 from app.lib.i18n.formatting import describe_user_agent
 from app.models import UserEvent, UserSession
 from app.services.client import COMMAND_LINE
+from app.services.extension_points import extension_points
 
 EVENTS = {
     "registered": _("Account created"),
@@ -32,7 +33,9 @@ EVENTS = {
 
 
 def event_label(event: str) -> str:
-    return gettext(EVENTS[event]) if event in EVENTS else event
+    """Return the words for an event, also one of a feature. An event of a deleted feature keeps its name."""
+    labels = EVENTS | extension_points().event_labels
+    return gettext(labels[event]) if event in labels else event
 
 
 def client_label(row: UserEvent | UserSession) -> str:

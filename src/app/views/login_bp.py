@@ -5,9 +5,11 @@ from quart.typing import ResponseReturnValue
 
 from app.auth import current_user, public
 from app.auth.device_cookie import trust_device, trusted_device
+from app.auth.pending_login import continue_login
 from app.auth.session_cookie import login, logout, new_session
 from app.forms.login import LoginForm
 from app.services.authentication import InvalidCredentials
+from app.services.extension_points import PendingLogin
 from app.services.login import log_in
 from app.views.responses import redirect_home_and_clear_cache, render_invalid_form, safe_path
 
@@ -31,14 +33,15 @@ async def create() -> ResponseReturnValue:
         return await render_invalid_form("login/new.html", form)
 
     email, remember = form.email.data, form.remember.data
+    new = new_session(remember=remember, target=form.next.data)
     try:
-        token = await log_in(
-            email, form.password.data, new=new_session(remember=remember), device=trusted_device(email)
-        )
+        started = await log_in(email, form.password.data, new=new, device=trusted_device(email))
     except InvalidCredentials as error:
         return await render_invalid_form("login/new.html", form, password=str(error))
 
-    await login(token, remember=remember)
+    if isinstance(started, PendingLogin):
+        return continue_login(started)
+    await login(started, remember=remember)
     trust_device(email)
     return redirect(safe_path(form.next.data), 303)
 

@@ -5,11 +5,13 @@ from quart.typing import ResponseReturnValue
 
 from app.auth import current_client, current_user, public
 from app.auth.device_cookie import trust_device, trusted_device
+from app.auth.pending_login import continue_login
 from app.auth.session_cookie import login, new_session
 from app.forms.registration import RegistrationForm
 from app.lib.i18n.catalogs import gettext as _
 from app.lib.passwords.policy import PasswordRefused
 from app.services import registration
+from app.services.extension_points import PendingLogin
 from app.services.users import EmailReserved, EmailTaken
 from app.views.email_confirmation_bp import FINGERPRINT
 from app.views.responses import render_invalid_form, safe_path
@@ -44,9 +46,11 @@ async def create() -> ResponseReturnValue:
 
 
 async def register(email: str, password: str, *, target: str | None) -> ResponseReturnValue:
-    new = new_session(remember=False)
-    token = await registration.register(email, password, new=new, device=trusted_device(email))
-    await login(token, remember=False)
+    new = new_session(remember=False, target=target)
+    started = await registration.register(email, password, new=new, device=trusted_device(email))
+    if isinstance(started, PendingLogin):  # the account exists, and this is its password
+        return continue_login(started)
+    await login(started, remember=False)
     trust_device(email)
     await flash(_("Welcome! Your account was created."))
     return redirect(safe_path(target), 303)

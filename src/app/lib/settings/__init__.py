@@ -9,3 +9,8 @@ from quart import current_app
 def current_settings() -> Mapping[str, Any]:
     """Return the settings of the running app. Service functions use this and import nothing from Quart."""
     return current_app.config
+
+
+def current_extension(name: str) -> Any:
+    """Return what an extension has stored in the running app."""
+    return current_app.extensions[name]

@@ -53,6 +53,7 @@ def load_env_files() -> None:
 def load(app: Quart, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Fill the config of the app, and derive the settings that depend on others. Raises ConfigError."""
     config, instance, initial = app.config, Path(app.instance_path), dict(app.config)
+    app.extensions["default_settings"] = defaults
     config.update(defaults)
     try:
         config.from_pyfile(str(instance / "application.cfg.py"), silent=True)
@@ -70,8 +71,9 @@ def load(app: Quart, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) 
         raise ConfigError(str(error)) from error
 
 
-def unknown_settings(app: Quart, defaults: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+def unknown_settings(app: Quart) -> Iterator[tuple[str, str | None]]:
     """Yield the names of settings that do not exist, from every source, each with the closest name that does."""
+    defaults = app.extensions["default_settings"]
     of_environment = {name for name in os.environ if name.startswith("QUART_")}
     yield from table.unknown(of_environment, table.OF_QUART | {f"QUART_{key}" for key in defaults})
     known = set(defaults) | set(app.default_config) | table.KNOWN

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, Template, pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup
-from quart import Quart, g
+from quart import Quart, current_app, g
 
 from app.lib.i18n.catalogs import catalog, current_language
 
@@ -94,6 +94,12 @@ def take_focus() -> bool:
     return is_free
 
 
+def extension_templates(page: str) -> list[str]:
+    """Return the templates that features add to a page."""
+    templates: list[str] = current_app.extensions["extension_points"].templates.get(page, [])
+    return templates
+
+
 def init_app(app: Quart) -> None:
     """Remove Flask's context processors, which every blueprint inherits and Quart would run in a thread.
 
@@ -103,3 +109,4 @@ def init_app(app: Quart) -> None:
     for processors in app.template_context_processors.values():
         processors[:] = [each for each in processors if each.__module__ != "flask.templating"]
     app.add_template_global(take_focus)
+    app.add_template_global(extension_templates)

@@ -1,0 +1,119 @@
+"""The extension points: what features add to the core. Each is empty without features.
+
+A feature fills them in its `init_app(app)` (docs/explanation/features.md). The core uses them and imports no feature.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.lib.errors import ServiceError
+from app.lib.i18n.catalogs import lazy_gettext as _
+from app.lib.settings import current_extension
+from app.models import User
+from app.services.client import Client, NewSession
+
+ROOT = ""  # the group of the commands directly below `quart --app run`
+
+
+class PendingLogin(NamedTuple):
+    """A login whose password was right, and which needs another step: the page at `endpoint`.
+
+    The browser gets `token` in a cookie, which identifies the login there.
+    """
+
+    endpoint: str
+    token: str
+
+
+# Returns what a user must do after the right password, or None. The user's row is locked.
+LoginStep = Callable[[AsyncSession, User, NewSession], Awaitable[PendingLogin | None]]
+
+
+class WrongProof(ServiceError):
+    """The password or a further proof is wrong. The response does not reveal which."""
+
+    message = _("The password or the code is wrong.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """A proof that /verify requires of some users besides the password: a form field, and how to check its value.
+
+    `verify` raises WrongProof. It runs after the password was verified, in transactions of its own.
+    """
+
+    name: str
+    label: str
+    required: str  # the error if the field is empty
+    is_required: Callable[[AsyncSession, int], Awaitable[bool]]
+    verify: Callable[[User, str, Client], Awaitable[None]]
+
+
+class AccessEnd(Enum):
+    """Why access to an account ends."""
+
+    PASSWORD_CHANGED = auto()
+    RECOVERED = auto()  # by the e-mail address: a reset, or a confirmation in another browser
+    COMPROMISE_REPORTED = auto()  # "This was not me", or the former e-mail address was restored
+    SESSIONS_ENDED = auto()  # by an operator
+    DEACTIVATED = auto()
+    DELETED = auto()
+
+
+class EndAccess(Protocol):
+    """End what a feature has given to a user. The user's row is locked.
+
+    `since` is when an attacker may have gained access, if the user has reported one.
+    """
+
+    async def __call__(
+        self, session: AsyncSession, user: User, reason: AccessEnd, *, since: datetime | None
+    ) -> None: ...
+
+
+class Expiring(NamedTuple):
+    """A table whose expired rows are purged: its primary key, and the column with the time."""
+
+    key: InstrumentedAttribute[Any]
+    expires_on: InstrumentedAttribute[Any]
+
+
+@dataclass
+class ExtensionPoints:
+    """The extension points of one app.
+
+    `templates` are included by a page: "account", "login", "navigation" or "reauthentication". `commands` are import
+    paths by name, for each group: {"users": {"reset-second-factor": "app.features.…:command"}}.
+    """
+
+    login_steps: list[LoginStep] = field(default_factory=list)
+    proofs: list[Proof] = field(default_factory=list)
+    access_ends: list[EndAccess] = field(default_factory=list)
+    expiring: list[Expiring] = field(default_factory=list)
+    event_labels: dict[str, str] = field(default_factory=dict)
+    templates: dict[str, list[str]] = field(default_factory=dict)
+    commands: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def add_template(self, page: str, template: str) -> None:
+        self.templates.setdefault(page, []).append(template)
+
+    def add_command(self, group: str, name: str, path: str) -> None:
+        self.commands.setdefault(group, {})[name] = path
+
+
+def extension_points() -> ExtensionPoints:
+    """Return the extension points of the running app."""
+    points: ExtensionPoints = current_extension("extension_points")
+    return points
+
+
+async def end_access(session: AsyncSession, user: User, reason: AccessEnd, *, since: datetime | None = None) -> None:
+    """Let every feature end what it has given to a user."""
+    for end in extension_points().access_ends:
+        await end(session, user, reason, since=since)
