@@ -1,5 +1,7 @@
 """What test files share: fixtures, programs that run beside the tests, steps of a user, questions to a page."""
 
+import os
+
 FIXTURES = (
     "browsers",
     "commands",
@@ -13,3 +15,7 @@ FIXTURES = (
     "browser_user",
 )
 pytest_plugins = [f"support.{name}" for name in (*FIXTURES, "tiers")]
+
+for name in [name for name in os.environ if name.startswith("QUART_")]:
+    del os.environ[name]  # the settings of a developer change no test
+os.environ["QUART_SKIP_DOTENV"] = "1"

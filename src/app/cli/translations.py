@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po, write_po
 
 from app.lib.i18n.catalogs import DOMAIN, FOLDER
 
-SOURCES = [("**.py", "python"), ("templates/**.html", "jinja2"), ("templates/**.txt", "jinja2")]
+SOURCES = [("**.py", "python"), ("**.html", "jinja2"), ("**.txt", "jinja2")]
 JINJA = {"trimmed": "true", "silent": "false", "extensions": "jinja2.ext.i18n"}
 KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
 CATALOG = Path("LC_MESSAGES", f"{DOMAIN}.po")
