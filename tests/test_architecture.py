@@ -97,7 +97,8 @@ def app(tmp_path: Path) -> Quart:
 
 
 def test_the_public_routes_are_those_of_the_reference(app: Quart) -> None:
-    reference = (ROOT / "docs/reference/routes.md").read_text()
+    pages = [ROOT / "docs/reference/routes.md", *(ROOT / "docs/features").glob("*.md")]
+    reference = "".join(page.read_text() for page in pages)
     rows = re.findall(r"^\| ([A-Z, ]+?) \| `(/[^`]*)` \| public", reference, re.MULTILINE)
     rules = [rule for rule in app.url_map.iter_rules() if is_public(app, rule.endpoint)]
 

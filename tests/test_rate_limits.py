@@ -10,8 +10,9 @@ import pytest
 from quart import Quart, Response
 from quart.typing import TestClientProtocol
 
+from app import default_config
 from app.app_factory import create_app
-from app.lib.settings.loader import ConfigError
+from app.lib.settings.loader import ConfigError, defaults_of
 from support.account_page import stored
 from support.actions import (
     EMAIL,
@@ -25,7 +26,7 @@ from support.actions import (
     is_logged_in,
     register,
 )
-from support.app import DEFAULTS, SECRET_KEY, UNLIMITED, both_databases, serving
+from support.app import SECRET_KEY, UNLIMITED, both_databases, serving
 from support.email_links import TYPED, events, join
 from support.frozen_clock import FrozenClock
 from support.mail_helpers import mails
@@ -34,7 +35,7 @@ HERE = "192.0.2.1"
 BOB = "bob@example.com"
 IP_ADDRESSES = (f"10.0.{number >> 8}.{number & 255}" for number in itertools.count())
 EMAILS = (f"user{number}@example.com" for number in itertools.count())
-LIMITS = {key: DEFAULTS[key] for key in UNLIMITED}
+LIMITS = {key: rate for key, rate in defaults_of(default_config).items() if key.startswith("RATE_LIMIT_")}
 WINDOW = timedelta(minutes=1)
 
 

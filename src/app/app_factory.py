@@ -25,7 +25,7 @@ from app.views import labels
 from app.views.account_bp import account_bp
 from app.views.dev_mailbox_bp import dev_mailbox_bp
 from app.views.email_change_bp import email_change_bp
-from app.views.email_confirmation_bp import email_confirmation_bp
+from app.views.email_confirmation_bp import confirmation_links_bp, email_confirmation_bp
 from app.views.email_links_bp import email_links_bp
 from app.views.health_bp import health_bp
 from app.views.language_bp import language_bp
@@ -54,6 +54,7 @@ OPTIONAL_BLUEPRINTS = {
     registration_bp: "SECURITY_REGISTERABLE",
     password_change_bp: "SECURITY_CHANGEABLE",
     email_confirmation_bp: "SECURITY_CONFIRMABLE",
+    confirmation_links_bp: "MAIL_ENABLED",
     password_reset_bp: "SECURITY_RECOVERABLE",
     security_alerts_bp: "SECURITY_RECOVERABLE",
     email_change_bp: "MAIL_ENABLED",

@@ -5,7 +5,7 @@ import re
 from support.app import DEFAULTS, ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-NAMED = re.compile(r"(?:(tests/[\w/]+\.py))?::(test_\w+)|(tests/[\w/]+\.py)")
+NAMED = re.compile(r"(?:((?:tests/[\w/]*)?test_\w+\.py))?::(test_\w+)|(tests/[\w/]+\.py)")
 SETTING = re.compile(r"\b((?:RATE_LIMIT|SECURITY|SESSION|REMEMBER|TRUSTED|LOG|DATABASE)_[A-Z_]*[A-Z])\b")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
@@ -17,7 +17,8 @@ def test_every_test_that_is_named_exists() -> None:
             file = match[1] or match[3] or file
             if file == "tests/test_notes.py":  # the one of the tutorial
                 continue
-            if not (ROOT / file).exists() or (match[2] and f"def {match[2]}(" not in (ROOT / file).read_text()):
+            path = (ROOT if file.startswith("tests/") else ROOT / f"src/app/features/{page.stem}/tests") / file
+            if not path.exists() or (match[2] and f"def {match[2]}(" not in path.read_text()):
                 missing.append(f"{page.name}: {file}::{match[2]}")
 
     assert missing == []

@@ -16,10 +16,16 @@ from app.app_factory import create_app
 from app.auth import access
 from app.lib.passwords import schemes
 from app.lib.settings.loader import defaults_of
+from app.models import Base
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = defaults_of(default_config) | features.default_settings()
 SECRET_KEY = "the-key-of-the-tests-is-long-enough-to-be-a-key"
+CORE_TABLES = {
+    mapper.local_table.description
+    for mapper in Base.registry.mappers
+    if mapper.class_.__module__.startswith("app.models.")
+}
 UNLIMITED = {key: "1000000 per minute" for key in DEFAULTS if key.startswith("RATE_LIMIT_")}
 CHEAP = schemes.CURRENT.using(argon2__memory_cost=8)
 

@@ -23,18 +23,19 @@ EXPECTED_ERRORS = (ServiceError, StartupError, DatabaseUnavailable, EmailNotVali
 class ExtensibleGroup(click.Group):
     """A group to which features add commands (services/extension_points.py)."""
 
-    def _added(self, ctx: click.Context) -> dict[str, str]:
+    def added(self, ctx: click.Context) -> dict[str, str]:
+        """Return the import paths of the commands of features, by their names."""
         app = ctx.ensure_object(ScriptInfo).load_app()
         commands: dict[str, str] = app.extensions["extension_points"].commands.get(self.name, {})
         return commands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *self._added(ctx)})
+        return sorted({*super().list_commands(ctx), *self.added(ctx)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if (command := super().get_command(ctx, cmd_name)) is not None:
             return command
-        path = self._added(ctx).get(cmd_name)
+        path = self.added(ctx).get(cmd_name)
         return import_string(path) if path else None
 
 

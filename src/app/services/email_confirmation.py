@@ -52,6 +52,17 @@ async def confirm(token: str, *, fingerprint: str | None, new_password: str | No
     return await db.write(_confirm, token, fingerprint=fingerprint, new_hash=new_hash, client=client)
 
 
+async def confirm_own(session: AsyncSession, token: str, *, client: Client) -> User:
+    """Confirm the e-mail address of a user who is logged in. Raises InvalidToken."""
+    row = await tokens.consume(session, token, purpose=TokenPurpose.CONFIRM)
+    user = row.user
+    if row.email_key != user.email_key:
+        raise InvalidToken
+    user.confirmed_on = clock.now()
+    await audit_log.record(session, user.id, "email_confirmed", client)
+    return user
+
+
 def password_set_in_this_browser(user: User, presented: str | None) -> bool:
     """Return whether the browser that presents this fingerprint has set the password of the account."""
     return bool(user.password and presented) and hmac.compare_digest(fingerprint(str(user.password)), str(presented))

@@ -19,12 +19,12 @@ def describe_event(client: Client) -> dict[str, str]:
     return source | {"user_agent": client.stored_user_agent, "time": clock.now().isoformat()}
 
 
-async def send_alert(session: AsyncSession, user: User, template: str, client: Client) -> None:
+async def send_alert(session: AsyncSession, user: User, template: str, client: Client, **facts: str) -> None:
     """Alert the user, with a link that ends every session and sends a reset link.
 
     The rate is limited, because an attacker with the password could fill the mailbox. The links of earlier alerts stay
-    valid.
+    valid. `facts` are shown by the template.
     """
     if await rate_limits.is_allowed(session, Limit("security_alert", f"{template} {user.email_key}", RATE)):
-        facts = describe_event(client)
+        facts |= describe_event(client)
         await tokens.send(session, user, TokenPurpose.NOT_ME, template, facts=facts, client=client)

@@ -50,8 +50,8 @@ async def send(
     """Create a token and enqueue the e-mail with its link, to the user's e-mail address or to `email`."""
     if purpose in USER_REQUESTED:
         await revoke(session, user.id, purpose)
-    token, email, lifetime = secrets.token_urlsafe(32), email or user.email, LIFETIME[purpose]
-    row = UserToken(user_id=user.id, purpose=purpose, digest=_digest(token), expires_on=clock.now() + lifetime)
+    token, email, lifetime, now = secrets.token_urlsafe(32), email or user.email, LIFETIME[purpose], clock.now()
+    row = UserToken(user_id=user.id, purpose=purpose, digest=_digest(token), created_on=now, expires_on=now + lifetime)
     row.email, row.email_key = email, email_key(email)
     session.add(row)
     emailed = EmailedToken(purpose, token, lifetime)

@@ -3,7 +3,7 @@
 from quart import Blueprint, flash, redirect, render_template, request, session
 from quart.typing import ResponseReturnValue
 
-from app.auth import current_client, public, rate_limited
+from app.auth import current_client, current_user, preserves_input, public, rate_limited, require_user
 from app.auth.device_cookie import trust_device
 from app.auth.email_links import verify_token
 from app.forms.email import EmailForm
@@ -17,7 +17,8 @@ from app.services import email_confirmation, tokens
 from app.services.email_confirmation import PasswordNeeded
 from app.views.responses import render_invalid_form
 
-email_confirmation_bp = Blueprint("email_confirmation", __name__)
+email_confirmation_bp = Blueprint("email_confirmation", __name__)  # with SECURITY_CONFIRMABLE
+confirmation_links_bp = Blueprint("confirmation_links", __name__)
 FINGERPRINT = "password_fingerprint"  # key in Quart's session: shows that this browser has set the password
 
 
@@ -40,17 +41,30 @@ async def create() -> ResponseReturnValue:
     return redirect("/login", 303)
 
 
-@email_confirmation_bp.get("/confirm/<token>")
+@confirmation_links_bp.post("/account/confirm")
+@preserves_input()
+@rate_limited("EMAILS_PER_IP")
+async def request_link() -> ResponseReturnValue:
+    """Send the logged-in user a link, also on a site where a login does not need a confirmed e-mail address."""
+    user = await require_user()
+    await email_confirmation.resend(user.email, client=current_client())
+    await flash(_("Check your inbox: we have sent a link to %(email)s. Open it in this browser.", email=user.email))
+    return redirect("/account", 303)
+
+
+@confirmation_links_bp.get("/confirm/<token>")
 @public
 async def edit(token: str) -> ResponseReturnValue:
     user = await user_of(token)
     return await render_template("email_confirmation/edit.html", form=NewPasswordForm(), **context_of(user))
 
 
-@email_confirmation_bp.post("/confirm/<token>")
+@confirmation_links_bp.post("/confirm/<token>")
 @public
 async def update(token: str) -> ResponseReturnValue:
     user, form = await user_of(token), NewPasswordForm(await request.form)
+    if is_logged_in_as(user):
+        return await confirm_own(token)
     needs_password = context_of(user)["needs_password"]
     if needs_password and not form.validate():
         return await render_invalid_form("email_confirmation/edit.html", form, context_of(user))
@@ -74,11 +88,25 @@ async def update(token: str) -> ResponseReturnValue:
     return redirect("/login", 303)
 
 
+async def confirm_own(token: str) -> ResponseReturnValue:
+    """Confirm the e-mail address of the logged-in user, who keeps the password and the sessions."""
+    verified = verify_token(token, purpose=TokenPurpose.CONFIRM)
+    user = await db.write(email_confirmation.confirm_own, verified, client=current_client())
+    trust_device(user.email)
+    await flash(_("Your e-mail address is confirmed."))
+    return redirect("/account", 303)
+
+
+def is_logged_in_as(user: User) -> bool:
+    return current_user.user is not None and current_user.user.id == user.id
+
+
 async def user_of(token: str) -> User:
+    await current_user.load()
     purpose = TokenPurpose.CONFIRM
     return (await db.read(tokens.find, verify_token(token, purpose=purpose), purpose=purpose)).user
 
 
 def context_of(user: User) -> dict[str, object]:
-    is_own = email_confirmation.password_set_in_this_browser(user, session.get(FINGERPRINT))
+    is_own = is_logged_in_as(user) or email_confirmation.password_set_in_this_browser(user, session.get(FINGERPRINT))
     return {"email": user.email, "needs_password": not is_own}

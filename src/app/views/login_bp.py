@@ -33,7 +33,7 @@ async def create() -> ResponseReturnValue:
         return await render_invalid_form("login/new.html", form)
 
     email, remember = form.email.data, form.remember.data
-    new = new_session(remember=remember, target=form.next.data)
+    new = new_session(remember=remember, target=safe_path(form.next.data))
     try:
         started = await log_in(email, form.password.data, new=new, device=trusted_device(email))
     except InvalidCredentials as error:

@@ -46,7 +46,7 @@ async def create() -> ResponseReturnValue:
 
 
 async def register(email: str, password: str, *, target: str | None) -> ResponseReturnValue:
-    new = new_session(remember=False, target=target)
+    new = new_session(remember=False, target=safe_path(target))
     started = await registration.register(email, password, new=new, device=trusted_device(email))
     if isinstance(started, PendingLogin):  # the account exists, and this is its password
         return continue_login(started)

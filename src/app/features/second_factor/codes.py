@@ -1,0 +1,169 @@
+"""Check a code that a user has typed: of the authenticator app, or a recovery code.
+
+A caller counts the try and checks the code; then one transaction consumes it. No transaction is open while a recovery
+code is hashed.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from logging import ERROR
+from typing import Any, NamedTuple
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.features.second_factor import encryption, recovery_codes, totp
+from app.features.second_factor.models import SecondFactor
+from app.lib import clock, logs
+from app.lib.db import db
+from app.lib.i18n.catalogs import lazy_gettext as _
+from app.lib.passwords.hasher import verify_password
+from app.models import User
+from app.services import audit_log, authentication, rate_limits, security_alerts, users
+from app.services.attempts import RateLimits
+from app.services.client import Client
+from app.services.extension_points import WrongProof
+from app.services.rate_limits import Hit, limit
+
+SEPARATORS = re.compile(r"[\s-]+")
+ALERT_INTERVAL = 3  # wrong codes
+
+
+class WrongCode(WrongProof):
+    """The code is wrong, was used before, or belongs to another user."""
+
+    message = _("The code is wrong.")
+
+
+class ClockWrong(WrongCode):
+    """The code was right a few minutes ago, or will be."""
+
+    message = _("The clock of your phone is wrong. Set the time automatically, and enter the next code.")
+
+
+class CheckedCode(NamedTuple):
+    """A right code that was not consumed yet: a step of the authenticator app, or a recovery code."""
+
+    user_id: int
+    hits: list[Hit]
+    step: int | None = None
+    recovery_code_id: int | None = None
+
+
+@asynccontextmanager
+async def counted(user_id: int, client: Client) -> AsyncIterator[list[Hit]]:
+    """Count a try against the account before it is checked, and record a wrong code. Raises RateLimitExceeded."""
+    limits = RateLimits((), (limit("WRONG_CODES_PER_ACCOUNT", f"user {user_id}"),))
+    async with authentication.rate_limited(limits) as hits:
+        try:
+            yield hits
+        except WrongCode:
+            await db.write(_record_wrong_code, user_id, client)
+            raise
+
+
+async def check(user_id: int, typed: str, *, hits: list[Hit]) -> CheckedCode:
+    """Return the right code. Raises WrongCode, ClockWrong."""
+    code = SEPARATORS.sub("", typed).upper()
+    if recovery_code := recovery_codes.parse_code(code):
+        return await _check_recovery_code(user_id, *recovery_code, hits=hits)
+    factor = await db.read(find, user_id=user_id)
+    if factor is None:
+        raise WrongCode
+    secret, now = decrypted(factor), clock.now()
+    step = totp.find_step(secret, code, now=now) if secret else None
+    if step is not None:
+        return CheckedCode(user_id, hits, step=step)
+    if secret and totp.find_step(secret, code, now=now, tolerance=totp.CLOCK_ERROR_STEPS) is not None:
+        raise ClockWrong
+    raise WrongCode
+
+
+async def consume(session: AsyncSession, checked: CheckedCode) -> None:
+    """Consume a code, so that it works once. Raises WrongCode. The user's row is locked."""
+    if checked.recovery_code_id is not None:
+        if not await recovery_codes.consume(session, checked.recovery_code_id):
+            raise WrongCode
+    elif not await _advance(session, checked.user_id, checked.step):
+        raise WrongCode
+    await session.execute(_of(checked.user_id).values(wrong_codes=0))
+    await rate_limits.refund(session, checked.hits)
+
+
+async def find(session: AsyncSession, *, user_id: int) -> SecondFactor | None:
+    return await session.scalar(select(SecondFactor).where(SecondFactor.user_id == user_id))
+
+
+def purpose_of(user_id: int) -> str:
+    return f"secret of {user_id}"
+
+
+def decrypted(factor: SecondFactor) -> bytes | None:
+    """Return the secret. None if SECRET_KEY was replaced: then only recovery codes work."""
+    try:
+        return encryption.decrypt(factor.secret, purpose=purpose_of(factor.user_id))
+    except encryption.Undecryptable:
+        logs.record("second_factor_undecryptable", level=ERROR, user=factor.user_id)
+        return None
+
+
+def encrypt_again(factor: SecondFactor) -> bool:
+    """Encrypt a secret with the current SECRET_KEY, and return whether that was needed."""
+    purpose = purpose_of(factor.user_id)
+    if encryption.is_current(factor.secret, purpose=purpose) or (secret := decrypted(factor)) is None:
+        return False
+    factor.secret = encryption.encrypt(secret, purpose=purpose)
+    return True
+
+
+async def report(session: AsyncSession, user: User, event: str, client: Client) -> None:
+    """Record what happened to a second factor, and alert the user."""
+    await audit_log.record(session, user.id, event, client)
+    await security_alerts.send_alert(session, user, "second_factor_changed", client, change=event)
+
+
+async def _check_recovery_code(user_id: int, number: int, secret: str, *, hits: list[Hit]) -> CheckedCode:
+    row = await db.read(recovery_codes.find, user_id, number=number)
+    if await verify_password(secret, row.hash if row else None) is None or row is None:
+        raise WrongCode
+    return CheckedCode(user_id, hits, recovery_code_id=row.id)
+
+
+async def _advance(session: AsyncSession, user_id: int, step: int | None) -> bool:
+    """Store the step of a code, and return whether it is later than that of the last code."""
+    advanced: Any = await session.execute(_of(user_id).where(SecondFactor.last_step < step).values(last_step=step))
+    if advanced.rowcount and (factor := await find(session, user_id=user_id)):
+        encrypt_again(factor)
+    return bool(advanced.rowcount)
+
+
+async def _record_wrong_code(session: AsyncSession, user_id: int, client: Client) -> None:
+    user = await users.lock(session, user_id)
+    factor = await find(session, user_id=user_id) if user else None
+    if user is None or factor is None:
+        return
+    factor.wrong_codes += 1
+    await audit_log.record(session, user.id, "second_factor_failed", client)
+    if factor.wrong_codes % ALERT_INTERVAL == 0:
+        await security_alerts.send_alert(session, user, "second_factor_wrong_codes", client)
+
+
+def _of(user_id: int) -> Any:
+    return update(SecondFactor).where(SecondFactor.user_id == user_id)
+
+
+async def verify(user: User, typed: str, client: Client) -> None:
+    """Verify and consume a code in one go, for /verify. Raises WrongCode, RateLimitExceeded."""
+    async with counted(user.id, client) as hits:
+        checked = await check(user.id, typed, hits=hits)
+        await db.write(_consume_alone, checked, client)
+
+
+async def _consume_alone(session: AsyncSession, checked: CheckedCode, client: Client) -> None:
+    user = await users.lock(session, checked.user_id)
+    if user is None:
+        raise WrongCode
+    await consume(session, checked)
+    if checked.recovery_code_id is not None:
+        await report(session, user, "recovery_code_used", client)

@@ -1,0 +1,33 @@
+"""Commands: reset the second factor of a user, and encrypt every secret with the current SECRET_KEY."""
+
+import click
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.cli.command import with_app
+from app.features.second_factor import codes, enrolment
+from app.lib.db import db
+
+
+@click.command("reset-second-factor")
+@click.argument("email")
+@with_app
+async def reset_second_factor(email: str) -> None:
+    """Remove the second factor of a user who has lost it."""
+    await db.write(enrolment.reset, email=email)
+
+
+@click.command()
+@with_app
+async def rekey() -> None:
+    """Encrypt the secrets of second factors with SECRET_KEY, before a former key is removed from the fallbacks."""
+    encrypted, unreadable = await db.write(_encrypt_all_again)
+    click.echo(f"{encrypted} secrets encrypted again")
+    if unreadable:
+        raise click.ClickException(f"{unreadable} secrets were encrypted with a key that the site does not have")
+
+
+async def _encrypt_all_again(session: AsyncSession) -> tuple[int, int]:
+    """Return how many secrets were encrypted again, and how many could not be read."""
+    factors = await enrolment.list_all(session)
+    encrypted = [codes.encrypt_again(factor) for factor in factors]
+    return sum(encrypted), sum(codes.decrypted(factor) is None for factor in factors)

@@ -1,0 +1,153 @@
+"""Enrol and remove the second factor of a user, and replace the recovery codes."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.features.second_factor import codes, encryption, login_attempts, recovery_codes, totp
+from app.features.second_factor.codes import ClockWrong, WrongCode
+from app.features.second_factor.models import RecoveryCode, SecondFactor
+from app.lib import clock
+from app.lib.db import db
+from app.lib.errors import ServiceError
+from app.lib.i18n.catalogs import lazy_gettext as _
+from app.models import User
+from app.services import authentication, users
+from app.services.attempts import RateLimits
+from app.services.client import COMMAND_LINE, Client
+from app.services.extension_points import AccessEnd
+from app.services.rate_limits import limit
+from app.services.users import UnknownUser
+
+BEFORE_ALERT = timedelta(minutes=1)  # an alert follows what it reports, and MySQL rounds to seconds
+
+
+class NotConfirmed(ServiceError):
+    """An attacker who has registered another user's e-mail address must not be able to lock that user out."""
+
+    message = _("Confirm your e-mail address first.")
+
+
+class AlreadyEnrolled(ServiceError):
+    """The user has a second factor."""
+
+    message = _("You have a second factor already.")
+
+
+class NotEnrolled(ServiceError):
+    """The user has no second factor."""
+
+    message = "This account has no second factor."
+
+
+async def enrol(user: User, secret: bytes, typed: str, *, client: Client) -> list[str]:
+    """Store the secret of an authenticator app that has shown a right code, and return the recovery codes.
+
+    Raises NotConfirmed, AlreadyEnrolled, WrongCode, ClockWrong, RateLimitExceeded, Overloaded.
+    """
+    if user.confirmed_on is None:
+        raise NotConfirmed
+    code, now = codes.SEPARATORS.sub("", typed), clock.now()
+    step = totp.find_step(secret, code, now=now)
+    if step is None:
+        is_near = totp.find_step(secret, code, now=now, tolerance=totp.CLOCK_ERROR_STEPS) is not None
+        raise ClockWrong if is_near else WrongCode
+    async with _limited(user):
+        fresh = recovery_codes.new_codes()
+        hashes = await recovery_codes.hash_codes(fresh)
+    await db.write(_enrol, user.id, secret, step, hashes, client=client)
+    return [recovery_codes.format_code(*code) for code in fresh]
+
+
+async def replace_recovery_codes(user: User, *, client: Client) -> list[str]:
+    """Return new recovery codes; the former ones stop working. Raises NotEnrolled, RateLimitExceeded, Overloaded."""
+    async with _limited(user):
+        fresh = recovery_codes.new_codes()
+        hashes = await recovery_codes.hash_codes(fresh)
+    await db.write(_replace_codes, user.id, hashes, client=client)
+    return [recovery_codes.format_code(*code) for code in fresh]
+
+
+async def remove(session: AsyncSession, *, user_id: int, client: Client) -> None:
+    """Remove the second factor of a user. Raises NotEnrolled."""
+    user = await _lock(session, user_id)
+    await _delete(session, user, event="second_factor_removed", client=client)
+
+
+async def reset(session: AsyncSession, *, email: str) -> None:
+    """Remove the second factor of a user who has lost it, from the command line. Raises UnknownUser, NotEnrolled."""
+    user = await users.get_by_email(session, email=email, lock=True)
+    await _delete(session, user, event="second_factor_reset", client=COMMAND_LINE)
+
+
+async def end_access(session: AsyncSession, user: User, reason: AccessEnd, *, since: datetime | None) -> None:
+    """End the logins that wait for a code. Remove what an attacker may have enrolled.
+
+    A reset keeps the second factor, unless the account was never confirmed. "This was not me" removes what was added
+    since the alert was sent.
+    """
+    await login_attempts.end_all(session, user_id=user.id)
+    if reason is AccessEnd.RECOVERED and user.confirmed_on is None:
+        await _delete_rows(session, user.id, since=None)
+    elif reason is AccessEnd.COMPROMISE_REPORTED and since is not None:
+        await _delete_rows(session, user.id, since=since - BEFORE_ALERT)
+
+
+async def list_all(session: AsyncSession) -> Sequence[SecondFactor]:
+    return (await session.scalars(select(SecondFactor).order_by(SecondFactor.id))).all()
+
+
+def _limited(user: User) -> AbstractAsyncContextManager[object]:
+    return authentication.rate_limited(RateLimits((limit("NEW_RECOVERY_CODES_PER_ACCOUNT", f"user {user.id}"),)))
+
+
+async def _lock(session: AsyncSession, user_id: int) -> User:
+    user = await users.lock(session, user_id)
+    if user is None:
+        raise UnknownUser
+    return user
+
+
+async def _enrol(
+    session: AsyncSession, user_id: int, secret: bytes, step: int, hashes: list[tuple[int, str]], *, client: Client
+) -> None:
+    user = await _lock(session, user_id)
+    if user.confirmed_on is None:
+        raise NotConfirmed
+    encrypted = encryption.encrypt(secret, purpose=codes.purpose_of(user.id))
+    session.add(SecondFactor(user_id=user.id, secret=encrypted, last_step=step, created_on=clock.now()))
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise AlreadyEnrolled from error
+    await recovery_codes.replace_all(session, user.id, hashes)
+    await codes.report(session, user, "second_factor_added", client)
+
+
+async def _replace_codes(session: AsyncSession, user_id: int, hashes: list[tuple[int, str]], *, client: Client) -> None:
+    user = await _lock(session, user_id)
+    if await codes.find(session, user_id=user_id) is None:
+        raise NotEnrolled
+    await recovery_codes.replace_all(session, user.id, hashes)
+    await codes.report(session, user, "recovery_codes_replaced", client)
+
+
+async def _delete(session: AsyncSession, user: User, *, event: str, client: Client) -> None:
+    if await codes.find(session, user_id=user.id) is None:
+        raise NotEnrolled
+    await _delete_rows(session, user.id, since=None)
+    await login_attempts.end_all(session, user_id=user.id)
+    await codes.report(session, user, event, client)
+
+
+async def _delete_rows(session: AsyncSession, user_id: int, *, since: datetime | None) -> None:
+    """Delete the factor and the recovery codes, or those that were added since. Without a factor no code is left."""
+    for table in (SecondFactor, RecoveryCode):
+        rows = delete(table).where(table.user_id == user_id)
+        await session.execute(rows if since is None else rows.where(table.created_on >= since))
+    if await codes.find(session, user_id=user_id) is None:
+        await session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))

@@ -1,3 +1,0 @@
-"""The fixtures are in support/."""
-
-pytest_plugins = ["support"]
