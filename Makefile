@@ -13,7 +13,7 @@ ifneq ($(shell cat $(VENV)/runs 2>/dev/null),$(CURDIR))
 $(shell rm -f $(VENV)/runs)
 endif
 
-.PHONY: run shell check test test-all lint cover bench pictures lock
+.PHONY: run shell check test test-all lint without cover bench pictures lock
 
 run: $(VENV)/runs ## Serve the site at http://localhost:5000
 	@QUART_LOG_FORMAT=$${QUART_LOG_FORMAT:-console} $(BIN)/python run.py --upgrade
@@ -43,6 +43,9 @@ endif
 test-all: $(VENV)/develops ## Run every test: also floods, kills, fuzzing, every look, and the benchmark
 	@$(PYTEST) --tier all $(TOGETHER) -m "not slow"
 	@$(PYTEST) --tier all -m slow
+
+without: $(VENV)/runs ## Delete a feature: make without FEATURE=second_factor
+	@$(BIN)/python -m app.cli.remove_feature $(FEATURE)
 
 cover: $(VENV)/develops ## Measure the coverage of the tests that do not measure time
 	@$(PYTEST) $(TOGETHER) -m "not slow" --cov --cov-report=term

@@ -12,7 +12,7 @@ from support.browsers import PASSWORD, fill
 from support.journeys import OpenBrowser, new_email, start_session
 from support.page_states import ONE_OF_EACH, STATES, State
 
-TEMPLATES = ROOT / "src/app/templates"
+TEMPLATES = [ROOT / "src/app/templates", *(ROOT / "src/app/features").glob("*/templates")]
 NO_PAGES = ("emails/", "layout_sections/", "layout.html", "macros.html")
 PHONE = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
 BAD = """<!doctype html>
@@ -25,9 +25,10 @@ BAD = """<!doctype html>
 
 
 def test_every_page_is_among_the_states() -> None:
-    pages = {str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.html")}
+    files = {str(path.relative_to(folder)) for folder in TEMPLATES for path in folder.rglob("*.html")}
+    pages = {name for name in files if not name.startswith(NO_PAGES) and "/_" not in name}  # _part.html is included
 
-    assert {state.template for state in STATES} == {page for page in pages if not page.startswith(NO_PAGES)}
+    assert {state.template for state in STATES} == pages
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -88,7 +88,7 @@ def test_a_broken_migration_stops_the_start_in_one_line(copy: Path) -> None:
         ("revision = = 'ab'", r"SyntaxError: invalid syntax \(ab.py, line 1\)"),
         ("from app.models import Missing", "ImportError: cannot import name 'Missing'"),
         ("revision, down_revision = 'ab', 'cd'", "Revision cd referenced from cd -> ab .* is not present"),
-        ("revision, down_revision = 'ab', '3a542da63280'", "several heads, 7c1f0e5b2a94 and ab: run `alembic merge"),
+        ("revision, down_revision = 'ab', '3a542da63280'", r"several heads, \w+ and \w+: run `alembic merge"),
     ):
         (copy / "alembic/versions/ab.py").write_text(migration)
         done = python(copy, "run.py", root=copy)

@@ -29,7 +29,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root: Path = tmp_path_factory.mktemp("copy")
     for name in ("src", "alembic", "tests"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "starter"))
-    for name in ("run.py", "pyproject.toml", "alembic.ini"):
+    for name in ("run.py", "pyproject.toml", "alembic.ini", "conftest.py"):
         shutil.copy(ROOT / name, root)
     for path, content in FILE.findall(TUTORIAL):
         (root / path).parent.mkdir(exist_ok=True)

@@ -23,7 +23,7 @@ from support.user_agents import FIREFOX
 HOSTILE_EMAIL = "a&b'c@example.com"
 PUBLIC = {"BASE_URL": "https://www.example.com"}
 FACTS = {"user_agent": FIREFOX, "ip": "192.0.2.7", "time": "2030-01-02T03:04:00+00:00", "new_email": "new@example.com"}
-TEMPLATES = sorted(path.stem for path in (ROOT / "src/app/templates/emails").glob("*.txt"))
+TEMPLATES = sorted(path.stem for path in (ROOT / "src/app").rglob("emails/*.txt"))
 ALL_LINK = ("change_email", "confirm", "reset")  # these contain nothing but a link
 
 

@@ -5,7 +5,9 @@ Add yours: a name, the template, the way there, and the status if it is not 200.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 
+from app import features
 from support.actions import PASSWORD
 from support.browser_user import BrowserUser
 
@@ -271,6 +273,8 @@ ERRORS = [
 ]
 
 CONFIRMING = [replace(state, site="confirming") for state in WITH_A_CONFIRMATION]
+OF_FEATURES = [f"app.features.{name}.tests.page_states" for name in features.NAMES]
 STATES = [*LOGGED_OUT, *WITH_A_LINK, *LOGGED_IN, *CONFIRMING, *ERRORS]
+STATES += [state for module in OF_FEATURES for state in import_module(module).STATES]  # they use the steps above
 # One for each template, the fullest: what is wrong is said in it, too.
 ONE_OF_EACH = list({state.template: state for state in sorted(STATES, key=lambda state: state.status == 422)}.values())

@@ -95,7 +95,7 @@ def context_of(user: User) -> dict[str, object]:
     """Return what the enrolment shows: the secret as text, as a link, and as a QR code."""
     secret = pending_secret(user)
     uri = totp.provisioning_uri(secret, issuer=current_app.config["SITE_NAME"], email=user.email)
-    code = segno.make(uri, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff")
+    code = segno.make(uri, error="m").svg_inline(border=4, dark="#000", light="#fff", omitsize=True)
     return {"secret": totp.as_text(secret), "uri": uri, "qr_code": code}
 
 

@@ -1,0 +1,81 @@
+"""`make without FEATURE=second_factor`: delete a feature from the source tree.
+
+It deletes the folder, the migration, the page in docs/features/, the messages, the dependencies that only the feature
+needs, and the word in FEATURES. Later migrations follow the one before that of the feature.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.lib.settings.loader import ROOT
+
+REVISION = re.compile(r'^(down_)?revision = "(\w+)"$', re.MULTILINE)
+REVISION_ID = "[0-9a-f]" * 12  # as the files of migrations begin
+LINKING_FILES = ("alembic/versions/*.py", "docs/**/*.md", "README.md")
+
+
+def main(root: Path, name: str) -> None:
+    """Delete a feature. Raises SystemExit if there is none of this name."""
+    folder = root / "src/app/features" / name
+    if not re.fullmatch(r"\w+", name) or not folder.is_dir():
+        names = sorted(path.parent.name for path in folder.parent.glob("*/__init__.py"))
+        sys.exit(f"There is no feature {name!r}. Features: {', '.join(names) or 'none'}")
+    shutil.rmtree(folder)
+    remove_migrations(root, name)
+    remove_documentation(root, name)
+    remove_from_settings(root / "src/app/default_config.py", name)
+    remove_dependencies(root / "pyproject.toml", name)
+    for command in ("update", "compile"):
+        quart = [str(Path(sys.executable).with_name("quart")), "--app", "run", "translations", command]
+        subprocess.run(quart, cwd=root, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 # our own command
+    print(f"Deleted {name}. Run `make check`, and `make lock` if you have uv.")  # noqa: T201 # a command
+
+
+def remove_migrations(root: Path, name: str) -> None:
+    """Delete the migrations of a feature, and let what named them name the one before."""
+    for migration in sorted((root / "alembic/versions").glob(f"{REVISION_ID}_{name}.py")):
+        names = dict(REVISION.findall(migration.read_text()))
+        migration.unlink()
+        for path in linking_files(root):
+            replace(path, names[""], names["down_"])
+
+
+def remove_documentation(root: Path, name: str) -> None:
+    """Delete the page of a feature, and the lines of other pages that link to it."""
+    page = f"features/{name}.md"
+    (root / "docs" / page).unlink(missing_ok=True)
+    for path in linking_files(root):
+        met = rf"\| met[^|\n]*{re.escape(page)}[^|\n]*\|"  # a row of docs/reference/asvs.md stays
+        text = re.sub(met, f"| open: the feature {name} was deleted |", path.read_text())
+        path.write_text("".join(line for line in text.splitlines(keepends=True) if page not in line))
+
+
+def linking_files(root: Path) -> Iterator[Path]:
+    return (path for pattern in LINKING_FILES for path in root.glob(pattern))
+
+
+def remove_from_settings(path: Path, name: str) -> None:
+    match = re.search(r"^FEATURES: .* = \((.*)\)$", path.read_text(), re.MULTILINE)
+    if match:
+        words = [word for word in re.findall(r'"\w+"', match[1]) if word != f'"{name}"']
+        replace(path, f"({match[1]})", f"({', '.join(words)}{',' if len(words) == 1 else ''})")
+
+
+def remove_dependencies(path: Path, name: str) -> None:
+    """Delete the lines of the dependencies whose comment names only this feature."""
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if f"# features/{name}:" not in line))
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text().replace(old, new))
+
+
+if __name__ == "__main__":
+    if Path.cwd() != ROOT:  # the package of another folder is installed here
+        sys.exit(f"This deletes from {ROOT}: run it there.")
+    main(ROOT, " ".join(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""Every feature can be switched off, and deleted from a copy, without a change to what is left."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import features
+from support.app import ROOT, migrate, serving
+
+IGNORED = (".git", ".venv*", ".*_cache", "__pycache__", "instance", ".hypothesis", ".coverage*", "*.egg-info")
+ENVIRONMENT = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", ""), "PYTHONPATH": "src"}
+
+
+def run(copy: Path, *arguments: str) -> None:
+    """Run a Python module in the copy, and show its output if it fails."""
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, cwd=copy, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-9000:] + done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("names", [*([name] for name in features.NAMES), features.NAMES], ids="+".join)
+def test_a_feature_is_deleted_and_everything_left_works(names: list[str], tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*IGNORED))
+    for name in names:
+        run(copy, "app.cli.remove_feature", name)
+
+    left = [path for path in copy.rglob("*") if path.is_file() and any(name in path.name for name in names)]
+    assert left == []
+    for arguments in (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)):
+        run(copy, *arguments)
+    for arguments in (("upgrade", "head"), ("check",), ("downgrade", "3a542da63280"), ("upgrade", "head")):
+        migrate("sqlite:///app.db", *arguments, instance=tmp_path, root=copy).check_returncode()
+    run(copy, "pytest", "--tier", "check", "-q", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider")
+
+
+@pytest.mark.programs
+def test_an_unknown_feature_is_named_and_nothing_deleted() -> None:
+    for name in ("nothing", "", "../features"):
+        command = [sys.executable, "-m", "app.cli.remove_feature", name]
+        done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"There is no feature {name!r}. Features: ")
+
+
+async def test_a_feature_that_is_switched_off_has_no_routes_and_no_links(settings: dict[str, Any]) -> None:
+    async with serving(settings) as on, serving(settings | {"FEATURES": ()}) as off:
+        added = {rule.rule for rule in on.url_map.iter_rules()} - {rule.rule for rule in off.url_map.iter_rules()}
+        paths = [rule for rule in added if "<" not in rule]
+        assert bool(paths) == bool(features.NAMES)
+
+        client = off.test_client()
+        await client.post(
+            "/register", form={"email": "a@example.com", "password": "x" * 9, "password_confirm": "x" * 9}
+        )
+        for path in paths:
+            assert (await client.get(path)).status_code == 404
+        for page in ("/login", "/account", "/verify", "/"):
+            text = await (await client.get(page)).get_data(as_text=True)
+            assert not [path for path in paths if f'"{path}"' in text]
