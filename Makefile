@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST = $(BIN)/python -m pytest
+unexport PYTHONDONTWRITEBYTECODE # without compiled files each process of the tests compiles the whole project
 TOGETHER = -n 2 --dist loadfile --no-loadscope-reorder
 LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 

@@ -54,32 +54,32 @@ def test_each_error_is_a_line_and_the_exit_code_is_1(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUART_SECURITY_REGISTRABLE", "0")
-    monkeypatch.setenv("QUART_WORKER", "2")
 
     done = command_line.run("check", BASE_URL="http://www.example.invalid")
 
     assert (done.exit_code, done.stdout) == (1, "")
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-    assert len(errors) == 3
-    assert errors[:2] == [
-        "Error: no such setting: QUART_SECURITY_REGISTRABLE; did you mean QUART_SECURITY_REGISTERABLE?",
-        "Error: no such setting: QUART_WORKER; did you mean QUART_WORKERS?",
-    ]
+    assert errors[0] == "Error: no such setting: QUART_SECURITY_REGISTRABLE; did you mean QUART_SECURITY_REGISTERABLE?"
+    assert "without https the network can read passwords" in errors[1]
+    assert len(errors) == 2
 
 
 async def test_a_setting_that_is_not_for_a_public_site_is_named(settings: dict[str, Any]) -> None:
-    wrong: list[tuple[dict[str, Any], str]] = [
-        ({"BASE_URL": "http://localhost:1"}, "set it to the public URL"),
-        ({"BASE_URL": "http://www.example.invalid"}, "without https the network can read passwords"),
-        ({"TRUSTED_PROXIES": 0}, "rate limits would count all clients as one"),
-        ({"MAIL_SERVER": ""}, "users cannot reset passwords"),
-        ({"MAIL_USERNAME": "site", "MAIL_PASSWORD": "secret"}, "MAIL_PASSWORD would be sent unencrypted"),
-        ({"SECURITY_PASSWORD_LENGTH_MIN": 6}, "SECURITY_PASSWORD_LENGTH_MIN is below 8"),
-        ({"SESION_IDLE": 60}, "no such setting: SESION_IDLE; did you mean SESSION_IDLE?"),
+    local = {"BASE_URL": "http://localhost:1", "MAIL_USERNAME": "site", "MAIL_PASSWORD": "secret"}
+    wrong: list[tuple[dict[str, Any], list[str]]] = [
+        (local, ["set it to the public URL", "MAIL_PASSWORD would be sent unencrypted"]),
+        (
+            {"TRUSTED_PROXIES": 0, "MAIL_SERVER": "", "SECURITY_PASSWORD_LENGTH_MIN": 6},
+            [
+                "would count all clients as one",
+                "users cannot reset passwords",
+                "SECURITY_PASSWORD_LENGTH_MIN is below 8",
+            ],
+        ),
     ]
-    for more, reason in wrong:
+    for more, reasons in wrong:
         lines = await wrong_with(settings | more)
-        assert [reason in line for line in lines] == [True], lines
+        assert [reason in line for reason, line in zip(reasons, lines, strict=True)] == [True] * len(reasons)
 
 
 def let_others_write(folder: Path) -> None:

@@ -35,7 +35,7 @@ from support.actions import (
 from support.app import both_databases, on_mariadb, serving
 from support.commands import ADA, CommandLine, run_command
 from support.mail_helpers import mails
-from support.mariadb_server import MariaDB, free_port
+from support.mariadb_server import free_port
 from support.user_agents import FIREFOX
 
 BOB = "bob@example.com"
@@ -96,27 +96,20 @@ async def test_the_password_is_not_an_argument(app: Quart, command_line: Command
     assert await count(app, User) == 0
 
 
-async def test_list_prints_every_account(app: Quart, command_line: CommandLine) -> None:
-    ada = await create_user(app, name="Ada Lovelace")
-    bob = await create_user(app, BOB, active=False)
-
-    lines = command_line.succeed("users", "list").splitlines()
-
-    assert lines == [f"{ada.id} Ada Lovelace <{EMAIL}>", f"{bob.id} {BOB} (deactivated)"]
-
-
 @both_databases
 async def test_deactivate_ends_all_sessions_and_activate_allows_logins_again(
     app: Quart, client: TestClientProtocol, command_line: CommandLine
 ) -> None:
-    await create_user(app)
+    ada, bob = await create_user(app, name="Ada Lovelace"), await create_user(app, BOB)
     await log_in(client)
     await client.post("/reset", form={"email": EMAIL})
-    assert "reset" in [mail.template for mail in await mails(app)]
+    assert await mails(app, "reset")
 
     command_line.succeed("users", "deactivate", ADA)
+    listed = command_line.succeed("users", "list").splitlines()
+    assert listed == [f"{ada.id} Ada Lovelace <{EMAIL}> (deactivated)", f"{bob.id} {BOB}"]
     assert not await is_logged_in(client)
-    assert "reset" not in [mail.template for mail in await mails(app)]  # its link does not work any more
+    assert not await mails(app, "reset")  # its link does not work any more
     assert (await log_in(client)).status_code == 422
 
     command_line.succeed("users", "activate", ADA)
@@ -179,8 +172,7 @@ async def test_delete_asks_first_then_deletes_everything_and_sends_a_farewell(
     await register(client)
     await app.test_client().post("/reset", form={"email": EMAIL})
     await create_user(app, BOB)
-    asked = command_line.run("users", "delete", EMAIL, typed="n\n")
-    assert (asked.exit_code, "Delete the account with all its data?" in asked.stdout) == (1, True)
+    assert command_line.run("users", "delete", EMAIL, typed="n\n").exit_code == 1
     assert await count(app, User) == 2
 
     command_line.succeed("users", "delete", ADA, "--yes")
@@ -204,8 +196,7 @@ async def test_a_role_is_created_given_taken_listed_and_deleted(app: Quart, comm
 
     assert command_line.succeed("roles", "list") == "admin: May do everything\neditor\n"
     assert command_line.succeed("roles", "show", "admin") == f"{ada.id} Ada Lovelace <{EMAIL}>\n{bob.id} {BOB}\n"
-    asked = command_line.run("roles", "delete", "admin", typed="\n")
-    assert (asked.exit_code, "Delete the role, and remove it from every user" in asked.stdout) == (1, True)
+    assert command_line.run("roles", "delete", "admin", typed="\n").exit_code == 1
     command_line.succeed("roles", "delete", "admin", "--yes")
 
     assert (await roles_of(app, EMAIL), await roles_of(app, BOB)) == ([], ["editor"])
@@ -227,21 +218,12 @@ async def test_the_name_of_a_role_is_unique_and_one_line_of_text(app: Quart, com
 async def test_an_unknown_account_or_role_is_refused_in_one_line(app: Quart, command_line: CommandLine) -> None:
     await create_user(app)
     await create_role(app, "admin")
-    changes = ["show", "activate", "deactivate", "set-password", "confirm", "sessions"]
-    unknown_user: list[tuple[str, ...]] = [(verb, BOB) for verb in changes]
-    unknown_user += [("sessions", BOB, "--end"), ("delete", BOB, "--yes")]
-    unknown_user += [("add-role", BOB, "admin"), ("remove-role", BOB, "admin")]
-    unknown_role = [
-        ("users", "add-role", EMAIL, "owner"),
-        ("users", "remove-role", EMAIL, "owner"),
-        ("roles", "show", "Admin"),
-        ("roles", "delete", "admin ", "--yes"),
-    ]
 
-    for words in unknown_user:
-        assert command_line.refusal("users", *words, typed=f"{PASSWORD}\n") == UNKNOWN_USER, words
-    for words in unknown_role:
-        assert command_line.refusal(*words) == UNKNOWN_ROLE, words
+    for words in ("show", "confirm", "deactivate", "set-password", "sessions --end", "delete --yes", "add-role admin"):
+        verb, *more = words.split()
+        assert command_line.refusal("users", verb, BOB, *more, typed=f"{PASSWORD}\n") == UNKNOWN_USER, words
+    for words in (f"users add-role {EMAIL} owner", "roles show Admin", "roles delete owner --yes"):
+        assert command_line.refusal(*words.split()) == UNKNOWN_ROLE, words
     assert (await count(app, User), await events_of(app)) == (1, [])
 
 
@@ -360,8 +342,9 @@ async def test_show_prints_the_latest_five_of_each_on_lines_that_no_mail_server_
 
 
 async def test_no_secret_and_no_hash_is_printed(app: Quart, command_line: CommandLine) -> None:
-    client = await active_client(app)
-    secrets = await secrets_of(app, client)
+    secrets = [cookie_of(await active_client(app))]
+    for column in (User.password, UserSession.digest, UserToken.digest, Email.secret):
+        secrets += filter(None, await scalars(app, select(column)))
     assert len(secrets) >= 8
 
     looks = [command_line.run("users", verb, EMAIL) for verb in ("show", "sessions")]
@@ -370,13 +353,6 @@ async def test_no_secret_and_no_hash_is_printed(app: Quart, command_line: Comman
     printed = "".join(done.stdout + done.stderr for done in looks)
     assert EMAIL in printed
     assert not [secret for secret in [*secrets, PASSWORD, OTHER_PASSWORD, "$argon2"] if secret in printed]
-
-
-async def secrets_of(app: Quart, client: TestClientProtocol) -> list[str]:
-    """Return everything that would let an attacker in, or help to."""
-    columns = (User.password, UserSession.digest, UserToken.digest, Email.secret)
-    stored = [secret for column in columns for secret in await scalars(app, select(column)) if secret]
-    return [cookie_of(client), *stored]
 
 
 # Other commands, and what keeps every command from running
@@ -408,23 +384,14 @@ def test_a_command_in_a_process_of_its_own(environment: dict[str, str]) -> None:
 
 def test_an_unreachable_database_is_named_without_its_password(command_line: CommandLine) -> None:
     uri = f"mysql+aiomysql://root:a-secret@127.0.0.1:{free_port()}/app"
-    for words in (("check",), ("users", "list"), ("users", "create", EMAIL)):
-        line = command_line.refusal(*words, typed=f"{PASSWORD}\n", SQLALCHEMY_DATABASE_URI=uri)
-
+    for words in (["check"], ["users", "list"]):
+        line = command_line.refusal(*words, SQLALCHEMY_DATABASE_URI=uri)
         assert "Can't connect to MySQL server on '127.0.0.1'" in line
         assert "a-secret" not in line
 
 
-@both_databases
-def test_an_empty_database_is_named_with_the_command_that_fills_it(
-    request: pytest.FixtureRequest, command_line: CommandLine, database_uri: str
-) -> None:
-    empty = "sqlite:///empty.db"
-    if not database_uri.startswith("sqlite"):
-        mariadb: MariaDB = request.getfixturevalue("mariadb")
-        empty = mariadb.create_database("empty")
-    for words in (("check",), ("users", "list"), ("users", "create", EMAIL), ("roles", "create", "admin")):
-        line = command_line.refusal(*words, typed=f"{PASSWORD}\n", SQLALCHEMY_DATABASE_URI=empty)
-
+def test_an_empty_database_is_named_with_the_command_that_fills_it(command_line: CommandLine) -> None:
+    for words in (["check"], ["users", "list"]):
+        line = command_line.refusal(*words, SQLALCHEMY_DATABASE_URI="sqlite:///empty.db")
         assert line.startswith("Error: the database is empty")
         assert line.endswith("run `alembic upgrade head`")

@@ -9,15 +9,15 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import click
 import httpx
 import pytest
 
-from app.app_factory import create_app
-from app.cli import COMMANDS, Commands
+from app.cli import COMMANDS
 from support.app import ROOT, migrate
 from support.server_process import environment, refusal, running
 from support.site_process import running_copy
+
+pytestmark = pytest.mark.programs
 
 LOAD = """
 import gc, json, sys
@@ -36,7 +36,6 @@ def python(folder: Path, *arguments: str, root: Path = ROOT) -> "subprocess.Comp
     return subprocess.run([sys.executable, *arguments], cwd=root, env=env, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.programs
 def test_a_process_that_serves_loads_nothing_that_only_commands_need(tmp_path: Path) -> None:
     loaded = json.loads(python(tmp_path, "-c", LOAD).stdout)
 
@@ -47,14 +46,6 @@ def test_a_process_that_serves_loads_nothing_that_only_commands_need(tmp_path: P
     python(tmp_path, "-c", imports).check_returncode()  # the names above exist
 
 
-def test_every_command_is_found_by_its_name(tmp_path: Path) -> None:
-    commands = Commands(create_app({"INSTANCE_PATH": str(tmp_path)}))
-
-    found = [commands.get_command(click.Context(commands), name) for name in COMMANDS]
-    assert [command and command.name for command in found] == list(COMMANDS)
-
-
-@pytest.mark.programs
 def test_help_lists_every_command(tmp_path: Path) -> None:
     done = python(tmp_path, str(Path(sys.executable).with_name("quart")), "--app", "run", "--help")
 
@@ -62,7 +53,6 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     assert listed >= {*COMMANDS, "shell", "routes"}
 
 
-@pytest.mark.programs
 def test_an_upgrade_that_fails_prints_the_reason_in_one_line(tmp_path: Path) -> None:
     migrate("", "upgrade", "3a542da63280", instance=tmp_path).check_returncode()
     with closing(sqlite3.connect(tmp_path / "app.db")) as connection, connection:
@@ -82,7 +72,6 @@ def copy(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.programs
 def test_a_broken_migration_stops_the_start_in_one_line(copy: Path) -> None:
     for migration, reason in (
         ("revision = = 'ab'", r"SyntaxError: invalid syntax \(ab.py, line 1\)"),
@@ -96,7 +85,6 @@ def test_a_broken_migration_stops_the_start_in_one_line(copy: Path) -> None:
         assert re.fullmatch(f"Cannot start: alembic/versions .*{reason}.*\n", done.stderr)
 
 
-@pytest.mark.programs
 def test_the_name_of_the_folder_may_contain_a_percent_character(copy: Path) -> None:
     with running_copy(copy, copy) as site:
         assert httpx.get(f"{site.url}/readyz").status_code == 200
@@ -104,7 +92,6 @@ def test_the_name_of_the_folder_may_contain_a_percent_character(copy: Path) -> N
     assert "No new upgrade operations" in migrate("sqlite:///app.db", "check", instance=copy, root=copy).stdout
 
 
-@pytest.mark.programs
 def test_an_upgrade_in_another_folder_is_of_the_database_that_is_served(tmp_path: Path) -> None:
     (tmp_path / "instance").mkdir()
     command = (sys.executable, str(ROOT / "run.py"))
@@ -114,7 +101,6 @@ def test_an_upgrade_in_another_folder_is_of_the_database_that_is_served(tmp_path
     assert (tmp_path / "instance/app.db").exists()
 
 
-@pytest.mark.programs
 def test_the_folder_that_runs_is_the_folder_that_is_served(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / "src", copy / "src")

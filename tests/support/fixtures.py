@@ -2,19 +2,21 @@
 
 import logging
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
+from werkzeug.routing import Rule
 
 from app.lib import uniform_time
 from app.lib.logs import TextLine
 from app.lib.passwords import hasher
 from app.lib.web.templates import SyncEnvironment
 from support.app import CHEAP, SECRET_KEY, UNLIMITED, migrate, serving
+from support.load import instance_in
 from support.mariadb_server import MariaDB
 
 
@@ -54,6 +56,12 @@ def database_uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture
+def instance(sqlite_template: Path, tmp_path: Path) -> Path:
+    """Return an instance folder with an empty database at head."""
+    return instance_in(tmp_path / "instance", sqlite_template)
+
+
+@pytest.fixture
 def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
     """Return settings under which rate limits are out of reach: they have tests of their own."""
     needed = {"SQLALCHEMY_DATABASE_URI": database_uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
@@ -62,18 +70,24 @@ def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True, scope="session")
 def compiled_once() -> Iterator[None]:
-    """Compile a template once for all apps of the tests, each of which would compile it again."""
-    compile_it, known = SyncEnvironment.compile, dict[tuple[Any, ...], Any]()
+    """Compile templates, and the functions that build URLs, once for all apps: most of the time of a start."""
+    with pytest.MonkeyPatch.context() as patch:
+        remember(patch, SyncEnvironment, "compile", lambda _environment, *which: which)
+        remember(patch, Rule, "_compile_builder", lambda rule, *which: (rule.rule, repr(rule.defaults), which))
+        yield
 
-    def remembered(environment: SyncEnvironment, source: Any, *arguments: Any, **named: Any) -> Any:
-        which = (source, arguments, *named.items())
+
+def remember(patch: pytest.MonkeyPatch, owner: type, method: str, key: Callable[..., Any]) -> None:
+    """Call a method once for each key, and return the same result from then on."""
+    function, known = getattr(owner, method), dict[Any, Any]()
+
+    def remembered(self: object, *arguments: Any, **named: Any) -> Any:
+        which = key(self, *arguments, *named.items())
         if which not in known:
-            known[which] = compile_it(environment, source, *arguments, **named)
+            known[which] = function(self, *arguments, **named)
         return known[which]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SyncEnvironment, "compile", remembered)
-        yield
+    patch.setattr(owner, method, remembered)
 
 
 @pytest.fixture(autouse=True)

@@ -192,10 +192,8 @@ WITH_A_LINK = [
     refused("new password of many", "password_reset/edit.html", after(reset_requested, submitted("reset", **COMMON))),
     State("login after a new password", "login/new.html", after(reset_requested, submitted("reset", **NEW))),
     State("link that was used", ERROR, after(reset_requested, spent("reset", **NEW)), 404),
-    State("link that was cut", ERROR, at("/reset/"), 404),
     State("security alert", "security_alerts/not_me.html", after(password_changed, opened("not-me"))),
     State("login after a security alert", "login/new.html", after(password_changed, submitted("not-me"))),
-    State("security alert that was used", ERROR, after(password_changed, spent("not-me")), 404),
     State("former address", "security_alerts/undo_email.html", after(address_changed, opened("undo-email"))),
     State("login after going back", "login/new.html", after(address_changed, submitted("undo-email"))),
 ]
@@ -238,7 +236,6 @@ LOGGED_IN = [
         "account/edit.html",
         user(new_address_requested, submitted("change-email")),
     ),
-    State("new address that was confirmed before", ERROR, user(new_address_requested, spent("change-email")), 404),
     State("password again", "reauthentication/new.html", user(at("/verify?next=/account/delete"))),
     refused("password again, none", "reauthentication/new.html", user(sent("/verify", password=""))),
     refused("password again, wrong", "reauthentication/new.html", user(sent("/verify", password="no"))),
@@ -255,7 +252,6 @@ WITH_A_CONFIRMATION = [
     refused("confirmation with nothing", CONFIRMATION, user(in_another_browser, submitted("confirm", **EMPTY))),
     refused("confirmation with a common one", CONFIRMATION, user(in_another_browser, submitted("confirm", **COMMON))),
     State("login after a confirmation", "login/new.html", user(submitted("confirm"))),
-    State("confirmation that was used", ERROR, user(spent("confirm")), 404),
 ]
 
 ERRORS = [

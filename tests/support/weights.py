@@ -1,28 +1,16 @@
-"""What pages weigh and when they are painted, measured in Chromium.
-
-As a program it prints the table of docs/browsers.md:
-PYTHONPATH=src:tests python -m support.weights
-"""
+"""What pages weigh and when they are painted, measured in Chromium."""
 
 import asyncio
-import shutil
-import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page, Route, async_playwright
-
-from support.browsers import FLAGS, PASSWORD, fill
-from support.site_process import running_site
+from playwright.async_api import Page, Route
 
 LOGGED_OUT = ("/", "/about", "/login", "/register")
 LOGGED_IN = ("/", "/account", "/sessions")
 WIDTHS = (320, 1280)
-KINDS = {"HTML": "html", "CSS": "css", "JavaScript": "javascript", "images": "image"}  # each, and the word in its type
 PAINT_TIMEOUT_SECONDS = 5
 # Chromium requests the icon at any time. Requested here, it comes once, from the network or from the cache.
 ASK_FOR_ICONS = """async () => {
@@ -124,43 +112,3 @@ async def is_painted(page: Page, path: str) -> bool:
             return True
         await asyncio.sleep(0.1)
     return False
-
-
-async def row(page: Page, path: str, note: str = "") -> list[str]:
-    """Return what the page weighs, as a row of the table."""
-    await forget(page)
-    first = await loads(page, path)
-    await forget(page)
-    await loads(page, "/")
-    await page.goto("about:blank")
-    later = sum(load.size for load in await loads(page, path))
-    kinds = [sum(load.size for load in first if kind in load.type) for kind in KINDS.values()]
-    shift = max([await shift_while_loading(page, path, width) for width in WIDTHS])
-    await forget(page)
-    async with scripts_held(page):
-        painted = "yes" if await is_painted(page, path) else "no"
-    sizes = [f"{size:,}" for size in (*kinds, sum(load.size for load in first), later)]
-    return [f"`{path}`{note}", str(len(first)), *sizes, f"{shift:g}", painted]
-
-
-async def measure(url: str) -> str:
-    head = ["Page", "Requests", *KINDS, "Together", "Later", "Layout shift", "Painted before scripts"]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        page = await browser.new_page(base_url=url)
-        rows = [head, [":--", *["--:"] * (len(head) - 1)], *[await row(page, path) for path in LOGGED_OUT]]
-        await page.goto("/register")
-        await fill(page, email="ada@example.com", password=PASSWORD, password_confirm=PASSWORD)
-        await page.wait_for_url("/")
-        rows += [await row(page, path, ", logged in") for path in LOGGED_IN]
-        await browser.close()
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-
-
-def main() -> None:
-    with tempfile.TemporaryDirectory() as instance, running_site(Path(instance)) as site:
-        sys.stdout.write(asyncio.run(measure(site.url)) + "\n")
-
-
-if __name__ == "__main__":
-    main()
