@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from sqlalchemy import select
 
 from app.models import User, UserRole
 from support.actions import log_in, scalars
-from support.app import ROOT, SECRET_KEY, UNLIMITED, migrate, serving
+from support.app import ROOT, SECRET_KEY, UNLIMITED, copy_project, migrate, serving
 from support.mariadb_server import MariaDB
 
 pytestmark = pytest.mark.programs
@@ -107,10 +106,7 @@ def tables_of(server: MariaDB, database: str) -> dict[str, set[str]]:
 def test_generated_revisions_create_a_table_and_rename_its_foreign_key_and_go_back(
     empty_uri: str, tmp_path: Path
 ) -> None:
-    root = tmp_path / "root"
-    for name in ("alembic", "src"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", root)
+    root = copy_project(tmp_path / "root")
     models = root / "src/app/models/user_event.py"
     code = models.read_text()
 

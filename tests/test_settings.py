@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from app.app_factory import create_app
 from app.lib.settings import table
 from app.lib.settings.loader import ConfigError
-from support.app import DEFAULTS, ROOT, SECRET_KEY, serving
+from support.app import DEFAULTS, SECRET_KEY, copy_project, serving
 
 HTTPS = {"BASE_URL": "https://www.example.com"}
 
@@ -123,11 +122,7 @@ async def test_unknown_names_are_reported_at_the_start_with_the_closest_known_na
 
 @pytest.mark.programs
 def test_every_entry_point_reads_the_same_env_file(tmp_path: Path) -> None:
-    copy = tmp_path / "site"
-    for name in ("src", "alembic"):
-        shutil.copytree(ROOT / name, copy / name)
-    for name in ("run.py", "pyproject.toml", "alembic.ini"):
-        shutil.copy(ROOT / name, copy)
+    copy = copy_project(tmp_path / "site")
     (copy / ".env").write_text(f"QUART_SQLALCHEMY_DATABASE_URI=sqlite:///{tmp_path}/named.db\n")
     environ = {**os.environ, "PYTHONPATH": str(copy / "src"), "QUART_INSTANCE_PATH": str(tmp_path)}
     del environ["QUART_SKIP_DOTENV"]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import httpx
 import pytest
 
 from app.cli import COMMANDS
-from support.app import ROOT, migrate
+from support.app import ROOT, copy_project, migrate
 from support.server_process import environment, refusal, running
 from support.site_process import running_copy
 
@@ -64,12 +63,7 @@ def test_an_upgrade_that_fails_prints_the_reason_in_one_line(tmp_path: Path) -> 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Return a copy of the project, in a folder whose name is special to configparser."""
-    root = tmp_path / "100% of %(here)s"
-    for name in ("src", "alembic"):
-        shutil.copytree(ROOT / name, root / name)
-    for name in ("run.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, root)
-    return root
+    return copy_project(tmp_path / "100% of %(here)s")
 
 
 def test_a_broken_migration_stops_the_start_in_one_line(copy: Path) -> None:
@@ -101,10 +95,7 @@ def test_an_upgrade_in_another_folder_is_of_the_database_that_is_served(tmp_path
     assert (tmp_path / "instance/app.db").exists()
 
 
-def test_the_folder_that_runs_is_the_folder_that_is_served(tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT / "src", copy / "src")
-    shutil.copy(ROOT / "run.py", copy)
+def test_the_folder_that_runs_is_the_folder_that_is_served(copy: Path, tmp_path: Path) -> None:
     env = environment(tmp_path, {})
     env.pop("PYTHONPATH", None)
 

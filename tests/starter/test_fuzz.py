@@ -47,8 +47,9 @@ pytestmark = [
 VISITS = 740
 LEAST_REQUESTS = 3000
 MOST_ROUNDS = 4
-ON_THE_WIRE = 300
-SLOW_SECONDS = 2
+ON_THE_WIRE, WANTED = 300, {b"200", b"303", b"400", b"404", b"422"}
+SLOW_CPU_SECONDS = 2
+SLOW_SECONDS = 10  # on a busy machine
 TUNED: dict[str, Any] = {"deadline": None, "print_blob": True, "suppress_health_check": list(HealthCheck)}
 
 METHODS = ["HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "X" * 21]
@@ -247,7 +248,7 @@ class Browser:
         return await sessions.start(session, user_id=user.id, new=NewSession(COMMAND_LINE))
 
     async def send(self, sent: Sent) -> None:
-        coming, response, started = sent.messages, list[Any](), time.monotonic()
+        coming, response, started, worked = sent.messages, list[Any](), time.monotonic(), time.process_time()
 
         async def receive() -> Any:
             if not coming:
@@ -259,6 +260,7 @@ class Browser:
 
         self.sent += 1
         await self.app(self.scope(sent), receive, send)
+        assert time.process_time() - worked < SLOW_CPU_SECONDS
         assert time.monotonic() - started < SLOW_SECONDS
         assert sent.disconnects_after is not None or not response[-1].get("more_body", False), "the response has no end"
         for message in response:
@@ -351,7 +353,10 @@ def test_nothing_that_reaches_the_server_breaks_it(tmp_path: Path) -> None:
             assert "Traceback" not in (tmp_path / "log").read_text()
             statuses.update([response[9:12]])
 
-        send()
+        for _ in range(MOST_ROUNDS):  # by chance, a round may miss a status
+            send()
+            if statuses.keys() >= WANTED:
+                break
         assert httpx.get(f"{site.url}/healthz").json() == {"status": "alive"}
     assert "Traceback" not in (tmp_path / "log").read_text()
-    assert statuses.keys() >= {b"200", b"303", b"400", b"404", b"422"}
+    assert statuses.keys() >= WANTED

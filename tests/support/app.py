@@ -1,6 +1,7 @@
 """An app as a server runs it, on a database that Alembic built."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -41,6 +42,15 @@ def migrate(uri: str, *arguments: str, instance: Path, root: Path = ROOT) -> sub
     return subprocess.run(
         command, cwd=root, env={**os.environ, **settings}, capture_output=True, text=True, check=False
     )
+
+
+def copy_project(root: Path) -> Path:
+    """Copy what runs and migrates the site into a folder."""
+    for name in ("src", "alembic"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("run.py", "pyproject.toml", "alembic.ini"):
+        shutil.copy(ROOT / name, root)
+    return root
 
 
 @asynccontextmanager
