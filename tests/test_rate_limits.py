@@ -376,16 +376,15 @@ async def test_a_device_cookie_is_trusted_under_a_former_key_and_under_no_other(
         await create_user(app)
         device = device_of(await trusted_device(app))
         await guess(app.test_client(), 5)
-    settings["SECRET_KEY"] = SECRET_KEY[::-1]
     for fallbacks, status in (((), 429), ((SECRET_KEY,), 303)):
-        async with serving(settings | {"SECRET_KEY_FALLBACKS": fallbacks}) as app:
+        keys = {"SECRET_KEY": SECRET_KEY[::-1], "SECRET_KEY_FALLBACKS": fallbacks}
+        async with serving(settings | keys) as app:
             assert (await right(browser_with(app, device))).status_code == status
 
 
 async def test_a_browser_is_trusted_for_its_last_five_accounts(app: Quart, client: TestClientProtocol) -> None:
     users = [await create_user(app, next(EMAILS)) for _ in range(6)]
-    for user in users:
-        assert (await right(client, email=user.email)).status_code == 303
+    assert [(await right(client, email=user.email)).status_code for user in users] == [303] * 6
     for user in users[:2]:
         await guess(app.test_client(), 5, email=user.email)
 
