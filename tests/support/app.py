@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from quart import Quart
+from quart.testing import TestApp
 
 from app import default_config, features
 from app.app_factory import create_app
@@ -28,6 +29,7 @@ CORE_TABLES = {
     if mapper.class_.__module__.startswith("app.models.")
 }
 UNLIMITED = {key: "1000000 per minute" for key in DEFAULTS if key.startswith("RATE_LIMIT_")}
+START_TIMEOUT_SECONDS = 60  # on a machine that is busy with other work
 CHEAP = schemes.CURRENT.using(argon2__memory_cost=8)
 
 # A database test runs on SQLite, unless the database is the point.
@@ -60,7 +62,7 @@ async def serving(
     """Start an app as a server does, and stop it. Quart accepts routes only before it starts."""
     app = create_app(settings)
     add_routes(app)
-    async with app.test_app():
+    async with TestApp(app, startup_timeout=START_TIMEOUT_SECONDS, shutdown_timeout=START_TIMEOUT_SECONDS):
         yield app
 
 
