@@ -139,7 +139,7 @@ def test_text_outside_of_brackets_is_found() -> None:
 
 
 async def test_public_pages_and_error_pages_can_be_translated(client: TestClientProtocol) -> None:
-    await get(client, "/", "/about", "/login", "/login?next=/change", "/register", "/reset", "/dev/mailbox")
+    await get(client, "/", "/login", "/login?next=/change", "/register", "/reset", "/dev/mailbox")
     await get(client, "/not-me", "/reset/none", "/undo-email/none", status=404)
     await client.get("/change")
     await post(client, "/account", {"name": "x"}, status=200)

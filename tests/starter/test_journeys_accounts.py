@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from support.browsers import PASSWORD, OpenPage, fill
-from support.journeys import both_ways, log_in, log_out, mailed_link, new_email, post
+from support.journeys import LOG_IN, both_ways, log_in, log_out, mailed_link, new_email, post
 from support.served_sites import ServedSite
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
@@ -116,7 +116,7 @@ async def test_a_user_adds_a_name_and_a_phone_number_and_deletes_the_account(pag
     await expect_error(page, "Password", "The password is wrong.")
     await fill(page, password=PASSWORD)
     await expect(page.get_by_role("status").first).to_contain_text("Your account was deleted")
-    await expect(page.get_by_text("You are not logged in.")).to_be_visible()
+    await expect(page.locator(LOG_IN)).to_be_visible()
 
 
 @both_ways
@@ -136,12 +136,3 @@ async def test_a_user_confirms_in_this_browser_or_chooses_the_password_in_anothe
             await fill(tab, **({} if browser is here else {"new_password": NEW, "new_password_confirm": NEW}))
             await log_in(tab, email, password)
             await post(browser.context, "/logout")
-
-
-async def test_the_button_of_the_front_page_responds_in_the_page(page: Page, request: pytest.FixtureRequest) -> None:
-    await page.goto("/")
-
-    await page.get_by_role("button", name="Click Me").click()
-
-    is_scripted = "with JavaScript" in request.node.name
-    await expect(page.locator("#home-page-answer")).to_have_text(re.compile("Hello!") if is_scripted else "")

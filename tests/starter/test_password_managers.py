@@ -71,10 +71,10 @@ async def test_each_field_names_its_purpose_and_chromium_complains_of_none(
 
 async def test_complaints_of_chromium_are_noticed(open_page: OpenPage) -> None:
     page = await open_page()
-    await page.route("**/about", lambda route: route.fulfill(body=BAD, content_type="text/html"))
+    await page.route("**/login", lambda route: route.fulfill(body=BAD, content_type="text/html"))
     found = await complaints(page)
 
-    await page.goto("/about")
+    await page.goto("/login")
     await page.evaluate(SETTLED)
 
     for text in ("Password forms should have (optionally hidden)", "Input elements should have autocomplete"):

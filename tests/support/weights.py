@@ -19,7 +19,7 @@ from playwright.async_api import Page, Route, async_playwright
 from support.browsers import FLAGS, PASSWORD, fill
 from support.site_process import running_site
 
-LOGGED_OUT = ("/", "/about", "/login", "/register")
+LOGGED_OUT = ("/", "/login", "/register")
 LOGGED_IN = ("/", "/account", "/sessions")
 WIDTHS = (320, 1280)
 KINDS = {"HTML": "html", "CSS": "css", "JavaScript": "javascript", "images": "image"}  # each, and the word in its type
