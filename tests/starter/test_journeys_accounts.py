@@ -1,7 +1,6 @@
 """Every flow of an account from the first page to the last, with the mistakes that users make on the way."""
 
 import re
-import uuid
 
 import pytest
 from playwright.async_api import Page, expect
@@ -103,11 +102,10 @@ async def test_a_user_changes_the_e_mail_address_in_web_mail_and_undoes_it(
     await expect(page.locator("main")).to_contain_text(f"For the account of {ada}")
 
 
-async def test_a_user_adds_a_name_and_a_phone_number_and_deletes_the_account(page: Page, ada: str) -> None:
-    phone = f"+49 30 {uuid.uuid4().int % 10**8:08}"
+async def test_a_user_adds_a_name_and_deletes_the_account(page: Page, ada: str) -> None:
     await page.goto("/register?next=/account")  # a user who is logged in needs no form for that
-    await fill(page, name="Ada Lovelace", phone=phone)
-    await expect(page.get_by_label("Phone")).to_have_value(phone.replace(" ", ""))
+    await fill(page, name="Ada Lovelace")
+    await expect(page.get_by_label("Name")).to_have_value("Ada Lovelace")
     await page.get_by_role("link", name="Security activity").click()
     await expect(page.get_by_role("listitem").filter(has_text="Account created")).to_be_visible()
 

@@ -1,7 +1,6 @@
 """What only a browser shows: tabs, the back button, a form that is sent twice or to a site that is away."""
 
 import re
-import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +19,7 @@ from support.served_sites import ServedSite, served
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
 TYPED = {
-    "/account": {"name": "Ada's secret", "phone": "+49 30 7654321"},
+    "/account": {"name": "Ada's secret"},
     "/change-email": {"email": "another@example.com"},
     "/change": {"password": PASSWORD, "new_password": "another horse", "new_password_confirm": "another horse"},
     "/account/delete": {"password": PASSWORD},
@@ -64,7 +63,6 @@ async def test_the_tabs_that_one_user_left_open_change_nothing_of_the_next_user(
     await log_in(page, bob)
     await page.goto("/account")
     await expect(page.get_by_label("Name")).to_have_value("")
-    await expect(page.get_by_label("Phone")).to_have_value("")
     assert await count(served_site.app, Email, Email.recipient == "another@example.com") == 0
 
 
@@ -156,9 +154,9 @@ async def comes_from_memory(page: Page) -> bool:
 async def test_after_logging_out_the_back_button_leads_to_the_login_page(
     keeping_page: Page, leave: Callable[[Page], Awaitable[None]], *, scripted: bool
 ) -> None:
-    page, phone = keeping_page, f"+4930{uuid.uuid4().int % 10**8:08}"
+    page = keeping_page
     email = await registered(page.context)
-    await post(page.context, "/account", name="Ada Lovelace", phone=phone)
+    await post(page.context, "/account", name="Ada Lovelace")
     await post(page.context, "/logout")
     await log_in(page, email)  # in the page, else Chromium does not notice that the cookies of the page go
     for path in ("/account", "/sessions"):  # Chromium keeps six pages at most
@@ -172,7 +170,7 @@ async def test_after_logging_out_the_back_button_leads_to_the_login_page(
         await page.go_back(wait_until="commit")
         await expect(page.get_by_role("navigation").get_by_role("link", name="Log in")).to_be_visible()
         shown = await page.content()
-        private = (email, "Ada Lovelace", phone, "Chrome on Linux")
+        private = (email, "Ada Lovelace", "Chrome on Linux")
         assert not [text for text in private if text in shown], page.url
 
 
