@@ -27,7 +27,7 @@ OFF = re.compile(r"^\| `(\w+) = False` \|", re.MULTILINE)
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the site with the feature of the tutorial."""
     root: Path = tmp_path_factory.mktemp("copy")
-    for name in ("src", "alembic", "tests"):
+    for name in ("src", "alembic", "tests", "docs"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "starter"))
     for name in ("run.py", "pyproject.toml", "alembic.ini", "conftest.py"):
         shutil.copy(ROOT / name, root)
@@ -51,9 +51,12 @@ def changed(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
 
 
 @pytest.mark.long
-def test_the_tests_of_the_tutorial_pass(copy: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "tests/test_notes.py"]
-    done = subprocess.run(command, cwd=copy, env={"PATH": "", "PYTHONPATH": "src"}, capture_output=True, check=False)
+@pytest.mark.parametrize(
+    "command", ["pytest -q tests/test_notes.py tests/test_architecture.py", "ruff check", "ruff format --check"]
+)
+def test_the_code_of_the_tutorial_passes_its_tests_and_the_linter(copy: Path, command: str) -> None:
+    words = [sys.executable, "-m", *command.split()]
+    done = subprocess.run(words, cwd=copy, env={"PATH": "", "PYTHONPATH": "src"}, capture_output=True, check=False)
 
     assert done.returncode == 0, done.stdout.decode()
 
