@@ -7,6 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from jinja2 import BaseLoader, ChoiceLoader, DictLoader
 from quart import Quart
 from quart.typing import TestClientProtocol
 from sqlalchemy import select, update
@@ -20,7 +21,7 @@ from app.models import Email, User
 from app.models.user_token import TokenPurpose
 from app.services import account_deletion, credentials
 from support.actions import EMAIL, PASSWORD, change_password, create_user, execute, scalars, write
-from support.app import serving
+from support.app import ROOT, serving
 from support.mail_helpers import link, mails, rendered_emails
 from support.outbox import ALL_LINK, FACTS, HOSTILE_EMAIL, TEMPLATES
 
@@ -88,6 +89,18 @@ async def test_every_email_has_a_short_subject_and_the_same_content_as_text_and_
         head, _, _ = message.as_bytes().partition(b"\n\n")
         assert head.isascii()
         assert max(map(len, head.split(b"\n"))) <= 78
+
+
+async def test_the_email_of_the_how_to_guide_has_its_paragraphs(app: Quart) -> None:
+    (invited,) = re.findall(r"```jinja\n(.*?)```", (ROOT / "docs/how-to/send-an-email.md").read_text(), re.DOTALL)
+    loaders: list[BaseLoader] = [DictLoader({"emails/invited.txt": invited}), app.create_global_jinja_loader()]
+    app.jinja_env.loader = ChoiceLoader(loaders)
+
+    message, rendered = await written(app, "invited", facts={"inviter": "Ada"}, purpose=None)
+
+    paragraphs = ["Ada invites you to a project.", "Open it at http://localhost:5000/projects"]
+    assert part_of(message, "plain").split("\n\n")[:-1] == paragraphs
+    assert [f"<p>{text}</p>" in rendered.html for text in paragraphs] == [True, True]
 
 
 async def test_what_is_hostile_is_shown_as_text_in_the_body_and_never_in_a_header(app: Quart) -> None:
