@@ -75,6 +75,22 @@ async def test_two_variables_restyle_the_pages(open_page: OpenPage, changed: Sit
     assert background == "rgb(122, 31, 92)"
 
 
+@pytest.mark.long
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_file_button_and_a_row_of_three_items_look_like_the_rest(open_page: OpenPage) -> None:
+    page = await open_page(viewport={"width": 1280, "height": 900})
+    await page.goto("/login")
+    await page.evaluate("""document.querySelector("main").innerHTML = `<input type="file">
+        <ul class="rows"><li><b>A title</b> <i>Private</i> <button class="quiet">Delete</button></li></ul>`""")
+
+    button = "getComputedStyle(document.querySelector('input'), '::file-selector-button')"
+    colours = await page.evaluate(f"[{button}.color, {button}.backgroundColor]")
+    assert colours == ["rgb(28, 36, 44)", "rgb(255, 255, 255)"]
+    gap = """(({left}, {right}) => left - right)(
+        ...["button", "i"].map((tag) => document.querySelector(`ul.rows ${tag}`).getBoundingClientRect()))"""
+    assert await page.evaluate(gap) < 20  # pixels
+
+
 async def test_a_feature_that_is_turned_off_is_gone(settings: dict[str, Any]) -> None:
     path = {"SECURITY_REGISTERABLE": "/register", "SECURITY_CHANGEABLE": "/change", "SECURITY_RECOVERABLE": "/reset"}
     assert set(OFF.findall(SWITCHES)) == set(path)
