@@ -16,8 +16,9 @@ import pytest
 from support.actions import EMAIL, PASSWORD
 from support.app import ROOT, SECRET_KEY
 from support.mariadb_server import free_port
-from support.proxy_process import make_certificate, running_proxy
+from support.proxy_process import running_proxy
 from support.site_process import running_site
+from support.smtp_server import make_certificate
 
 pytestmark = pytest.mark.programs
 

@@ -19,7 +19,7 @@ from app.app_factory import create_app
 from app.lib.server.serve import hypercorn_config
 from support.app import SECRET_KEY, UNLIMITED
 from support.mariadb_server import free_port
-from support.proxy_process import wait_until_it_listens
+from support.server_process import wait_until_it_listens
 
 
 @dataclass
