@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from support.app import ROOT, serving
 from support.browsers import OpenPage
@@ -26,14 +27,14 @@ OFF = re.compile(r"^\| `(\w+) = False` \|", re.MULTILINE)
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the site with the feature of the tutorial."""
-    root: Path = tmp_path_factory.mktemp("copy")
+    root, head = tmp_path_factory.mktemp("copy"), str(ScriptDirectory(str(ROOT / "alembic")).get_current_head())
     for name in ("src", "alembic", "tests", "docs"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "starter"))
     for name in ("run.py", "pyproject.toml", "alembic.ini", "conftest.py"):
         shutil.copy(ROOT / name, root)
     for path, content in FILE.findall(TUTORIAL):
         (root / path).parent.mkdir(exist_ok=True)
-        (root / path).write_text(content)
+        (root / path).write_text(content.replace("7c1f0e5b2a94", head))
     for path, line in IMPORT.findall(TUTORIAL):
         text = (root / path).read_text()
         first = text.index("from app.models.rate_limit" if "models" in path else "from app.views.password_change_bp")
