@@ -177,7 +177,8 @@ class Inline(HTMLParser):
         inline = tag in ("style", "base", "iframe", "object") or (tag == "script" and "src" not in values)
         forbidden = any(name == "style" or name.startswith("on") for name in values)
         links = [values.get(name) or "/" for name in ("src", "href", "action")]
-        if inline or forbidden or any(not re.match(r"[/#](?!/)", link) for link in links):
+        allowed = r"(?!javascript:)" if tag == "a" else r"[/#](?!/)"  # a link loads nothing by itself
+        if inline or forbidden or any(not re.match(allowed, link) for link in links):
             self.found.append(self.get_starttag_text() or tag)
 
 
