@@ -9,7 +9,7 @@ from typing import Any, Literal
 from alembic import context
 from alembic.operations.ops import DropConstraintOp, DropIndexOp, DropTableOp, ModifyTableOps
 from alembic.util import CommandError
-from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy import Connection, Table, event, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
@@ -76,13 +76,22 @@ def migrate_alone(connection: Connection) -> None:
     has locked the database at BEGIN.
     """
     if connection.dialect.name == "sqlite":
-        with triggers_kept(connection):
+        with triggers_kept(connection), ids_kept(connection):
             migrate(connection)
         return
     lock = text("SELECT GET_LOCK(CONCAT('alembic ', MD5(DATABASE())), :timeout)")  # until the connection is closed
     if not connection.scalar(lock, {"timeout": LOCK_TIMEOUT_SECONDS}):
         raise CommandError(IN_USE)
     migrate(connection)
+
+
+@event.listens_for(Table, "column_reflect")
+def keep_autoincrement(inspector: Any, table: Table, column: Any) -> None:
+    """Let the copy of a table in a batch migration have AUTOINCREMENT, which SQLAlchemy does not reflect."""
+    if column.get("primary_key") and inspector.dialect.name == "sqlite":
+        created = text("SELECT sql FROM sqlite_master WHERE name = :name AND sql LIKE '%AUTOINCREMENT%'")
+        if inspector.bind.execute(created, {"name": table.name}).first():
+            table.kwargs["sqlite_autoincrement"] = True
 
 
 @contextmanager
@@ -96,6 +105,17 @@ def triggers_kept(connection: Connection) -> Iterator[None]:
     for trigger in before:
         if trigger.name not in kept and trigger.tbl_name in tables:
             connection.exec_driver_sql(trigger.sql)
+
+
+@contextmanager
+def ids_kept(connection: Connection) -> Iterator[None]:
+    """Keep the highest id of each table with AUTOINCREMENT, also of a deleted row: the copy starts at its own rows."""
+    sequences = "sqlite_sequence" in connection.scalars(text("SELECT name FROM sqlite_master")).all()
+    before = connection.execute(text("SELECT name, seq FROM sqlite_sequence")).all() if sequences else []
+    yield
+    for name, highest in before:
+        values = {"name": name, "highest": highest}
+        connection.execute(text("UPDATE sqlite_sequence SET seq = max(seq, :highest) WHERE name = :name"), values)
 
 
 def prepare_sqlite(connection: Any, _record: Any) -> None:

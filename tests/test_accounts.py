@@ -1,10 +1,8 @@
-"""The account page: the name and the phone number of a user, and the audit log of the account."""
+"""The account page: the name of a user, and the audit log of the account."""
 
-import json
 import re
 from datetime import timedelta
 from html import unescape
-from pathlib import Path
 
 from quart import Quart, Response
 from quart.typing import TestClientProtocol
@@ -15,12 +13,11 @@ from app.lib.i18n.formatting import format_datetime
 from app.models import UserEvent, UserSession
 from app.services import credentials, roles, users
 from app.views.labels import EVENTS
-from support.account_page import stored, value_in
+from support.account_page import stored_name, value_in
 from support.actions import (
     EMAIL,
     PASSWORD,
     change_password,
-    create_user,
     enter,
     error_beside,
     execute,
@@ -36,16 +33,9 @@ from support.frozen_clock import FrozenClock
 from support.mail_helpers import follow, link
 from support.user_agents import FIREFOX
 
-PHONE = "+49301234567"
 BOB = "bob@example.com"
 SCRIPT = "<script>alert(1)</script>"
-NO_COUNTRY_CODE = "Include the country code, like +49 30 1234567."
 UNUSABLE = "This name contains a character that cannot be used."
-NUMBERS = json.loads((Path(__file__).parent / "vectors/phone_numbers.json").read_text())
-SPELLINGS: list[str] = NUMBERS["spellings_of_one"]
-REFUSED_PHONES = dict.fromkeys(NUMBERS["refused"], NO_COUNTRY_CODE) | {
-    "+4930" + " " * 30 + "1": "This number is too long."
-}
 REFUSED_NAMES = {
     "Ada\nLovelace": UNUSABLE,
     "Ada\N{NO-BREAK SPACE}Lovelace": UNUSABLE,
@@ -57,7 +47,7 @@ BLANKS = ["", "   ", "\t", "\r\n", "\N{NO-BREAK SPACE}", "\N{IDEOGRAPHIC SPACE}"
 
 async def save(client: TestClientProtocol, **typed: str) -> Response:
     """Send the form of the account page."""
-    return await client.post("/account", form={"name": "", "phone": ""} | typed)
+    return await client.post("/account", form={"name": ""} | typed)
 
 
 async def activity(client: TestClientProtocol) -> list[str]:
@@ -73,23 +63,23 @@ async def events_shown(client: TestClientProtocol) -> list[str]:
 
 
 @both_databases
-async def test_a_user_saves_a_name_and_a_number_and_empties_them_again(app: Quart, client: TestClientProtocol) -> None:
+async def test_a_user_saves_a_name_and_empties_it_again(app: Quart, client: TestClientProtocol) -> None:
     await register(client)
 
-    response = await save(client, name="  Ada Lovelace ", phone="+49 30 1234567")
+    response = await save(client, name="  Ada Lovelace ")
 
     assert (response.status_code, response.location) == (303, "/account")
     assert "Saved." in await page(client, "/account")
-    assert (await value_in(client, "name"), await value_in(client, "phone")) == ("Ada Lovelace", PHONE)
+    assert await value_in(client, "name") == "Ada Lovelace"
     assert f"Ada Lovelace &lt;{EMAIL}&gt;" in await page(client)
     for blank in BLANKS:
-        await save(client, name="Ada", phone=PHONE)
-        assert await stored(app) == ("Ada", PHONE)
-        await save(client, name=blank, phone=blank)
-        assert await stored(app) == (None, None), repr(blank)
-    await save(client, name="Ada", phone=PHONE)
+        await save(client, name="Ada")
+        assert await stored_name(app) == "Ada"
+        await save(client, name=blank)
+        assert await stored_name(app) is None, repr(blank)
+    await save(client, name="Ada")
     await client.post("/account")  # a field that is not sent counts as empty
-    assert (await value_in(client, "name"), await value_in(client, "phone")) == ("", "")
+    assert await value_in(client, "name") == ""
 
 
 @both_databases
@@ -98,41 +88,17 @@ async def test_a_name_is_any_printable_text_and_shown_as_it_is(app: Quart, clien
 
     for name in ("Zoë O’Neill-Łukasz", "李小龍", "محمد", "🦊", "🦊" * 100, f"{SCRIPT}\"'>{{{{ 7*7 }}}}"):
         assert (await save(client, name=name)).status_code == 303
-        assert (await stored(app), await value_in(client, "name")) == ((name, None), name)
+        assert (await stored_name(app), await value_in(client, "name")) == (name, name)
 
 
-@both_databases
-async def test_a_number_is_one_in_every_spelling_and_belongs_to_one_account(
-    app: Quart, client: TestClientProtocol
-) -> None:
+async def test_an_unsuitable_name_is_refused_beside_its_field(app: Quart, client: TestClientProtocol) -> None:
     await register(client)
-    await create_user(app, BOB)
-    bob = await enter(app, BOB)
+    await save(client, name="Ada")
 
-    for spelling in (*SPELLINGS, "\t+49301234567\n"):
-        await save(client)
-        await save(client, phone=spelling)
-        assert await stored(app) == (None, PHONE), spelling
-        refused = await error_beside(await save(bob, phone=spelling), "phone")
-        assert refused == "Another account uses this phone number.", spelling
-
-    assert (await save(client, phone=SPELLINGS[3])).status_code == 303  # it is the user's own
-    await save(client)
-    assert (await save(bob, phone=PHONE)).status_code == 303
-    assert (await save(client)).status_code == 303  # many accounts may have no number
-
-
-async def test_an_unsuitable_name_or_number_is_refused_beside_its_field(app: Quart, client: TestClientProtocol) -> None:
-    await register(client)
-    await save(client, name="Ada", phone=PHONE)
-
-    phones = {
-        phone: await error_beside(await save(client, name="Eve", phone=phone), "phone") for phone in REFUSED_PHONES
-    }
     names = {name: await error_beside(await save(client, name=name), "name") for name in REFUSED_NAMES}
 
-    assert (phones, names) == (REFUSED_PHONES, REFUSED_NAMES)
-    assert await stored(app) == ("Ada", PHONE)
+    assert names == REFUSED_NAMES
+    assert await stored_name(app) == "Ada"
 
 
 async def test_the_account_page_links_to_everything_about_the_account(client: TestClientProtocol) -> None:
@@ -164,13 +130,12 @@ async def test_a_user_sees_the_events_of_their_own_account_alone(app: Quart, cli
     bob = app.test_client()
     await register(client)
     await register(bob, email=BOB)
-    for phone in ("", "nonsense", PHONE, SPELLINGS[3], ""):  # a name and a spelling are no events
-        await save(bob, name="Bob", phone=phone)
+    await save(bob, name="Bob")  # which is no event
     await log_in(app.test_client(), email=BOB, password="wrong horse")
     await change_password(bob)
 
     assert await events_shown(client) == ["registered"]
-    assert await events_shown(bob) == ["password_changed", "phone_changed", "phone_changed", "registered"]
+    assert await events_shown(bob) == ["password_changed", "registered"]
 
 
 async def test_the_newest_hundred_events_are_shown_as_text_the_newest_first(
@@ -196,7 +161,7 @@ async def test_every_event_has_a_label_and_none_is_changed_later(app: Quart, cli
     await change_password(client)
 
     assert (await scalars(app, rows))[: len(before)] == before
-    assert set(await events_shown(client)) == set(EVENTS)
+    assert set(await events_shown(client)) == set(EVENTS) - {"phone_changed"}
     assert len(set(EVENTS.values())) == len(EVENTS)
 
 
@@ -206,7 +171,6 @@ async def cause_every_event(app: Quart, client: TestClientProtocol) -> None:
     await register(client)
     await write(app, users.confirm, email=EMAIL)
     await enter(app)
-    await save(client, phone=PHONE)
     newest = max(await scalars(app, select(UserSession.id)))
     await client.post(f"/sessions/{newest}/end")
     await enter(app)

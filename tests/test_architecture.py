@@ -4,9 +4,11 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from quart import Blueprint, Quart
+from quart.testing import WebsocketResponseError
 
 from app.app_factory import create_app
 from app.auth import public
@@ -108,15 +110,24 @@ def test_the_public_routes_are_those_of_the_reference(app: Quart) -> None:
 
 
 async def test_every_other_route_needs_a_login(app: Quart) -> None:
+    app.add_url_rule("/api/samples/<int:number>", "closed_api", list, methods=["GET", "POST"])
+    app.add_websocket("/samples/changes", "closed_socket", list)
     client, urls = app.test_client(), app.url_map.bind("localhost")
     closed = [rule for rule in app.url_map.iter_rules() if not is_public(app, rule.endpoint)]
-    assert {"password_change.edit", "account.delete"} <= {rule.endpoint for rule in closed}
+    assert {"password_change.edit", "account.delete", "closed_api"} <= {rule.endpoint for rule in closed}
 
     for rule in closed:
+        url = urls.build(rule.endpoint, dict.fromkeys(rule.arguments, 1))
+        if rule.websocket:
+            with pytest.raises(WebsocketResponseError) as refusal:
+                async with client.websocket(urlsplit(url).path) as socket:
+                    await socket.receive()
+            assert refusal.value.response.status_code == 401, rule
+            continue
         for method in rule.methods or set():
-            url = urls.build(rule.endpoint, dict.fromkeys(rule.arguments, 1))
-            response = await getattr(client, method.lower())(url)
-            assert (response.status_code, response.location.split("?")[0]) == (303, "/login"), rule
+            response = await client.open(url, method=method)  # type: ignore[call-arg]
+            refused = (401, "") if url.startswith("/api/") else (303, "/login")
+            assert (response.status_code, (response.location or "").split("?")[0]) == refused, rule
 
 
 async def test_a_new_page_is_closed_until_it_is_declared_public(app: Quart, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from support.accessibility import WIDE_LIGHT, arm, check, expect_none, take, vio
 from support.app import ROOT
 from support.browser_user import BrowserUser
 from support.browsers import PASSWORD, fill
-from support.journeys import OpenBrowser, new_email, start_session
+from support.journeys import LOG_IN, OpenBrowser, new_email, start_session
 from support.page_states import ONE_OF_EACH, STATES, State
 
 TEMPLATES = [ROOT / "src/app/templates", *(ROOT / "src/app/features").glob("*/templates")]
@@ -76,7 +76,7 @@ async def test_a_user_registers_logs_in_again_changes_the_password_and_ends_a_se
     await expect(page.get_by_role("status").first).to_have_text("Welcome! Your account was created.")
 
     await page.get_by_role("button", name="Log out").click()
-    await expect(page.get_by_text("You are not logged in.")).to_be_visible()
+    await expect(page.locator(LOG_IN)).to_be_visible()
     await page.goto("/change")
     await fill(page, email=email, password=PASSWORD)
     await expect(page).to_have_url(re.compile(r"/change$"))
@@ -88,4 +88,4 @@ async def test_a_user_registers_logs_in_again_changes_the_password_and_ends_a_se
     await page.get_by_role("button", name=re.compile("^End session: Firefox on Android")).click()
     await expect(page.get_by_text("There are no other sessions.")).to_be_visible()
     await phone.goto("/")
-    await expect(phone.get_by_text("You are not logged in.")).to_be_visible()
+    await expect(phone.locator(LOG_IN)).to_be_visible()

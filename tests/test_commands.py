@@ -288,7 +288,7 @@ async def active_client(app: Quart) -> TestClientProtocol:
     """Create an account with sessions, tokens, e-mails, roles and a history; return one of its clients."""
     client = app.test_client()
     await register(client)
-    await client.post("/account", form={"name": "Ada Lovelace", "phone": "+49 30 1234567"})
+    await client.post("/account", form={"name": "Ada Lovelace"})
     await log_in(app.test_client())
     await create_role(app, "editor", EMAIL)
     await create_role(app, "admin", EMAIL)
@@ -314,13 +314,13 @@ async def test_show_prints_what_support_needs(app: Quart, command_line: CommandL
 
     facts = facts_in(command_line.succeed("users", "show", ADA))
 
-    assert (facts["name"], facts["email"], facts["phone"]) == ("Ada Lovelace", EMAIL, "+49301234567")
+    assert (facts["name"], facts["email"]) == ("Ada Lovelace", EMAIL)
     assert (facts["confirmed"], facts["active"], facts["roles"]) == ("no", "yes", "admin, editor")
     assert re.fullmatch(r"2, last seen \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00", facts["sessions"])
     sent = [line.split("+00:00 ")[1] for line in facts["e-mails"].splitlines()]
     assert sent[:2] == ["password_changed: SMTPDataError: (550, 'No')", "reset: sent"]
     events = [line.split("+00:00 ")[1] for line in facts["events"].splitlines()]
-    assert events == ["role_added", "role_added", "logged_in", "phone_changed", "registered"]
+    assert events == ["role_added", "role_added", "logged_in", "registered"]
 
 
 async def test_show_prints_the_latest_five_of_each_on_lines_that_no_mail_server_can_forge(

@@ -281,11 +281,11 @@ async def test_what_is_switched_off_does_not_exist_and_nothing_links_to_it(setti
             if not off:
                 await create_user(app)
             client = app.test_client()
-            pages = [await page(client, path) for path in ("/", "/about", "/login", "/no-such-page")]
+            pages = [await page(client, path) for path in ("/", "/login", "/no-such-page")]
             await log_in(client)
-            pages += [await page(client, path) for path in ("/", "/about")]
+            pages += [await page(client, path) for path in ("/", "/account")]
 
-            assert "Logged in as" in pages[-2]
+            assert 'action="/logout"' in pages[-2]
             for setting, path in paths.items():
                 statuses = {(await client.get(path)).status_code, (await client.post(path, form={})).status_code}
                 assert (statuses == {404}) is (off == setting)

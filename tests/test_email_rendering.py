@@ -7,10 +7,12 @@ from html import unescape
 from typing import Any
 
 import pytest
+from jinja2 import BaseLoader, ChoiceLoader, DictLoader
 from quart import Quart
 from quart.typing import TestClientProtocol
 from sqlalchemy import select, update
 
+from app.default_config import LANGUAGES
 from app.lib import clock
 from app.lib.i18n.catalogs import catalog
 from app.mail import rendering
@@ -19,7 +21,7 @@ from app.models import Email, User
 from app.models.user_token import TokenPurpose
 from app.services import account_deletion, credentials
 from support.actions import EMAIL, PASSWORD, change_password, create_user, execute, scalars, write
-from support.app import serving
+from support.app import ROOT, serving
 from support.mail_helpers import link, mails, rendered_emails
 from support.outbox import ALL_LINK, FACTS, HOSTILE_EMAIL, TEMPLATES
 
@@ -27,7 +29,7 @@ HOSTILE = "<script>alert(1)</script> & 'so' \"on\""
 INJECTED = "Firefox\r\nBcc: eve@example.com\r\n\r\nhttps://evil.example/"
 HEADERS = ["Auto-Submitted", "Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Subject", "To"]
 TAGS = {"html", "head", "meta", "title", "body", "div", "h1", "p", "a"}
-SPOKEN = ("en", "de", "fr")
+own_catalogs = pytest.mark.usefixtures("three_languages")
 
 OTHER = "eve@example.com"
 FRENCH = {"Accept-Language": "fr"}
@@ -74,7 +76,7 @@ def check_parts(message: EmailMessage, language: str = "en") -> None:
 
 
 async def test_every_email_has_a_short_subject_and_the_same_content_as_text_and_as_html(app: Quart) -> None:
-    for template, language, purpose in itertools.product(TEMPLATES, SPOKEN, (TokenPurpose.NOT_ME, None)):
+    for template, language, purpose in itertools.product(TEMPLATES, LANGUAGES, (TokenPurpose.NOT_ME, None)):
         if purpose is None and template in ALL_LINK:
             continue
         message, _ = await written(app, template, language=language, purpose=purpose)
@@ -87,6 +89,18 @@ async def test_every_email_has_a_short_subject_and_the_same_content_as_text_and_
         head, _, _ = message.as_bytes().partition(b"\n\n")
         assert head.isascii()
         assert max(map(len, head.split(b"\n"))) <= 78
+
+
+async def test_the_email_of_the_how_to_guide_has_its_paragraphs(app: Quart) -> None:
+    (invited,) = re.findall(r"```jinja\n(.*?)```", (ROOT / "docs/how-to/send-an-email.md").read_text(), re.DOTALL)
+    loaders: list[BaseLoader] = [DictLoader({"emails/invited.txt": invited}), app.create_global_jinja_loader()]
+    app.jinja_env.loader = ChoiceLoader(loaders)
+
+    message, rendered = await written(app, "invited", facts={"inviter": "Ada"}, purpose=None)
+
+    paragraphs = ["Ada invites you to a project.", "Open it at http://localhost:5000/projects"]
+    assert part_of(message, "plain").split("\n\n")[:-1] == paragraphs
+    assert [f"<p>{text}</p>" in rendered.html for text in paragraphs] == [True, True]
 
 
 async def test_what_is_hostile_is_shown_as_text_in_the_body_and_never_in_a_header(app: Quart) -> None:
@@ -102,6 +116,7 @@ async def test_what_is_hostile_is_shown_as_text_in_the_body_and_never_in_a_heade
         assert not any("evil.example" in target for target in targets_in(part_of(message, "html")))
 
 
+@own_catalogs
 async def test_an_email_in_a_language_that_is_not_spoken_is_in_the_first_of_the_site(settings: dict[str, Any]) -> None:
     async with serving(settings | {"LANGUAGES": ("de", "en")}) as app:
         for code in (None, "fr", "es", "", "../../etc", "x" * 20):
@@ -134,6 +149,7 @@ async def check(app: Quart, template: str, code: str, subject: str) -> None:
     assert f'<html lang="{code}">' in message.html
 
 
+@own_catalogs
 async def test_an_account_has_the_language_of_its_registration_or_else_of_its_first_login(app: Quart) -> None:
     await create_user(app)
     assert await languages(app) == [None]  # as on the command line
@@ -145,6 +161,7 @@ async def test_an_account_has_the_language_of_its_registration_or_else_of_its_fi
     assert await languages(app) == ["de", "fr"]
 
 
+@own_catalogs
 async def test_only_a_session_changes_the_language_and_only_that_of_its_own_account(app: Quart) -> None:
     ada, eve = await open_browser(app), await open_browser(app, email=OTHER)
     anonymous, attacker, logged_out = app.test_client(), app.test_client(), await open_browser(app, "/login")
@@ -161,6 +178,7 @@ async def test_only_a_session_changes_the_language_and_only_that_of_its_own_acco
     assert await languages(app) == ["fr", "de"]
 
 
+@own_catalogs
 async def test_an_attacker_with_a_french_browser_is_reported_in_the_language_of_the_account(app: Quart) -> None:
     await open_browser(app)
     attacker = await open_browser(app, "/login", headers=FRENCH)
@@ -170,9 +188,10 @@ async def test_an_attacker_with_a_french_browser_is_reported_in_the_language_of_
 
     await check(app, "new_login", "de", "New login to your account")
     await check(app, "password_changed", "de", "Your password was changed")
-    assert "Unbekannter Browser" in (await rendered_emails(app, "password_changed"))[-1].text
+    assert "[de] Unknown browser" in (await rendered_emails(app, "password_changed"))[-1].text
 
 
+@own_catalogs
 async def test_a_reset_is_in_the_language_of_the_account_or_else_of_the_request(app: Quart) -> None:
     client = await open_browser(app)
     for known, expected in ((None, "fr"), ("de", "de")):
@@ -185,6 +204,7 @@ async def test_a_reset_is_in_the_language_of_the_account_or_else_of_the_request(
         assert f">{catalog(expected).gettext('Choose a new password')}</a>" in message.html
 
 
+@own_catalogs
 async def test_a_change_of_the_email_address_and_a_deletion_are_reported_in_the_accounts_language(app: Quart) -> None:
     client = await open_browser(app)
     await client.post("/change-email", form={"email": OTHER}, headers=FRENCH)
@@ -197,6 +217,7 @@ async def test_a_change_of_the_email_address_and_a_deletion_are_reported_in_the_
     assert {message.language for message in await rendered_emails(app)} == {"de"}
 
 
+@own_catalogs
 async def test_a_change_at_the_command_line_is_reported_in_the_accounts_or_the_sites_language(
     settings: dict[str, Any],
 ) -> None:

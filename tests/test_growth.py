@@ -78,18 +78,6 @@ async def test_one_reset_link_makes_the_server_hash_a_few_times_only(
     assert 1 <= hashed["new"] <= 5
 
 
-async def test_phone_numbers_are_tried_a_few_times_from_one_ip_address(settings: dict[str, Any]) -> None:
-    async with serving(settings | {"RATE_LIMIT_PHONE_CHANGES_PER_IP": ONE_AN_HOUR}) as app:
-        statuses = []
-        for number in range(2):
-            client = app.test_client()
-            await register(client, email=f"ada{number}@example.com")
-            response = await client.post("/account", form={"name": "", "phone": f"+4930123456{number}"})
-            statuses.append(response.status_code)
-
-    assert statuses == [303, 429]
-
-
 async def test_a_body_in_tiny_chunks_is_refused(client: TestClientProtocol) -> None:
     connection = client.request("/login", method="POST", headers={"Content-Type": "application/x-www-form-urlencoded"})
     async with connection:

@@ -31,7 +31,7 @@ async def public(settings: dict[str, Any]) -> AsyncIterator[TestClientProtocol]:
         yield app.test_client()
 
 
-async def get(client: TestClientProtocol, *hosts: str, path: str = "/about", **more: Any) -> Response:
+async def get(client: TestClientProtocol, *hosts: str, path: str = "/login", **more: Any) -> Response:
     """Send exactly these Host headers."""
     headers = [(b"host", host.encode()) for host in hosts]
     return await client.get(path, scope_base={"headers": headers, **more})
@@ -84,7 +84,7 @@ async def test_forwarded_headers_count_only_behind_a_proxy(
     evil = {"x-forwarded-host": ", ".join(["evil.example"] * max(proxies, 1))}
     async with serving(settings | {"TRUSTED_PROXIES": proxies}) as app:
         client = app.test_client()
-        assert (await client.get("/about", headers=evil)).status_code == status
+        assert (await client.get("/login", headers=evil)).status_code == status
         await create_user(app)
         await client.post("/login", form={"email": EMAIL, "password": PASSWORD}, headers=forwarded_for)
         assert await scalars(app, select(UserSession.ip)) == [ip]

@@ -118,10 +118,10 @@ async def log_in_too_often(client: TestClientProtocol) -> Response:
 
 
 EVENTS: list[tuple[Step, str, str]] = [
-    (lambda c: c.get("/about"), "", "method=GET route=/about status=200 user=-"),
+    (lambda c: c.get("/login"), "", "method=GET route=/login status=200 user=-"),
     (lambda c: c.get("/static/favicon.svg", headers={"If-None-Match": "*"}), "", "status=304 user=-"),
     (lambda c: c.get("/nowhere"), "", "method=GET route=/nowhere status=404 user=-"),
-    (logged_in(lambda c: c.get("/about")), "", "method=GET route=/about status=200 user=1"),
+    (logged_in(lambda c: c.get("/account")), "", "method=GET route=/account status=200 user=1"),
     (lambda c: register(c, email="eve@x.org"), "info    registered user=2", "method=POST route=/register status=303"),
     (log_in, "info    logged_in user=1", "method=POST route=/login status=303"),
     (lambda c: log_in(c, password="x"), "warning authentication_failed user=1", "method=POST route=/login status=422"),
@@ -314,14 +314,14 @@ async def test_a_crash_in_the_middleware_is_a_500_and_logged(
         raise RuntimeError(WORDS)
 
     monkeypatch.setattr(RequestTargetMiddleware, "check", crash)
-    response = await client.get("/about")
+    response = await client.get("/login")
 
     assert (response.status_code, response.headers["Cache-Control"]) == (500, "no-store")
     assert "default-src" in response.headers["Content-Security-Policy"]
     assert "recognisable" not in await response.get_data(as_text=True)
     crashed, request = events_of(log, response)
     assert crashed.startswith("error   unhandled_error")
-    assert "route=/about status=500" in request
+    assert "route=/login status=500" in request
 
     log.clear()
     async with client.websocket("/"):

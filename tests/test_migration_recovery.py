@@ -22,7 +22,7 @@ ROWS = (
     "INSERT INTO role (id, name) VALUES (1, 'admin'), (2, 'Rédaction')",
     "INSERT INTO user_role (user_id, role_id) VALUES (1, 1), (1, 1), (2, 2), (NULL, 1), (5, 1)",
 )
-USERS = "SELECT id, name, email, phone, password FROM user ORDER BY id"
+USERS = "SELECT id, name, email, password FROM user ORDER BY id"
 ROLES = "SELECT DISTINCT user_id, role.name FROM user_role JOIN role ON role.id = role_id WHERE user_id > 0 ORDER BY 1"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -117,6 +118,23 @@ def test_generated_revisions_create_a_table_and_rename_its_foreign_key_and_go_ba
     alembic(empty_uri, "downgrade -2", instance=tmp_path, root=root)
 
 
+def test_a_generated_revision_of_the_user_table_never_reuses_an_id(sqlite_template: Path, tmp_path: Path) -> None:
+    root, database = tmp_path / "root", shutil.copy(sqlite_template, tmp_path / "app.db")
+    for name in ("alembic", "src"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", root)
+    model = root / "src/app/models/user.py"
+    model.write_text(model.read_text().replace("NAME_LENGTH = 100", "NAME_LENGTH = 120"))
+    insert = "INSERT INTO user (email, email_key, active) VALUES (:email, :email, 1)"
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.executemany(insert, [("ada@example.com",), ("bob@example.com",)])
+        connection.execute("DELETE FROM user WHERE id = 2")
+
+        alembic(SQLITE, "revision --autogenerate -m longer", "upgrade head", "check", instance=tmp_path, root=root)
+
+        assert connection.execute(insert, ("bob@example.com",)).lastrowid == 3
+
+
 @pytest.mark.real_hashes
 async def test_every_user_of_the_original_logs_in_with_the_old_password(
     mariadb: MariaDB, original: str, tmp_path: Path
@@ -153,10 +171,10 @@ async def test_the_rows_of_the_original_are_kept(mariadb: MariaDB, original: str
     async with serving(settings(original, tmp_path)) as app:
         users = await scalars(app, select(User).order_by(User.id))
         links = await scalars(app, select(UserRole).order_by(UserRole.role_id))
-    assert [(str(user), user.email_key, user.phone, user.active) for user in users] == [
-        ("Ada <Ada@Example.com>", "ada@example.com", "1", True),
-        ("Bob <bob>", "bob", "", False),
-        ("mike@example.com", "mike@example.com", None, False),
+    assert [(str(user), user.email_key, user.active) for user in users] == [
+        ("Ada <Ada@Example.com>", "ada@example.com", True),
+        ("Bob <bob>", "bob", False),
+        ("mike@example.com", "mike@example.com", False),
     ]
     assert [(link.user_id, link.role_id) for link in links] == [(1, 1), (1, 2)]
 
@@ -233,12 +251,12 @@ def test_an_upgrade_keeps_views_and_triggers_and_never_reuses_an_id(
 ) -> None:
     query = original_on_sqlite.execute
     query("CREATE VIEW emails AS SELECT id, email FROM user")
-    query("CREATE TRIGGER no_phone AFTER UPDATE ON user BEGIN UPDATE user SET phone = NULL; END")
+    query("CREATE TRIGGER no_name AFTER UPDATE ON user BEGIN UPDATE user SET name = NULL; END")
 
     alembic(SQLITE, "upgrade head", "check", instance=tmp_path)
 
-    query("UPDATE user SET phone = '1' WHERE id = 1")
-    assert query("SELECT phone FROM user WHERE id = 1").fetchone() == (None,)
+    query("UPDATE user SET name = '1' WHERE id = 1")
+    assert query("SELECT name FROM user WHERE id = 1").fetchone() == (None,)
     assert query("SELECT count(*) FROM emails").fetchone() == (2,)
     autoincrement = query("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'").fetchall()
     assert {("user",), ("user_token",), ("mail",)} <= set(autoincrement)

@@ -245,6 +245,7 @@ async def test_the_log_contains_the_link_once_and_the_email_is_kept(
     assert (mail.state, mail.tries, mail.error, mail.sent_on, bool(mail.secret)) == ("not sent", 1, None, None, True)
 
 
+@pytest.mark.usefixtures("three_languages")
 async def test_the_mailbox_shows_an_email_in_its_own_language_and_its_link_works(
     app: Quart, client: TestClientProtocol
 ) -> None:

@@ -16,7 +16,6 @@ from app.models import Email, User, UserSession, UserToken
 from app.models.base import Base
 from app.models.user_token import TokenPurpose
 from app.services import account_deletion, users
-from support.account_page import stored
 from support.actions import (
     EMAIL,
     PASSWORD,
@@ -54,7 +53,6 @@ from support.frozen_clock import FrozenClock
 from support.mail_helpers import follow, link, mails
 
 BOB = "bob@example.com"
-PHONES = ("+49301234567", "+49 30 1234567", "+49 (0)30 1234567", "0049 30 1234567", "(+49) 30.123.4567")
 EVENT = {
     TokenPurpose.CONFIRM: "email_confirmed",
     TokenPurpose.RESET: "password_reset",
@@ -78,10 +76,6 @@ async def confirmable(settings: dict[str, Any]) -> AsyncIterator[Quart]:
 def copies(app: Quart, client: TestClientProtocol, number: int) -> list[TestClientProtocol]:
     """Return browsers that share the session of another."""
     return [attacker_with(app, cookie_of(client)) for _ in range(number)]
-
-
-async def save(client: TestClientProtocol, phone: str) -> Response:
-    return await client.post("/account", form={"phone": phone})
 
 
 async def delete_account(client: TestClientProtocol) -> Response:
@@ -112,11 +106,6 @@ async def race_for_an_email_address_by_registering(app: Quart) -> Race:
     return Race([*requests], 422, select(UserSession.id))
 
 
-async def race_for_a_phone_number(app: Quart) -> Race:
-    requests = [save(await join(app, f"user{number}@example.com"), phone) for number, phone in enumerate(PHONES)]
-    return Race([*requests], 422, select(User.id).where(User.phone.is_not(None)))
-
-
 async def race_for_an_email_address_by_changing_to_it(app: Quart) -> Race:
     requests = []
     for email in (EMAIL, BOB):
@@ -128,8 +117,7 @@ async def race_for_an_email_address_by_changing_to_it(app: Quart) -> Race:
 
 @both_databases
 @pytest.mark.parametrize(
-    "race",
-    [race_for_an_email_address_by_registering, race_for_a_phone_number, race_for_an_email_address_by_changing_to_it],
+    "race", [race_for_an_email_address_by_registering, race_for_an_email_address_by_changing_to_it]
 )
 async def test_of_simultaneous_requests_one_succeeds(app: Quart, race: Callable[[Quart], Awaitable[Race]]) -> None:
     requests, status, made = await race(app)
@@ -194,15 +182,11 @@ async def test_simultaneous_requests_for_a_link_leave_one_that_works(confirmable
 
 
 @both_databases
-async def test_two_users_who_exchange_phone_numbers_or_email_addresses_at_once_get_neither(app: Quart) -> None:
+async def test_two_users_who_exchange_email_addresses_at_once_get_neither(app: Quart) -> None:
     ada, bob = await join(app), await join(app, BOB)
-    await save(ada, "+49300000001")
-    await save(bob, "+49300000002")
 
-    assert await at_once([save(ada, "+49300000002"), save(bob, "+49300000001")]) == {422: 2}
     assert await at_once([request_change(ada, BOB), request_change(bob, EMAIL)]) == {303: 2}
 
-    assert [(await stored(app, email))[1] for email in (EMAIL, BOB)] == ["+49300000001", "+49300000002"]
     assert {mail.recipient for mail in await mails(app, "email_taken")} == {EMAIL, BOB}
     assert not await mails(app, "change_email")
 
@@ -352,7 +336,7 @@ async def test_an_email_address_is_not_free_for_a_moment_while_it_changes_or_com
 
 # While an account is deleted
 
-FORM = TYPED | {"password": PASSWORD, "password_confirm": PASSWORD, "name": "Ada", "phone": "+49301234567"}
+FORM = TYPED | {"password": PASSWORD, "password_confirm": PASSWORD, "name": "Ada"}
 OF_ITS_USER = ("/account", "/logout", "/sessions/end-others", "/verify", "/change", "/change-email", "/account/delete")
 
 

@@ -13,7 +13,6 @@ from quart.typing import TestClientProtocol
 from app import default_config
 from app.app_factory import create_app
 from app.lib.settings.loader import ConfigError, defaults_of
-from support.account_page import stored
 from support.actions import (
     EMAIL,
     PASSWORD,
@@ -35,7 +34,11 @@ HERE = "192.0.2.1"
 BOB = "bob@example.com"
 IP_ADDRESSES = (f"10.0.{number >> 8}.{number & 255}" for number in itertools.count())
 EMAILS = (f"user{number}@example.com" for number in itertools.count())
-LIMITS = {key: rate for key, rate in defaults_of(default_config).items() if key.startswith("RATE_LIMIT_")}
+LIMITS = {
+    key: rate
+    for key, rate in defaults_of(default_config).items()
+    if key.startswith("RATE_LIMIT_") and "PHONE" not in key  # those are in test_phone.py
+}
 WINDOW = timedelta(minutes=1)
 
 
@@ -92,7 +95,6 @@ FLOWS = {
     "RATE_LIMIT_WRONG_PASSWORDS_PER_IP": [Flow("/login", OTHER, 422)],
     "RATE_LIMIT_LOGINS_PER_IP": [Flow("/login", LOGIN, 303)],
     "RATE_LIMIT_REGISTRATIONS_PER_IP": [Flow("/register", OTHER, 303)],
-    "RATE_LIMIT_PHONE_CHANGES_PER_ACCOUNT": [Flow("/account", {"phone": "+4930{}"}, 303, is_logged_in=True)],
 }
 
 
@@ -121,7 +123,7 @@ async def test_of_simultaneous_requests_no_more_than_the_limit_pass(
 
 
 def test_every_limit_has_a_flow_and_a_default() -> None:
-    assert {*FLOWS, "RATE_LIMIT_EMAILS_PER_ACCOUNT", "RATE_LIMIT_PHONE_CHANGES_PER_IP"} == set(LIMITS)
+    assert {*FLOWS, "RATE_LIMIT_EMAILS_PER_ACCOUNT"} == set(LIMITS)
     assert LIMITS == {
         "RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT": "5 per 5 minutes",
         "RATE_LIMIT_WRONG_PASSWORDS_PER_IP": "10 per minute",
@@ -129,8 +131,6 @@ def test_every_limit_has_a_flow_and_a_default() -> None:
         "RATE_LIMIT_REGISTRATIONS_PER_IP": "20 per minute",
         "RATE_LIMIT_EMAILS_PER_IP": "10 per minute",
         "RATE_LIMIT_EMAILS_PER_ACCOUNT": "3 per hour",
-        "RATE_LIMIT_PHONE_CHANGES_PER_IP": "20 per hour",
-        "RATE_LIMIT_PHONE_CHANGES_PER_ACCOUNT": "10 per hour",
     }
 
 
@@ -276,20 +276,6 @@ async def test_a_second_registration_counts_as_a_login_if_the_first_was_made_by_
     assert await at_once(register(app.test_client(), email=BOB) for _ in range(8)) == {422: 8}
     assert await at_once(register(app.test_client(), password="wrong horse") for _ in range(8)) == {422: 5, 429: 3}
     assert await can_log_in(app, BOB)
-
-
-async def test_a_phone_number_is_counted_when_it_changes_also_if_it_is_taken(app: Quart) -> None:
-    ada, bob = await join(app), await join(app, BOB)
-
-    async def save(client: TestClientProtocol, phone: int | str, name: str = "") -> int:
-        return (await client.post("/account", form={"name": name, "phone": f"+49300000{phone}"})).status_code
-
-    await save(ada, 2000)
-    assert [await save(bob, number) for number in (*range(1001, 1010), 2000, 1010)] == [*[303] * 9, 422, 429]
-    assert (await stored(app, BOB))[1] == "+493000001009"
-    assert {await save(bob, 1009, f"Bob {number}") for number in range(12)} == {303}
-    assert await save(bob, "nonsense") == 422
-    assert await save(ada, 1010) == 303  # each account has its own count
 
 
 async def test_ipv6_is_counted_by_its_64_bit_network_and_ipv4_by_its_address(

@@ -29,9 +29,8 @@ from support.load import instance_in
 from support.mail_helpers import link, mails
 from support.mariadb_server import free_port
 from support.outbox import HOSTILE_EMAIL, deliver, is_logged, post, serving_still, states
-from support.proxy_process import make_certificate
 from support.server_process import running
-from support.smtp_server import OK, MailServer
+from support.smtp_server import OK, MailServer, make_certificate
 
 HOUR = timedelta(hours=1)
 LOGIN = {"MAIL_USERNAME": "site", "MAIL_PASSWORD": "s3cret"}

@@ -59,6 +59,7 @@ async def test_a_week_after_a_change_of_the_email_address_the_account_can_be_del
     assert await count(app, User) == 0
 
 
+@pytest.mark.usefixtures("three_languages")
 async def test_a_tab_of_one_user_ends_no_session_of_the_next_user(app: Quart, client: TestClientProtocol) -> None:
     await register(client)
     await enter(app)  # so that the page has a form

@@ -7,6 +7,7 @@ from quart.typing import TestClientProtocol
 from support.actions import register
 
 
+@pytest.mark.usefixtures("three_languages")
 @pytest.mark.parametrize(("language", "limit"), [("en", "65 kB"), ("de", "65 kB"), ("fr", "65 ko")])
 async def test_the_page_names_the_limit(client: TestClientProtocol, language: str, limit: str) -> None:
     response = await client.post("/login", data=b"x" * 70_000, headers={"Accept-Language": language})

@@ -10,6 +10,8 @@ from quart import Quart
 from app.lib.i18n import formatting, negotiation
 from app.lib.i18n.catalogs import LocaleContext, force_locale, get_locale_context, set_locale
 
+pytestmark = pytest.mark.usefixtures("three_languages")
+
 NOON = datetime(2030, 3, 9, 12, 5, 6, tzinfo=UTC)
 BERLIN, NEWFOUNDLAND = ZoneInfo("Europe/Berlin"), ZoneInfo("America/St_Johns")
 
@@ -90,7 +92,7 @@ async def test_dates_have_the_form_of_the_accepted_country(app: Quart) -> None:
         (60, {"en": "60 seconds", "de": "60 Sekunden", "fr": "60 secondes"}),
         (61, {"en": "2 minutes", "de": "2 Minuten", "fr": "2 minutes"}),
         (3600, {"en": "60 minutes", "de": "60 Minuten", "fr": "60 minutes"}),
-        (None, {"en": "a moment", "de": "Kürze", "fr": "quelques instants"}),
+        (None, {"en": "a moment", "de": "[de] a moment", "fr": "[fr] a moment"}),
     ],
 )
 def test_a_duration_is_rounded_up_and_has_its_plural(seconds: int | None, expected: dict[str, str]) -> None:

@@ -19,7 +19,7 @@ DEBUG = False  # show tracebacks in the browser: never in production
 LOG_FORMAT = "text"  # of the log on standard error: text, json, or console for a developer
 
 # The site
-SITE_NAME = "Quart Boilerplate"  # in the titles and headers of pages and e-mails
+SITE_NAME = "Quart Boilerplate"  # in the titles and headers of pages
 BASE_URL = "http://localhost:5000"  # the public URL; https switches on Secure cookies with __Host- names and HSTS
 TRUSTED_HOSTS: tuple[str, ...] = ()  # further hosts that a Host header may name
 TRUSTED_PROXIES = 0  # how many proxies in front add X-Forwarded-* headers

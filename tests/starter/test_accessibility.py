@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import Page
 
+from app.default_config import LANGUAGES
 from support.accessibility import (
     MEDIA,
     NARROW_DARK,
@@ -51,7 +52,7 @@ async def test_every_user_can_use_the_page_in_every_look(state: State, browser_u
     expect_none(problems + await too_wide(browser_user))
 
 
-@pytest.mark.parametrize("browser_user", ["de", "fr"], indirect=True)
+@pytest.mark.parametrize("browser_user", LANGUAGES[1:], indirect=True)
 @pytest.mark.parametrize("state", ONE_OF_EACH, ids=str)
 async def test_longer_words_have_room_too(state: State, browser_user: BrowserUser) -> None:
     await state.come(browser_user)

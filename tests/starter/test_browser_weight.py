@@ -58,14 +58,16 @@ async def test_a_later_page_costs_its_html_and_nothing_else(open_page: OpenPage,
 
 
 @both_users
+@pytest.mark.parametrize("name", ["ordinary", "long name"])
 async def test_nothing_moves_while_a_page_loads(
-    open_page: OpenPage, served_site: ServedSite, paths: tuple[str, ...]
+    open_page: OpenPage, sites: dict[str, ServedSite], paths: tuple[str, ...], name: str
 ) -> None:
-    async with dripping(served_site.url) as url:
+    site = sites[name]
+    async with dripping(site.url) as url:
         page = await open_page(base_url=url)
         if paths == LOGGED_IN:  # past the slow client, which passes one piece of a request on
             form = {"email": new_email(), "password": PASSWORD, "password_confirm": PASSWORD}
-            assert (await page.context.request.post(f"{served_site.url}/register", form={**form})).ok
+            assert (await page.context.request.post(f"{site.url}/register", form={**form})).ok
         shifts = {(path, width): await shift_while_loading(page, path, width) for path in paths for width in WIDTHS}
 
     assert shifts == dict.fromkeys(shifts, 0)

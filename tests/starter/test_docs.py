@@ -13,6 +13,8 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 def test_every_test_that_is_named_exists() -> None:
     file, missing = "", []
     for page in PAGES:
+        if page.name == "remove-a-part.md":  # which names tests that are removed
+            continue
         for match in NAMED.finditer(page.read_text()):
             file = match[1] or match[3] or file
             if file == "tests/test_notes.py":  # the one of the tutorial

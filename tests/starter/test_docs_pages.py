@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from support.app import ROOT, serving
 from support.browsers import OpenPage
@@ -26,14 +27,14 @@ OFF = re.compile(r"^\| `(\w+) = False` \|", re.MULTILINE)
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the site with the feature of the tutorial."""
-    root: Path = tmp_path_factory.mktemp("copy")
-    for name in ("src", "alembic", "tests"):
+    root, head = tmp_path_factory.mktemp("copy"), str(ScriptDirectory(str(ROOT / "alembic")).get_current_head())
+    for name in ("src", "alembic", "tests", "docs"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "starter"))
     for name in ("run.py", "pyproject.toml", "alembic.ini", "conftest.py"):
         shutil.copy(ROOT / name, root)
     for path, content in FILE.findall(TUTORIAL):
         (root / path).parent.mkdir(exist_ok=True)
-        (root / path).write_text(content)
+        (root / path).write_text(content.replace("7c1f0e5b2a94", head))
     for path, line in IMPORT.findall(TUTORIAL):
         text = (root / path).read_text()
         first = text.index("from app.models.rate_limit" if "models" in path else "from app.views.password_change_bp")
@@ -51,9 +52,12 @@ def changed(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
 
 
 @pytest.mark.long
-def test_the_tests_of_the_tutorial_pass(copy: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "tests/test_notes.py"]
-    done = subprocess.run(command, cwd=copy, env={"PATH": "", "PYTHONPATH": "src"}, capture_output=True, check=False)
+@pytest.mark.parametrize(
+    "command", ["pytest -q tests/test_notes.py tests/test_architecture.py", "ruff check", "ruff format --check"]
+)
+def test_the_code_of_the_tutorial_passes_its_tests_and_the_linter(copy: Path, command: str) -> None:
+    words = [sys.executable, "-m", *command.split()]
+    done = subprocess.run(words, cwd=copy, env={"PATH": "", "PYTHONPATH": "src"}, capture_output=True, check=False)
 
     assert done.returncode == 0, done.stdout.decode()
 
@@ -70,6 +74,22 @@ async def test_two_variables_restyle_the_pages(open_page: OpenPage, changed: Sit
 
     assert colours == ["rgb(255, 255, 255)", "rgb(122, 31, 92)"]
     assert background == "rgb(122, 31, 92)"
+
+
+@pytest.mark.long
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_file_button_and_a_row_of_three_items_look_like_the_rest(open_page: OpenPage) -> None:
+    page = await open_page(viewport={"width": 1280, "height": 900})
+    await page.goto("/login")
+    await page.evaluate("""document.querySelector("main").innerHTML = `<input type="file">
+        <ul class="rows"><li><b>A title</b> <i>Private</i> <button class="quiet">Delete</button></li></ul>`""")
+
+    button = "getComputedStyle(document.querySelector('input'), '::file-selector-button')"
+    colours = await page.evaluate(f"[{button}.color, {button}.backgroundColor]")
+    assert colours == ["rgb(28, 36, 44)", "rgb(255, 255, 255)"]
+    gap = """(({left}, {right}) => left - right)(
+        ...["button", "i"].map((tag) => document.querySelector(`ul.rows ${tag}`).getBoundingClientRect()))"""
+    assert await page.evaluate(gap) < 20  # pixels
 
 
 async def test_a_feature_that_is_turned_off_is_gone(settings: dict[str, Any]) -> None:

@@ -1,13 +1,12 @@
 """Every flow of an account from the first page to the last, with the mistakes that users make on the way."""
 
 import re
-import uuid
 
 import pytest
 from playwright.async_api import Page, expect
 
 from support.browsers import PASSWORD, OpenPage, fill
-from support.journeys import both_ways, log_in, log_out, mailed_link, new_email, post
+from support.journeys import LOG_IN, both_ways, log_in, log_out, mailed_link, new_email, post
 from support.served_sites import ServedSite
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
@@ -103,11 +102,10 @@ async def test_a_user_changes_the_e_mail_address_in_web_mail_and_undoes_it(
     await expect(page.locator("main")).to_contain_text(f"For the account of {ada}")
 
 
-async def test_a_user_adds_a_name_and_a_phone_number_and_deletes_the_account(page: Page, ada: str) -> None:
-    phone = f"+49 30 {uuid.uuid4().int % 10**8:08}"
+async def test_a_user_adds_a_name_and_deletes_the_account(page: Page, ada: str) -> None:
     await page.goto("/register?next=/account")  # a user who is logged in needs no form for that
-    await fill(page, name="Ada Lovelace", phone=phone)
-    await expect(page.get_by_label("Phone")).to_have_value(phone.replace(" ", ""))
+    await fill(page, name="Ada Lovelace")
+    await expect(page.get_by_label("Name")).to_have_value("Ada Lovelace")
     await page.get_by_role("link", name="Security activity").click()
     await expect(page.get_by_role("listitem").filter(has_text="Account created")).to_be_visible()
 
@@ -116,7 +114,7 @@ async def test_a_user_adds_a_name_and_a_phone_number_and_deletes_the_account(pag
     await expect_error(page, "Password", "The password is wrong.")
     await fill(page, password=PASSWORD)
     await expect(page.get_by_role("status").first).to_contain_text("Your account was deleted")
-    await expect(page.get_by_text("You are not logged in.")).to_be_visible()
+    await expect(page.locator(LOG_IN)).to_be_visible()
 
 
 @both_ways
@@ -136,12 +134,3 @@ async def test_a_user_confirms_in_this_browser_or_chooses_the_password_in_anothe
             await fill(tab, **({} if browser is here else {"new_password": NEW, "new_password_confirm": NEW}))
             await log_in(tab, email, password)
             await post(browser.context, "/logout")
-
-
-async def test_the_button_of_the_front_page_responds_in_the_page(page: Page, request: pytest.FixtureRequest) -> None:
-    await page.goto("/")
-
-    await page.get_by_role("button", name="Click Me").click()
-
-    is_scripted = "with JavaScript" in request.node.name
-    await expect(page.locator("#home-page-answer")).to_have_text(re.compile("Hello!") if is_scripted else "")

@@ -69,5 +69,5 @@ async def post_forms(crowd: Crowd) -> None:
     """Send short POST requests without a pause: HAProxy does not repeat them, so every lost one shows."""
     async with client_of(crowd.server) as client:
         while crowd.go_on:
-            request = client.build_request("POST", "/language", data={"language": "de"})
+            request = client.build_request("POST", "/language", data={"language": "en"})
             crowd.outcomes.append(await noted("/language", request, client))

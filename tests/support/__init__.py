@@ -4,6 +4,7 @@ import os
 
 FIXTURES = (
     "browsers",
+    "catalogs",
     "commands",
     "evidence",
     "fixtures",

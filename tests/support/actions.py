@@ -48,7 +48,7 @@ async def owner_on(client: TestClientProtocol, path: str) -> str:
 
 
 async def is_logged_in(client: TestClientProtocol) -> bool:
-    return "Logged in as" in await page(client)
+    return 'action="/logout"' in await page(client)
 
 
 async def create_user(

@@ -1,9 +1,7 @@
 """HAProxy in front of the site, as deploy/haproxy.cfg configures it."""
 
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,19 +9,10 @@ from pathlib import Path
 import pytest
 
 from support.app import ROOT
+from support.server_process import wait_until_it_listens
 
 CONFIGURATION = ROOT / "deploy/haproxy.cfg"
 PROGRAM = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-
-
-def make_certificate(folder: Path) -> Path:
-    """Make a self-signed certificate for localhost, and return the file that a client must trust."""
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *name]
-    subprocess.run(command, check=True, capture_output=True)
-    (folder / "both.pem").write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
-    return folder / "cert.pem"
 
 
 def configuration_for(folder: Path, *, port: int, sites: tuple[str, str], tls: bool) -> str:
@@ -60,14 +49,3 @@ def running_proxy(folder: Path, *, port: int, sites: tuple[str, str], tls: bool 
     finally:
         process.terminate()
         process.wait(20)
-
-
-def wait_until_it_listens(port: int) -> None:
-    for _ in range(600):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise TimeoutError(port)

@@ -19,7 +19,7 @@ from app.app_factory import create_app
 from app.lib.server.serve import hypercorn_config
 from support.app import SECRET_KEY, UNLIMITED
 from support.mariadb_server import free_port
-from support.proxy_process import wait_until_it_listens
+from support.server_process import wait_until_it_listens
 
 
 @dataclass
@@ -54,6 +54,7 @@ async def served(settings: dict[str, Any], *, port: int | None = None) -> AsyncI
 SITES: dict[str, dict[str, Any]] = {
     "ordinary": UNLIMITED,
     "confirming": UNLIMITED | {"SECURITY_CONFIRMABLE": True},
+    "long name": UNLIMITED | {"SITE_NAME": "The Very Long Name of a Bookshop & Sons of Ada Lovelace"},
     "strict": {"RATE_LIMIT_LOGINS_PER_IP": "1 per day"},
     "away": {"SQLALCHEMY_DATABASE_URI": "mysql+aiomysql://nouser@127.0.0.1:1/nowhere"},
 }

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -118,3 +119,13 @@ class MailServer:
 
     async def arrival(self) -> None:
         await asyncio.to_thread(self.wait_for)
+
+
+def make_certificate(folder: Path) -> Path:
+    """Make a self-signed certificate for localhost, and return the file that a client must trust."""
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *name]
+    subprocess.run(command, check=True, capture_output=True)
+    (folder / "both.pem").write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
+    return folder / "cert.pem"

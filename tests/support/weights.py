@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Page, Route
 
-LOGGED_OUT = ("/", "/about", "/login", "/register")
+LOGGED_OUT = ("/", "/login", "/register")
 LOGGED_IN = ("/", "/account", "/sessions")
 WIDTHS = (320, 1280)
 PAINT_TIMEOUT_SECONDS = 5

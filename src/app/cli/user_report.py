@@ -16,7 +16,8 @@ async def report_on(session: AsyncSession, email: str) -> dict[str, object]:
     emails = await outbox.list_of(session, user_id=user.id, limit=5)
     scheme = (OLDER.identify(user.password) or "unknown") if user.password else "none"
     events = await audit_log.list_recent(session, user_id=user.id, limit=5)
-    facts: dict[str, object] = {"id": user.id, "name": user.name, "email": user.email, "phone": user.phone}
+    facts: dict[str, object] = {"id": user.id, "name": user.name, "email": user.email}
+    facts["phone"] = user.phone
     facts |= {"created": user.created_on, "confirmed": user.confirmed_on or "no"}
     facts["active"] = yes_or_no(is_true=user.active)
     facts |= {"roles": ", ".join(map(str, user.roles)), "password": scheme}

@@ -11,6 +11,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from typing import NamedTuple
 
+from jinja2 import Environment
 from quart import current_app
 
 from app.auth.email_links import build_url
@@ -52,16 +53,24 @@ async def render(email: Email) -> RenderedEmail:
 
 
 async def _render(email: Email) -> RenderedEmail:
-    link, site, templates = link_of(email), current_app.config["BASE_URL"], current_app.jinja_env
+    link, site = link_of(email), current_app.config["BASE_URL"]
     context = {"email": email.recipient, "link": link, "where": describe_client(email.facts), "site": site}
     context = email.facts | context | {"config": current_app.config}
-    rendered = await templates.get_template(f"emails/{email.template}.txt").render_async(context)
+    rendered = await text_environment().get_template(f"emails/{email.template}.txt").render_async(context)
     subject, *paragraphs = [SPACE.sub(" ", part).strip() for part in rendered.split("\n\n") if part.strip()]
     content = {"subject": subject, "paragraphs": paragraphs, "link": link, "site": site}
     button = gettext(BUTTONS[TokenPurpose(email.purpose)]) if email.purpose else None
-    html = await templates.get_template("emails/layout.html").render_async(content, button=button)
+    html = await current_app.jinja_env.get_template("emails/layout.html").render_async(content, button=button)
     text = "\n\n".join([*paragraphs, f"-- \n{site}\n"])
     return RenderedEmail(subject, text, html, link, current_language())
+
+
+def text_environment() -> Environment:
+    """Return the environment of the pages without trim_blocks, which removes the line break after {% endtrans %}."""
+    if "email_templates" not in current_app.extensions:
+        current_app.extensions["email_templates"] = current_app.jinja_env.overlay(trim_blocks=False)
+    environment: Environment = current_app.extensions["email_templates"]
+    return environment
 
 
 def link_of(email: Email) -> str | None:

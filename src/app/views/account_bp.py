@@ -11,7 +11,7 @@ from app.lib.i18n.catalogs import gettext as _
 from app.services import audit_log, profile
 from app.services.account_deletion import DeletionTooEarly, delete_account
 from app.services.authentication import InvalidCredentials
-from app.services.profile import PhoneTaken
+from app.services.phone_numbers import PhoneTaken
 from app.views.responses import redirect_home_and_clear_cache, render_invalid_form
 
 account_bp = Blueprint("account", __name__, url_prefix="/account")

@@ -151,7 +151,7 @@ async def test_a_user_with_a_required_role_can_open_only_the_enrolment(settings:
         for path in ("/account", "/sessions", "/account/delete"):
             assert (await ada.get(path)).location == PAGE
         assert (await ada.get("/account", headers={"Accept": "application/json"})).status_code == 403
-        assert (await ada.get("/about")).status_code == 200
+        assert (await ada.get("/")).status_code == 200
         await enrol(ada)
         assert (await ada.get("/account")).status_code == 200
 

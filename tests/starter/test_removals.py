@@ -1,0 +1,46 @@
+"""What a developer removes breaks no test that stays: the steps of a how-to guide, in a copy."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.app import ROOT
+
+GUIDE = (ROOT / "docs/how-to/remove-a-part.md").read_text()
+BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+LEFT_BEHIND = shutil.ignore_patterns(
+    ".git", ".venv", "__pycache__", ".pytest_cache", "test-results", "*.db*", "secret_key", "application.cfg.py"
+)
+STYLE = ".venv/bin/ruff check\n.venv/bin/ruff format --check\n"
+PYTEST = ".venv/bin/pytest -q "
+
+
+def run(copy: Path, script: str) -> str:
+    """Run commands in the copy, with the programs of this environment, and return what they print."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "src", "QUART_INSTANCE_PATH": str(copy.parent)}
+    script = script.replace(".venv/bin/", f"{sys.executable} -m ")
+    done = subprocess.run(["sh", "-ec", script], cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.long
+def test_after_all_removals_of_the_guide_the_checks_pass(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT, copy, ignore=LEFT_BEHIND)
+    before, *parts = GUIDE.split("\n## ")
+    *removals, last = [BLOCK.findall(part) for part in parts]
+    assert (before.count("```"), last.pop(), len(removals)) == (0, "make check\n", 3)
+
+    for part in [*removals, last]:
+        for block in part:
+            run(copy, block)
+        run(copy, STYLE)
+
+    run(copy, ".venv/bin/mypy")
+    run(copy, f"{PYTEST} --tier check || {PYTEST} --last-failed")  # once more: on a busy machine a timeout may pass
