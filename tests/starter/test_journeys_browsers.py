@@ -12,6 +12,7 @@ from playwright.async_api import Page, Request, expect
 
 from app.models import Email, User
 from support.actions import count
+from support.app import MAILBOX
 from support.browsers import PASSWORD, OpenPage, fill, type_in
 from support.journeys import both_ways, log_in, log_out, new_email, post, registered
 from support.mariadb_server import free_port
@@ -136,7 +137,7 @@ async def test_a_chosen_language_stays_on_every_page_and_in_e_mails(open_page: O
 
     await page.goto("/change-email")
     await fill(page, email=f"new-{email}")
-    await page.goto("/dev/mailbox")
+    await page.goto(MAILBOX)
     mail = page.locator("article").filter(has_text=f"new-{email}").first
     await expect(mail).to_contain_text("Neue E-Mail-Adresse bestätigen")
 
