@@ -17,13 +17,15 @@ class RateLimits(NamedTuple):
 def for_login(email: str, client: Client, *, device: str | None) -> RateLimits:
     """Return the limits of a login with an e-mail address, with or without an account.
 
-    A trusted device has a limit of its own, so attackers who guess the password do not lock out the user.
+    A trusted device has a limit of its own for the account, so attackers who guess the password do not lock out the
+    user. The limit of the IP address also counts for it.
     """
-    account, every = email_key(email), limit("LOGINS_PER_IP", client.network)
-    if device:
-        return RateLimits((every,), (limit("WRONG_PASSWORDS_PER_ACCOUNT", f"device {device} {account}"),))
+    account = email_key(email)
+    subject = f"device {device} {account}" if device else f"account {account}"
     per_ip = limit("WRONG_PASSWORDS_PER_IP", client.network)
-    return RateLimits((every,), (per_ip, limit("WRONG_PASSWORDS_PER_ACCOUNT", f"account {account}")))
+    return RateLimits(
+        (limit("LOGINS_PER_IP", client.network),), (per_ip, limit("WRONG_PASSWORDS_PER_ACCOUNT", subject))
+    )
 
 
 def for_registration(client: Client) -> RateLimits:
