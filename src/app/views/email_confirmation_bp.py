@@ -120,5 +120,6 @@ async def user_of(token: str) -> User:
 
 
 def context_of(user: User) -> dict[str, object]:
-    is_own = is_logged_in_as(user) or email_confirmation.password_set_in_this_browser(user, kept_fingerprint())
-    return {"email": user.email, "needs_password": not is_own}
+    is_own = email_confirmation.password_set_in_this_browser(user, kept_fingerprint())
+    needs_password = not is_own and not is_logged_in_as(user)
+    return {"email": user.email, "needs_password": needs_password, "is_logged_in": is_logged_in_as(user)}
