@@ -38,11 +38,10 @@ def for_reauthentication(user_id: int, client: Client) -> RateLimits:
     return RateLimits((every,), (limit("WRONG_PASSWORDS_PER_ACCOUNT", f"user {user_id}"),))
 
 
-def for_reset(user_id: int, client: Client) -> RateLimits:
-    """Return the limits of a reset. The new password is hashed before the token is consumed."""
-    return RateLimits(
-        (limit("LOGINS_PER_IP", client.network), limit("WRONG_PASSWORDS_PER_ACCOUNT", f"reset {user_id}"))
-    )
+def for_new_password(user_id: int, client: Client) -> RateLimits:
+    """Return the limits of a link that sets a password, which is hashed before the token is consumed."""
+    per_account = limit("WRONG_PASSWORDS_PER_ACCOUNT", f"new password {user_id}")
+    return RateLimits((limit("LOGINS_PER_IP", client.network), per_account))
 
 
 def for_email(subject: str, purpose: str) -> Limit:
