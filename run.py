@@ -22,6 +22,7 @@ from app.lib.server import hypercorn_patches
 from app.lib.server.serve import hypercorn_config, listen, serve_app
 from app.lib.settings import table
 from app.lib.settings.loader import ConfigError
+from app.mail.dev_mailbox import mailbox_path
 from app.services.authentication import prepare_hasher
 
 if SOURCE not in Path(package.__file__).parents:  # a command has imported it already
@@ -78,10 +79,17 @@ def announce(bind: str, *, is_new: bool) -> None:
     database, base_url = database_url(app.config), app.config["BASE_URL"]
     name = os.path.relpath(database.database or "") if database.get_backend_name() == "sqlite" else database.database
     url = base_url if base_url.endswith(bind.rpartition(":")[2]) else f"http://{bind}"
-    mailbox = f" E-mails are shown at {url}/dev/mailbox." if app.config["MAIL_DEV_MAILBOX"] else ""
     sys.stdout.write(f"The database {name} {'was created or migrated' if is_new else 'is up to date'}.\n")
-    sys.stdout.write(f"Open {url} in your browser.{mailbox}\nPress Ctrl-C to stop.\n")
+    sys.stdout.write(f"Open {url} in your browser.\n")
+    if app.config["MAIL_DEV_MAILBOX"]:
+        sys.stdout.write(f"E-mails are shown at {url}{asyncio.run(path_of_mailbox())}\n")
+    sys.stdout.write("Press Ctrl-C to stop.\n")
     sys.stdout.flush()
+
+
+async def path_of_mailbox() -> str:
+    async with app.app_context():
+        return mailbox_path()
 
 
 async def check_database() -> None:

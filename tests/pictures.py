@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, async_playwright
 
-from support.app import ROOT
+from support.app import MAILBOX, ROOT
 from support.browsers import FLAGS, PASSWORD, fill
 from support.site_process import running_site
 
@@ -57,7 +57,7 @@ PAGES: dict[str, str | Callable[[Page], Awaitable[None]]] = {
     "activity": "/account/activity",
     "change-password": "/change",
     "delete-account": "/account/delete",
-    "mailbox": "/dev/mailbox",
+    "mailbox": MAILBOX,
     "not-found": "/nowhere",
 }
 

@@ -204,6 +204,15 @@ async def test_a_role_is_created_given_taken_listed_and_deleted(app: Quart, comm
     assert events == ["role_added", "role_added", "role_removed", "role_removed"]
 
 
+async def test_a_role_for_an_unconfirmed_account_gets_a_warning(app: Quart, command_line: CommandLine) -> None:
+    await create_user(app)
+    await create_role(app, "admin")
+
+    outputs = [command_line.run("users", "add-role", EMAIL, "admin", SECURITY_CONFIRMABLE=on) for on in (True, False)]
+    assert ["Warning: the e-mail address is not confirmed" in output.stderr for output in outputs] == [True, False]
+    assert await roles_of(app, EMAIL) == ["admin"]
+
+
 async def test_the_name_of_a_role_is_unique_and_one_line_of_text(app: Quart, command_line: CommandLine) -> None:
     await create_role(app, "admin")
 

@@ -125,11 +125,13 @@ def test_a_public_site_needs_a_key_that_an_attacker_cannot_guess(instance: Path)
 
     assert "is empty" in refusal(SECRET_KEY="", **PUBLIC)
     assert "is shorter than 32" in refusal(SECRET_KEY="x" * 31, **PUBLIC)
+    for key in ("a" * 32, "changeme" * 4):
+        assert "SECRET_KEY has fewer than 8 different characters: make one" in refusal(SECRET_KEY=key, **PUBLIC)
     for key in PUBLISHED:
         assert "published example" in refusal(SECRET_KEY=key, **PUBLIC)
     for key in ("short", min(PUBLISHED)):
         assert "SECRET_KEY" in refusal(SECRET_KEY_FALLBACKS=[SECRET_KEY, key])
-    assert refusal(SECRET_KEY="k" * 32, **PUBLIC) == ""
+    assert refusal(SECRET_KEY="01234567" * 4, **PUBLIC) == ""
 
 
 @pytest.mark.parametrize("base_url", ["http://localhost:5000", "http://127.0.0.1:8000", "http://[::1]:5000"])

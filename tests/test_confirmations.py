@@ -1,5 +1,6 @@
 """E-mail addresses that have to be confirmed (SECURITY_CONFIRMABLE): registering one of another user gains nothing."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from support.actions import (
 )
 from support.app import both_databases, serving
 from support.email_links import NEW_PASSWORD, TYPED, check_refused, join, whole_database
+from support.frozen_clock import FrozenClock
 from support.mail_helpers import follow, link, mails, rendered_emails
 
 ATTACKERS_PASSWORD = "the password of an attacker"
@@ -102,7 +104,9 @@ async def test_an_attacker_who_registers_after_the_owner_gains_nothing(app: Quar
     await register(owner)
     path = await link_of_an_attacker(app)
 
-    assert "new_password" not in await page(owner, path)  # the owner's browser confirms the owner's password
+    text = await page(owner, path)
+    assert "keeps the password that was chosen in this browser" in text  # which is that of the owner
+    assert "new_password" not in text
     assert (await owner.post(path)).status_code == 303
 
     assert not await can_log_in(app, password=ATTACKERS_PASSWORD)
@@ -139,6 +143,16 @@ async def test_a_newer_link_takes_the_place_of_the_older_and_keeps_the_password_
     await check_refused(app.test_client(), first)
     assert await follow(client, await link(app, "confirm")) == 303
     assert await can_log_in(app)
+
+
+async def test_a_browser_keeps_the_password_of_its_registration_for_five_days(
+    app: Quart, client: TestClientProtocol, frozen_clock: FrozenClock
+) -> None:
+    await register(client)
+    frozen_clock.forward(timedelta(days=5))
+    await request_again(client)
+
+    assert "The account was created in another browser." in await page(client, await link(app, "confirm"))
 
 
 async def test_without_the_fingerprint_of_this_browser_the_service_demands_a_new_password(app: Quart) -> None:

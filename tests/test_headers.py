@@ -20,7 +20,7 @@ from app.lib.db import DatabaseUnavailable
 from app.models import User
 from app.models.user_token import TokenPurpose
 from support.actions import change_password, create_user, execute, log_in, page, register
-from support.app import open_to, serving
+from support.app import MAILBOX, open_to, serving
 from support.email_links import join, mailed_link, mailed_links
 from support.site_process import running_site
 
@@ -203,7 +203,7 @@ async def test_no_page_has_anything_inline_or_foreign(settings: dict[str, Any]) 
             pages = [await page(client, path) for path in (*paths, *WITH_A_TARGET)]
             pages += [await page(user, path) for path in (*paths, *links)]
             others = [await client.post(path) for path in UNSENT_FORMS] + [await user.post("/change")]
-            others.append(await client.get("/dev/mailbox", scope_base={"client": ("127.0.0.1", 5)}))
+            others.append(await client.get(MAILBOX, scope_base={"client": ("127.0.0.1", 5)}))
             pages += [await response.get_data(as_text=True) for response in others]
 
     assert [Inline(text).found for text in pages] == [[]] * len(pages)

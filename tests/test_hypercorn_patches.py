@@ -18,6 +18,7 @@ PRIOR_KNOWLEDGE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 UPGRADE = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 NO_KEY = UPGRADE + b"Connection: upgrade\r\n\r\n"
+LOWER_CASE = b"head / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 NOT_TEXT = UPGRADE + KEY + b"Connection: upgrade\r\nSec-WebSocket-Protocol: \xe9\r\n\r\n"
 
 
@@ -47,6 +48,11 @@ def test_no_client_switches_to_http2_without_tls(site: Server) -> None:
     assert response_to(site, PRIOR_KNOWLEDGE)[0] == b"HTTP/1.1 400"
 
 
+def test_a_method_in_small_letters_is_refused_and_closed(site: Server) -> None:
+    for method in (b"head", b"Get", b"pOST"):
+        assert response_to(site, LOWER_CASE.replace(b"head", method) * 2) == (b"HTTP/1.1 501", True)
+
+
 def test_hypercorns_own_command_serves_with_the_patches(tmp_path: Path, sqlite_template: Path) -> None:
     folder, address = instance_in(tmp_path / "site", sqlite_template), f"127.0.0.1:{free_port()}"
     with running(folder, "--bind", address, command=HYPERCORN, address=address) as server:
@@ -69,6 +75,9 @@ def test_unpatched_hypercorn_still_needs_the_patches(
     with running(folder, "--bind", address, command=unpatched, address=address) as server:
         with subtests.test("if this fails, HTTP1Protocol can go"):
             assert response_to(server, H2C)[0] == b"HTTP/1.1 101"
+        with subtests.test("if this fails, HTTP1Protocol need not refuse methods"):
+            assert response_to(server, LOWER_CASE)[0] == b"HTTP/1.1 200"
+            server.wait_for(lambda: "Too little data for declared Content-Length" in server.log.read_text())
         with subtests.test("if this fails, ClosingWSStream need not close connections"):
             assert response_to(server, NO_KEY) == (b"HTTP/1.1 400", False)
         with subtests.test("if this fails, ClosingWSStream need not catch UnicodeDecodeError"):

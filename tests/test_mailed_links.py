@@ -259,6 +259,13 @@ async def test_where_accounts_are_not_recoverable_nothing_leads_to_a_new_passwor
             assert message.link is None
             assert f"/{purpose}" not in message.text + message.html
             assert "If this was not you" in message.text
+        for changeable, advice in (
+            (True, "change your password at http://localhost:5000/change"),
+            (False, "contact us"),
+        ):
+            app.config["SECURITY_CHANGEABLE"] = changeable
+            (message,) = await rendered_emails(app, "new_login")
+            assert f"If this was not you, {advice}" in message.text
 
 
 async def test_the_signature_of_a_link_is_valid_for_its_purpose_only(app: Quart) -> None:

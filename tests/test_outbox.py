@@ -18,7 +18,7 @@ from app.models.user_token import TokenPurpose
 from app.services import expiry, outbox
 from app.services.outbox import EmailedToken
 from support.actions import EMAIL, create_user, execute, write
-from support.app import both_databases, serving
+from support.app import MAILBOX, MAILBOX_KEY, SECRET_KEY, both_databases, serving
 from support.frozen_clock import FrozenClock
 from support.mail_helpers import link, mails
 from support.outbox import FACTS, HOSTILE_EMAIL, PUBLIC, deliver, is_logged, post, states
@@ -30,7 +30,6 @@ SECRET = "a-secret-of-a-link"
 RESET = EmailedToken(TokenPurpose.RESET, SECRET, timedelta(hours=1))
 ALERT = EmailedToken(TokenPurpose.NOT_ME, SECRET, timedelta(days=7))
 SECOND = timedelta(seconds=1)
-MAILBOX = "/dev/mailbox"
 NEAR = {"client": ("127.0.0.1", 5)}
 FAR = ["192.0.2.7", "10.0.0.1", "0.0.0.0", "::", "2001:db8::7", "::ffff:192.0.2.7", "fe80::1", "localhost", "", "[::1"]  # noqa: S104
 FORWARDED = ["Forwarded", "x-forwarded-for", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP"]
@@ -39,6 +38,7 @@ ELSEWHERE: list[dict[str, Any]] = [
     {"BASE_URL": "http://192.0.2.1:5000"},
     {"BASE_URL": "http://localhost.example.com"},
     {"TRUSTED_PROXIES": 1},
+    {"TRUSTED_HOSTS": ("127.0.0.2", "www.example.com")},
     MailServer().settings,
 ]
 
@@ -277,11 +277,26 @@ async def test_the_mailbox_exists_for_this_machine_alone_without_a_proxy(
     await check_absent(client, http_version="1.0")
 
 
+async def test_the_mailbox_needs_the_key_of_the_log_and_remembers_it(
+    app: Quart, client: TestClientProtocol, settings: dict[str, Any]
+) -> None:
+    path = await request_a_reset(app)
+
+    for key in ("", "?key=", f"?key={MAILBOX_KEY[:-1]}", "?key=%ff", f"?key={path.partition('.')[2]}"):
+        response = await look(app.test_client(), f"/dev/mailbox{key}")
+        assert (response.status_code, path in await response.get_data(as_text=True)) == (403, False), key
+    assert (await look(client)).status_code == (await look(client, "/dev/mailbox")).status_code == 200
+    async with serving(settings) as restarted:
+        assert (await look(restarted.test_client())).status_code == 200
+        restarted.config["SECRET_KEY"] = SECRET_KEY[::-1]
+        assert (await look(restarted.test_client())).status_code == 403
+
+
 async def test_the_mailbox_does_not_exist_on_any_other_site_and_the_log_of_the_start_names_it(
     settings: dict[str, Any], log: pytest.LogCaptureFixture
 ) -> None:
     async with serving(settings):
-        assert "dev_mailbox url=http://localhost:5000/dev/mailbox" in log.text
+        assert f'dev_mailbox url="http://localhost:5000{MAILBOX}"' in log.text
     log.clear()
     for elsewhere in ELSEWHERE:
         async with serving(settings | elsewhere) as app:

@@ -26,7 +26,7 @@ from app.services import audit_log
 from app.services.client import COMMAND_LINE, Client
 from app.views.labels import EVENTS
 from support.actions import EMAIL, PASSWORD, create_user, execute, log_in, page, register, write
-from support.app import open_to, serving
+from support.app import MAILBOX, open_to, serving
 from support.mail_helpers import link
 from support.outbox import ALL_LINK, TEMPLATES
 from support.user_agents import FIREFOX, MAC
@@ -139,7 +139,9 @@ def test_text_outside_of_brackets_is_found() -> None:
 
 
 async def test_public_pages_and_error_pages_can_be_translated(client: TestClientProtocol) -> None:
-    await get(client, "/", "/login", "/login?next=/change", "/register", "/reset", "/dev/mailbox")
+    await get(client, "/", "/login", "/login?next=/change", "/register", "/reset")
+    await get(client, "/dev/mailbox", status=403)
+    await get(client, MAILBOX)
     await get(client, "/not-me", "/reset/none", "/undo-email/none", status=404)
     await client.get("/change")
     await post(client, "/account", {"name": "x"}, status=200)
@@ -201,10 +203,10 @@ async def test_the_pages_of_mailed_links_can_be_translated(app: Quart, client: T
     await get(client, reset, status=404)
     await log_in(app.test_client(), password=NEW["new_password"])
     not_me = await link(app, "new_login")
-    await get(client, not_me, "/dev/mailbox")
+    await get(client, not_me, MAILBOX)
     await post(client, not_me, {}, status=200)
     await execute(app, update(Email).where(Email.template == "reset").values(template="none"))
-    await get(client, "/dev/mailbox")
+    await get(client, MAILBOX)
 
 
 async def test_a_confirmation_and_a_change_of_the_email_address_can_be_translated(settings: dict[str, Any]) -> None:

@@ -3,16 +3,20 @@
 import itertools
 import re
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
 from quart import Quart, Response
 from quart.typing import TestClientProtocol
+from sqlalchemy import update
 
 from app import default_config
 from app.app_factory import create_app
 from app.lib.settings.loader import ConfigError, defaults_of
+from app.models import User
+from app.services import account_deletion, credentials
 from support.actions import (
     EMAIL,
     PASSWORD,
@@ -22,15 +26,17 @@ from support.actions import (
     comparable,
     create_user,
     enter,
+    execute,
     is_logged_in,
     register,
+    write,
 )
-from support.app import SECRET_KEY, UNLIMITED, both_databases, serving
+from support.app import CHEAP, SECRET_KEY, UNLIMITED, both_databases, serving
 from support.email_links import TYPED, events, join
 from support.frozen_clock import FrozenClock
 from support.mail_helpers import mails
 
-HERE = "192.0.2.1"
+HERE, THERE = "192.0.2.1", "192.0.2.2"
 BOB = "bob@example.com"
 IP_ADDRESSES = (f"10.0.{number >> 8}.{number & 255}" for number in itertools.count())
 EMAILS = (f"user{number}@example.com" for number in itertools.count())
@@ -327,8 +333,8 @@ async def test_guesses_do_not_lock_the_owner_out_of_a_trusted_device(app: Quart,
     assert await guess(attacker, 20, ip=HERE) == {422: 5, 429: 15}
     assert await guess_at_others(attacker, 20, ip=HERE) == {422: 5, 429: 15}
     assert (await right(attacker, ip=HERE)).status_code == 429
-    assert await guess(owner, 4, ip=HERE) == {422: 4}
-    assert {(await right(browser, ip=HERE)).status_code for browser in (owner, client)} == {303}
+    assert await guess(owner, 4, ip=THERE) == {422: 4}
+    assert {(await right(browser, ip=THERE)).status_code for browser in (owner, client)} == {303}
 
 
 async def test_a_copied_device_cookie_authenticates_no_request_and_has_five_guesses(app: Quart) -> None:
@@ -346,15 +352,63 @@ async def test_a_copied_device_cookie_authenticates_no_request_and_has_five_gues
 async def test_a_device_cookie_of_another_account_or_a_forged_one_is_not_trusted(app: Quart) -> None:
     await create_user(app)
     await create_user(app, BOB)
-    name, _, signature = device_of(await trusted_device(app)).partition(".")
+    name, mark, signature = device_of(await trusted_device(app)).split(".")
     await right(bob := app.test_client(), email=BOB)
     foreign = device_of(bob)
     await guess(app.test_client(), 5)
 
-    cut = ["", "~", ".", name, f"{name}.", f".{signature}", f"{name}.{signature[:-1]}", "a" * 3000]
-    mixed = [f"{name}x.{signature}", f"{name}.{foreign.partition('.')[2]}", "x~" * 5 + f"{name}.{signature}"]
+    cut = ["", "~", ".", "..", name, f"{name}.{mark}", f".{mark}.{signature}", f"{name}.{signature}", "a" * 3000]
+    mixed = [f"{name}x.{mark}.{signature}", f"{name}.{foreign.partition('.')[2]}", f"{name}.{mark[:-1]}.{signature}"]
+    mixed += ["x~" * 5 + f"{name}.{mark}.{signature}", f"{name}.{mark}.{signature[:-1]}"]
     for device in (foreign, *cut, *mixed):
         assert (await right(browser_with(app, device))).status_code == 429, device
+
+
+async def delete_and_register(app: Quart) -> None:
+    await write(app, account_deletion.delete_by_email, email=EMAIL)
+    await create_user(app)
+
+
+async def set_again(app: Quart) -> None:
+    async with app.app_context():
+        await credentials.set_password(EMAIL, PASSWORD)
+
+
+@both_databases
+@pytest.mark.parametrize("replace", [delete_and_register, set_again])
+async def test_a_device_cookie_is_worth_nothing_after_the_password_was_replaced(
+    app: Quart, replace: Callable[[Quart], Awaitable[None]]
+) -> None:
+    await create_user(app)
+    browsers = [await trusted_device(app) for _ in range(2)]
+    await replace(app)
+
+    assert (await right(browsers[0])).status_code == 303
+    assert (await mails(app))[-1].template == "new_login"
+    assert await guess(app.test_client(), 5) == {422: 5}
+    assert [(await right(browser)).status_code for browser in browsers] == [303, 429]
+
+
+async def test_the_browser_that_replaces_the_hash_stays_a_trusted_device(app: Quart) -> None:
+    await create_user(app)
+    browser = await trusted_device(app)
+    await execute(app, update(User).values(password=CHEAP.using(argon2__time_cost=1).hash(PASSWORD)))
+
+    assert (await right(browser)).status_code == 303
+    await guess(app.test_client(), 5)
+    assert (await right(browser)).status_code == 303
+    assert (await change_password(browser)).status_code == 303
+    assert (await right(browser, password="another horse battery staple")).status_code == 303
+
+
+async def test_guesses_in_trusted_devices_count_for_the_ip_address(app: Quart) -> None:
+    users = [await create_user(app, next(EMAILS)) for _ in range(3)]
+    for user in users:
+        await right(browser := app.test_client(), email=user.email)
+        await guess(browser, 4, email=user.email, ip=HERE)
+
+    assert (await wrong(browser, email=user.email, ip=HERE)).status_code == 429
+    assert (await right(browser, email=user.email, ip=THERE)).status_code == 303
 
 
 async def test_a_device_cookie_is_trusted_under_a_former_key_and_under_no_other(settings: dict[str, Any]) -> None:
@@ -382,4 +436,4 @@ async def test_a_device_cookie_is_random_and_only_a_login_sets_it(app: Quart, cl
 
     assert "Set-Cookie" not in (await wrong(client)).headers
     (cookie,) = [line for line in (await right(client)).headers.getlist("Set-Cookie") if line.startswith("device=")]
-    assert re.match(r"device=[\w-]{16}\.[\w-]{43}; .*Max-Age=15552000; ", cookie)
+    assert re.match(r"device=[\w-]{16}\.[0-9a-f]{16}\.[\w-]{43}; .*Max-Age=15552000; ", cookie)

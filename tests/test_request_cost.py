@@ -77,7 +77,7 @@ async def test_a_login_in_a_trusted_device_sends_few_statements(
     await log_in(ada)  # begins the windows of the rate limits
     steps = len(app.extensions["extension_points"].login_steps)  # each looks whether it applies
 
-    for password, transactions, statements in ((PASSWORD, 2, 12 + steps), ("wrong horse", 1, 5)):
+    for password, transactions, statements in ((PASSWORD, 2, 14 + steps), ("wrong horse", 1, 6)):
         await ada.post("/logout")
         sent.clear()
         await log_in(ada, password=password)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.app import ROOT
+from support.app import MAILBOX, ROOT
 from support.mariadb_server import MariaDB, free_port
 from support.server_process import RUN, environment, refusal, running
 
@@ -33,7 +33,7 @@ def test_it_serves_the_site_without_a_server_header_at_the_bind_address_of_the_c
     with running(instance, "--bind", address, address=address, BIND="127.0.0.1:1") as server:
         started, mail_stays, running_on = server.log.read_text().splitlines()[:3]
         assert f" started pid={server.process.pid}" in started
-        assert mail_stays.endswith(" dev_mailbox url=http://localhost:1/dev/mailbox")
+        assert mail_stays.endswith(f' dev_mailbox url="http://localhost:1{MAILBOX}"')
         assert f"Running on http://{server.address} " in running_on
         for path, body in bodies.items():
             response = server.get(path)

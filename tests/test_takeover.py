@@ -17,6 +17,7 @@ from support.app import both_databases
 from support.email_links import NEW_EMAIL, NEW_PASSWORD, TYPED
 from support.frozen_clock import FrozenClock
 from support.mail_helpers import follow, link
+from support.outbox import deliver
 
 BOB = "bob@example.com"
 
@@ -96,14 +97,16 @@ def test_a_domain_that_is_too_long_costs_nothing(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_one_recipient_gets_a_few_emails_whichever_account_causes_them(
-    app: Quart, client: TestClientProtocol
+    app: Quart, client: TestClientProtocol, log: pytest.LogCaptureFixture
 ) -> None:
-    app.config["RATE_LIMIT_EMAILS_PER_ACCOUNT"] = "3 per hour"
+    app.config.update({"RATE_LIMIT_EMAILS_PER_ACCOUNT": "3 per hour", "SECURITY_SEND_REGISTER_EMAIL": True})
     for _ in range(6):
         await register(client)
+        await deliver(app)
         await client.post("/account/delete", form={"password": PASSWORD})
 
     assert await count(app, Email, Email.recipient == EMAIL, Email.template == "account_deleted") == 3
+    assert log.text.count("subject=Welcome") == 3
 
 
 def test_no_path_forges_or_colors_a_line_on_the_terminal_of_a_developer(log: pytest.LogCaptureFixture) -> None:

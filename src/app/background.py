@@ -13,6 +13,7 @@ from app.lib import logs
 from app.lib.db import db
 from app.lib.passwords import hasher
 from app.lib.settings.loader import unknown_settings
+from app.mail.dev_mailbox import mailbox_path
 from app.mail.worker import MailWorker, wake_after_request
 from app.services import authentication, expiry
 
@@ -32,7 +33,7 @@ def init_app(app: Quart) -> None:
         for name, closest in unknown_settings(app):
             logs.record("unknown_setting", level=WARNING, name=name, closest=closest)
         if app.config["MAIL_DEV_MAILBOX"]:
-            logs.record("dev_mailbox", url=f"{app.config['BASE_URL']}/dev/mailbox")
+            logs.record("dev_mailbox", url=f"{app.config['BASE_URL']}{mailbox_path()}")
         purging = asyncio.create_task(purge_regularly(app))
         app.extensions["mail_worker"] = worker = MailWorker(app)
         yield

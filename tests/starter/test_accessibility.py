@@ -18,11 +18,12 @@ from support.accessibility import (
     violations,
     walk,
 )
+from support.app import MAILBOX
 from support.browser_user import BrowserUser
 from support.page_states import ONE_OF_EACH, STATES, State, registered
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
-OWN = ("/", "/account", "/account/activity", "/account/delete", "/sessions", "/change-email", "/verify", "/dev/mailbox")
+OWN = ("/", "/account", "/account/activity", "/account/delete", "/sessions", "/change-email", "/verify", MAILBOX)
 BAD = """<!doctype html><title>Bad</title>
 <style>.flat:focus { outline: none }
 .clear:focus { outline: 2px solid transparent } .under { position: fixed; top: 0 }</style>

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
+from support.app import MAILBOX
 from support.browsers import PASSWORD, OpenPage, fill
 from support.journeys import LOG_IN, both_ways, log_in, log_out, mailed_link, new_email, post
 from support.served_sites import ServedSite
@@ -24,7 +25,7 @@ async def expect_error(page: Page, label: str, message: str) -> None:
 
 async def open_mail(page: Page, subject: str, to: str) -> None:
     """Follow the link of the newest e-mail with this subject to an e-mail address."""
-    await page.goto("/dev/mailbox")
+    await page.goto(MAILBOX)
     mail = page.locator("article").filter(has_text=to).filter(has=page.get_by_role("heading", name=subject, exact=True))
     await mail.first.get_by_role("link", name="Open the link").click()
 

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
+from support.app import MAILBOX
 from support.browsers import PASSWORD, OpenPage, fill
 from support.journeys import both_ways, new_email
 
@@ -26,6 +27,6 @@ async def test_a_chosen_language_stays_on_every_page_and_in_e_mails(open_page: O
 
     await page.goto("/change-email")
     await fill(page, email=f"new-{email}")
-    await page.goto("/dev/mailbox")
+    await page.goto(MAILBOX)
     mail = page.locator("article").filter(has_text=f"new-{email}").first
     await expect(mail).to_contain_text("Neue E-Mail-Adresse bestätigen")

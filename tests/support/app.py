@@ -1,5 +1,6 @@
 """An app as a server runs it, on a database that Alembic built."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from itsdangerous import Signer
 from quart import Quart
 from quart.testing import TestApp
 
@@ -28,6 +30,8 @@ CORE_TABLES = {
     for mapper in Base.registry.mappers
     if mapper.class_.__module__.startswith("app.models.")
 }
+MAILBOX_KEY = Signer(SECRET_KEY, "dev-mailbox", digest_method=hashlib.sha256).get_signature("/dev/mailbox").decode()
+MAILBOX = f"/dev/mailbox?key={MAILBOX_KEY}"  # as the log of the start names it
 UNLIMITED = {key: "1000000 per minute" for key in DEFAULTS if key.startswith("RATE_LIMIT_")}
 START_TIMEOUT_SECONDS = 60  # on a machine that is busy with other work
 CHEAP = schemes.CURRENT.using(argon2__memory_cost=8)

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, expect
 
+from support.app import MAILBOX
 from support.browsers import FLAGS, PASSWORD, OpenPage, fill
 from support.evidence import recorded
 from support.served_sites import ServedSite
@@ -95,7 +96,7 @@ async def log_out(page: Page) -> None:
 
 async def mailed_link(window: BrowserContext, kind: str, site: str = "") -> str:
     """Return the path of the newest link of a kind in the mailbox, which shows the newest e-mail first."""
-    mailbox = await (await window.request.get(f"{site}/dev/mailbox")).text()
+    mailbox = await (await window.request.get(f"{site}{MAILBOX}")).text()
     found = re.search(rf"/{kind}/[\w-]+\.[\w-]+", mailbox)
     assert found, f"no e-mail has a link to /{kind}/"
     return found[0]

@@ -9,6 +9,7 @@ from importlib import import_module
 
 from app import features
 from support.actions import PASSWORD
+from support.app import MAILBOX
 from support.browser_user import BrowserUser
 
 Way = Callable[[BrowserUser], Awaitable[None]]
@@ -176,8 +177,9 @@ LOGGED_OUT = [
     refused("registration with two passwords", REGISTERING, registering(password_confirm="another")),
     refused("registration with a common password", REGISTERING, registering(password="password1")),
     refused("registration with a taken address", REGISTERING, user(logged_out, registering(password="another"))),
-    State("mailbox", "dev_mailbox/index.html", after(reset_requested, at("/dev/mailbox"))),
-    State("mailbox with nothing in it", "dev_mailbox/index.html", at("/dev/mailbox"), site="strict"),
+    State("mailbox", "dev_mailbox/index.html", after(reset_requested, at(MAILBOX))),
+    State("mailbox with nothing in it", "dev_mailbox/index.html", at(MAILBOX), site="strict"),
+    State("mailbox without its key", ERROR, at("/dev/mailbox"), 403),
 ]
 
 WITH_A_LINK = [

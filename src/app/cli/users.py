@@ -6,6 +6,7 @@ from app.cli.command import ExtensibleGroup, password_option, with_app
 from app.cli.user_report import report_on
 from app.lib.db import db
 from app.lib.i18n.formatting import describe_user_agent
+from app.lib.settings import current_settings
 from app.services import account_deletion, credentials, registration, roles, sessions, users
 
 
@@ -106,7 +107,9 @@ async def show_sessions(email: str, *, end: bool) -> None:
 @with_app
 async def add_role(email: str, role: str) -> None:
     """Add a role to a user."""
-    await db.write(roles.add_to_user, email=email, role_name=role)
+    user = await db.write(roles.add_to_user, email=email, role_name=role)
+    if current_settings()["SECURITY_CONFIRMABLE"] and user.confirmed_on is None:
+        click.echo("Warning: the e-mail address is not confirmed. It may belong to another person.", err=True)
 
 
 @users_group.command("remove-role")

@@ -17,13 +17,15 @@ class RateLimits(NamedTuple):
 def for_login(email: str, client: Client, *, device: str | None) -> RateLimits:
     """Return the limits of a login with an e-mail address, with or without an account.
 
-    A trusted device has a limit of its own, so attackers who guess the password do not lock out the user.
+    A trusted device has a limit of its own for the account, so attackers who guess the password do not lock out the
+    user. The limit of the IP address also counts for it.
     """
-    account, every = email_key(email), limit("LOGINS_PER_IP", client.network)
-    if device:
-        return RateLimits((every,), (limit("WRONG_PASSWORDS_PER_ACCOUNT", f"device {device} {account}"),))
+    account = email_key(email)
+    subject = f"device {device} {account}" if device else f"account {account}"
     per_ip = limit("WRONG_PASSWORDS_PER_IP", client.network)
-    return RateLimits((every,), (per_ip, limit("WRONG_PASSWORDS_PER_ACCOUNT", f"account {account}")))
+    return RateLimits(
+        (limit("LOGINS_PER_IP", client.network),), (per_ip, limit("WRONG_PASSWORDS_PER_ACCOUNT", subject))
+    )
 
 
 def for_registration(client: Client) -> RateLimits:
@@ -36,11 +38,10 @@ def for_reauthentication(user_id: int, client: Client) -> RateLimits:
     return RateLimits((every,), (limit("WRONG_PASSWORDS_PER_ACCOUNT", f"user {user_id}"),))
 
 
-def for_reset(user_id: int, client: Client) -> RateLimits:
-    """Return the limits of a reset. The new password is hashed before the token is consumed."""
-    return RateLimits(
-        (limit("LOGINS_PER_IP", client.network), limit("WRONG_PASSWORDS_PER_ACCOUNT", f"reset {user_id}"))
-    )
+def for_new_password(user_id: int, client: Client) -> RateLimits:
+    """Return the limits of a link that sets a password, which is hashed before the token is consumed."""
+    per_account = limit("WRONG_PASSWORDS_PER_ACCOUNT", f"new password {user_id}")
+    return RateLimits((limit("LOGINS_PER_IP", client.network), per_account))
 
 
 def for_email(subject: str, purpose: str) -> Limit:

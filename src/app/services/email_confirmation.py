@@ -11,13 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.lib import clock, logs
 from app.lib.db import db
 from app.lib.errors import ServiceError
-from app.lib.passwords.executor import executor
 from app.lib.passwords.hasher import hash_password
 from app.lib.passwords.policy import check_password
 from app.lib.uniform_time import uniform_response_time
 from app.models import User
 from app.models.user_token import TokenPurpose
-from app.services import attempts, audit_log, credentials, rate_limits, tokens, users
+from app.services import attempts, audit_log, authentication, credentials, rate_limits, tokens, users
 from app.services.client import Client
 from app.services.extension_points import AccessEnd
 from app.services.registration import fingerprint
@@ -40,14 +39,14 @@ async def resend(email: str, *, client: Client) -> None:
 async def confirm(token: str, *, fingerprint: str | None, new_password: str | None, client: Client) -> User:
     """Confirm the e-mail address that a token was sent to, and end every session of the account.
 
-    Raises InvalidToken, PasswordRefused. Raises PasswordNeeded, and changes nothing, if there is no new password and
-    the fingerprint does not show that this browser has set the password.
+    Raises InvalidToken, PasswordRefused, RateLimitExceeded. Raises PasswordNeeded, and changes nothing, if there is no
+    new password and the fingerprint does not show that this browser has set the password.
     """
     new_hash = None
     if new_password is not None:
         user = (await db.read(tokens.find, token, purpose=TokenPurpose.CONFIRM)).user
         check_password(new_password, email=user.email)
-        with executor.slot():
+        async with authentication.rate_limited(attempts.for_new_password(user.id, client)):
             new_hash = await hash_password(new_password)
     return await db.write(_confirm, token, fingerprint=fingerprint, new_hash=new_hash, client=client)
 

@@ -26,7 +26,7 @@ async def reset(token: str, new_password: str, *, client: Client) -> User:
     """Set a new password, and end every session. Raises InvalidToken, PasswordRefused, RateLimitExceeded."""
     user = (await db.read(tokens.find, token, purpose=TokenPurpose.RESET)).user
     check_password(new_password, email=user.email)
-    async with authentication.rate_limited(attempts.for_reset(user.id, client)):
+    async with authentication.rate_limited(attempts.for_new_password(user.id, client)):
         password_hash = await hash_password(new_password)
     return await db.write(_reset, token, password_hash=password_hash, client=client)
 

@@ -78,7 +78,8 @@ def fingerprint(password_hash: str) -> str:
 
 async def _create_with_session(session: AsyncSession, email: str, *, password_hash: str, new: NewSession) -> str:
     user = await users.create(session, email=email, password_hash=password_hash, client=new.client)
-    if current_settings()["SECURITY_SEND_REGISTER_EMAIL"]:
+    silent_limit = attempts.for_email(user.email_key, "welcome")  # of all accounts with this address
+    if current_settings()["SECURITY_SEND_REGISTER_EMAIL"] and await rate_limits.is_allowed(session, silent_limit):
         await outbox.enqueue(session, "welcome", user, client=new.client)
     return await sessions.start(session, user_id=user.id, new=new)
 

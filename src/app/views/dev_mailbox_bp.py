@@ -2,19 +2,23 @@
 
 import ipaddress
 
-from quart import Blueprint, abort, render_template, request
+from quart import Blueprint, abort, current_app, make_response, render_template, request
 from quart.typing import ResponseReturnValue
+from werkzeug.exceptions import Forbidden
 
 from app.auth import public
 from app.auth.client import ip_address
+from app.auth.error_pages import show_error
 from app.lib.db import db
 from app.lib.i18n.catalogs import current_language, gettext
-from app.mail import rendering
+from app.lib.i18n.catalogs import noop as _
+from app.mail import dev_mailbox, rendering
 from app.mail.rendering import RenderedEmail
 from app.models import Email
 from app.services import outbox
 
 dev_mailbox_bp = Blueprint("dev_mailbox", __name__)
+KEY_NEEDED = (_("Key needed"), _("Open the mailbox with the URL that the server has logged at its start."))
 FORWARDING_HEADERS = (
     "forwarded",
     "x-forwarded-",
@@ -27,14 +31,25 @@ FORWARDING_HEADERS = (
 )
 
 
-@dev_mailbox_bp.get("/dev/mailbox")
+@dev_mailbox_bp.get(dev_mailbox.PATH)
 @public
 async def index() -> ResponseReturnValue:
-    """Show the e-mails to clients on this machine only: their links give access to every account."""
+    """Show the e-mails to clients on this machine that have the key: their links give access to every account.
+
+    A cookie keeps the key, so the browser needs it in the URL once.
+    """
     if not is_local() or is_forwarded():
         abort(404)
+    cookie = f"{current_app.config['COOKIE_PREFIX']}mailbox"
+    key = request.args.get("key") or request.cookies.get(cookie, "")
+    if not dev_mailbox.is_mailbox_key(key):
+        return await show_error(Forbidden(), KEY_NEEDED)
+
     emails = [(email, await rendered(email)) for email in await db.read(outbox.list_undelivered)]
-    return await render_template("dev_mailbox/index.html", emails=emails)
+    response = await make_response(await render_template("dev_mailbox/index.html", emails=emails))
+    safe = {"secure": current_app.config["SESSION_COOKIE_SECURE"], "httponly": True, "samesite": "Lax"}
+    response.set_cookie(cookie, key, path="/", **safe)
+    return response
 
 
 async def rendered(email: Email) -> RenderedEmail:

@@ -56,6 +56,6 @@ async def edit(token: str) -> ResponseReturnValue:
 async def update(token: str) -> ResponseReturnValue:
     user, verified = await require_user(), verify_token(token, purpose=TokenPurpose.CHANGE_EMAIL)
     changed = await db.write(email_change.confirm, verified, user_id=user.id, client=current_client())
-    trust_device(changed.email)
+    await trust_device(changed.email)
     await flash(_("Your e-mail address is now %(email)s.", email=changed.email))
     return redirect("/account", 303)

@@ -8,6 +8,7 @@ from app.auth.device_cookie import trust_device
 from app.auth.email_links import verify_token
 from app.forms.email import EmailForm
 from app.forms.password import NewPasswordForm
+from app.lib import clock
 from app.lib.db import db
 from app.lib.i18n.catalogs import gettext as _
 from app.lib.passwords.policy import PasswordRefused
@@ -20,6 +21,7 @@ from app.views.responses import render_invalid_form
 email_confirmation_bp = Blueprint("email_confirmation", __name__)  # with SECURITY_CONFIRMABLE
 confirmation_links_bp = Blueprint("confirmation_links", __name__)
 FINGERPRINT = "password_fingerprint"  # key in Quart's session: shows that this browser has set the password
+FINGERPRINT_LIFETIME = tokens.LIFETIME[TokenPurpose.CONFIRM]
 
 
 @email_confirmation_bp.get("/confirm")
@@ -72,7 +74,7 @@ async def update(token: str) -> ResponseReturnValue:
     try:
         user = await email_confirmation.confirm(
             verify_token(token, purpose=TokenPurpose.CONFIRM),
-            fingerprint=session.get(FINGERPRINT),
+            fingerprint=kept_fingerprint(),
             new_password=form.new_password.data if needs_password else None,
             client=current_client(),
         )
@@ -83,7 +85,7 @@ async def update(token: str) -> ResponseReturnValue:
         return redirect(request.path, 303)
 
     session.pop(FINGERPRINT, None)
-    trust_device(user.email)
+    await trust_device(user.email)
     await flash(_("Your e-mail address is confirmed. You can log in now."))
     return redirect("/login", 303)
 
@@ -92,13 +94,23 @@ async def confirm_own(token: str) -> ResponseReturnValue:
     """Confirm the e-mail address of the logged-in user, who keeps the password and the sessions."""
     verified = verify_token(token, purpose=TokenPurpose.CONFIRM)
     user = await db.write(email_confirmation.confirm_own, verified, client=current_client())
-    trust_device(user.email)
+    await trust_device(user.email)
     await flash(_("Your e-mail address is confirmed."))
     return redirect("/account", 303)
 
 
 def is_logged_in_as(user: User) -> bool:
     return current_user.user is not None and current_user.user.id == user.id
+
+
+def keep_fingerprint(fingerprint: str) -> None:
+    """Note in this browser that it has set the password of an account, as long as the link is valid."""
+    session[FINGERPRINT] = fingerprint, (clock.now() + FINGERPRINT_LIFETIME).timestamp()
+
+
+def kept_fingerprint() -> str | None:
+    fingerprint, expires_on = session.get(FINGERPRINT, (None, 0))
+    return fingerprint if clock.now().timestamp() < expires_on else None
 
 
 async def user_of(token: str) -> User:
@@ -108,5 +120,6 @@ async def user_of(token: str) -> User:
 
 
 def context_of(user: User) -> dict[str, object]:
-    is_own = is_logged_in_as(user) or email_confirmation.password_set_in_this_browser(user, session.get(FINGERPRINT))
-    return {"email": user.email, "needs_password": not is_own}
+    is_own = email_confirmation.password_set_in_this_browser(user, kept_fingerprint())
+    needs_password = not is_own and not is_logged_in_as(user)
+    return {"email": user.email, "needs_password": needs_password, "is_logged_in": is_logged_in_as(user)}

@@ -35,14 +35,14 @@ async def create() -> ResponseReturnValue:
     email, remember = form.email.data, form.remember.data
     new = new_session(remember=remember, target=safe_path(form.next.data))
     try:
-        started = await log_in(email, form.password.data, new=new, device=trusted_device(email))
+        started = await log_in(email, form.password.data, new=new, device=await trusted_device(email))
     except InvalidCredentials as error:
         return await render_invalid_form("login/new.html", form, password=str(error))
 
     if isinstance(started, PendingLogin):
         return continue_login(started)
     await login(started, remember=remember)
-    trust_device(email)
+    await trust_device(email)
     return redirect(safe_path(form.next.data), 303)
 
 

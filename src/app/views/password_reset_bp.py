@@ -59,7 +59,7 @@ async def update(token: str) -> ResponseReturnValue:
         context = {"email": await email_of(verified)}
         return await render_invalid_form("password_reset/edit.html", form, context, new_password=str(error))
 
-    trust_device(user.email)
+    await trust_device(user.email)
     await flash(_("Your password was changed, and all sessions were ended. Log in with the new password."))
     return redirect("/login", 303)
 

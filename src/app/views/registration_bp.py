@@ -1,6 +1,6 @@
 """Register an account."""
 
-from quart import Blueprint, current_app, flash, redirect, render_template, request, session
+from quart import Blueprint, current_app, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
 from app.auth import current_client, current_user, public
@@ -13,7 +13,7 @@ from app.lib.passwords.policy import PasswordRefused
 from app.services import registration
 from app.services.extension_points import PendingLogin
 from app.services.users import EmailReserved, EmailTaken
-from app.views.email_confirmation_bp import FINGERPRINT
+from app.views.email_confirmation_bp import keep_fingerprint
 from app.views.responses import render_invalid_form, safe_path
 
 registration_bp = Blueprint("registration", __name__)
@@ -47,16 +47,16 @@ async def create() -> ResponseReturnValue:
 
 async def register(email: str, password: str, *, target: str | None) -> ResponseReturnValue:
     new = new_session(remember=False, target=safe_path(target))
-    started = await registration.register(email, password, new=new, device=trusted_device(email))
+    started = await registration.register(email, password, new=new, device=await trusted_device(email))
     if isinstance(started, PendingLogin):  # the account exists, and this is its password
         return continue_login(started)
     await login(started, remember=False)
-    trust_device(email)
+    await trust_device(email)
     await flash(_("Welcome! Your account was created."))
     return redirect(safe_path(target), 303)
 
 
 async def register_unconfirmed(email: str, password: str) -> ResponseReturnValue:
-    session[FINGERPRINT] = await registration.register_unconfirmed(email, password, client=current_client())
+    keep_fingerprint(await registration.register_unconfirmed(email, password, client=current_client()))
     await flash(_("Check your inbox: we have sent a link to %(email)s. Open it in this browser.", email=email))
     return redirect("/login", 303)

@@ -48,7 +48,7 @@ async def create() -> ResponseReturnValue:
         return await start_again()
 
     await login(completed.token, remember=completed.remember)
-    trust_device(completed.email)
+    await trust_device(completed.email)
     if (left := completed.codes_left) is not None:
         await flash(_("You have used a recovery code. Codes left: %(number)s.", number=left))
     return forget_pending_login(redirect(completed.target, 303))
@@ -56,7 +56,7 @@ async def create() -> ResponseReturnValue:
 
 async def complete(token: str, code: str) -> CompletedLogin:
     attempt = await db.read(login_attempts.find, token)
-    is_trusted = trusted_device(attempt.user.email) is not None
+    is_trusted = await trusted_device(attempt.user.email) is not None
     return await login_attempts.complete(token, code, new=new_session(remember=False), is_trusted_device=is_trusted)
 
 

@@ -3,8 +3,10 @@
 Each patch has a test that shows the hole in an unpatched Hypercorn. When that test fails, delete the patch.
 """
 
+import h11
 import hypercorn.protocol
 import hypercorn.protocol.h11
+from hypercorn.events import Closed
 from hypercorn.protocol.events import EndBody, Event, Request, Response, StreamClosed
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.ws_stream import WSStream
@@ -17,17 +19,28 @@ def apply() -> None:
 
 
 class HTTP1Protocol(H11Protocol):
-    """Ignore requests to switch to HTTP/2 without TLS (h2c).
+    """Ignore requests to switch to HTTP/2 without TLS (h2c), and refuse methods that are not in capital letters.
 
     Behind a proxy that passes `Upgrade: h2c` on, as HAProxy 2.6 does, a client could then send requests that the proxy
     does not check, with an X-Forwarded-For of its choice: https://bishopfox.com/blog/h2c-smuggling-request. RFC 9113
     has removed this upgrade.
     Not reported upstream yet: a setting that switches h2c off is missing. The upgrade is wanted there
     (https://github.com/pgjones/hypercorn/issues/317 repaired it).
+
+    Methods are case-sensitive (RFC 9110, 9.1), but Hypercorn makes HEAD of `head`, and h11 does not. The app then sends
+    no body, and h11 misses it: each such request is a traceback of a hundred lines in the log, and a proxy waits for
+    the body. Not reported upstream yet: `_create_stream()` should not change the method.
     """
 
     async def _check_protocol(self, event: object) -> None:
         pass
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        if request.method.isupper():
+            await super()._create_stream(request)
+        else:
+            await self._send_error_response(501)
+            await self.send(Closed())
 
 
 class ClosingWSStream(WSStream):

@@ -6,6 +6,7 @@ from email.utils import parseaddr
 from typing import Any
 
 from app.lib.email_address import valid_email
+from app.lib.settings.base_url import Authority
 
 SENDER = re.compile(r"[^<>,\"\x00-\x1f]+<[^<>\s]+>|[^<>,\s]+")  # a name and an e-mail address, or an e-mail address
 
@@ -14,7 +15,8 @@ def derive_mail(config: MutableMapping[str, Any], *, loopback: bool) -> None:
     """Set MAIL_DEV_MAILBOX and MAIL_ENABLED, and switch off the features that need e-mail. Raises ValueError."""
     if config["MAIL_SERVER"] and not config["MAIL_DEFAULT_SENDER"]:
         raise ValueError("MAIL_SERVER needs a MAIL_DEFAULT_SENDER, like 'Example <site@example.com>'")
-    has_mailbox = loopback and not config["MAIL_SERVER"] and not config["TRUSTED_PROXIES"]
+    is_local = loopback and all(Authority.parse(host).is_loopback for host in config["TRUSTED_HOSTS"])
+    has_mailbox = is_local and not config["MAIL_SERVER"] and not config["TRUSTED_PROXIES"]
     config["MAIL_DEV_MAILBOX"] = has_mailbox
     config["MAIL_ENABLED"] = is_enabled = bool(config["MAIL_SERVER"]) or has_mailbox
     if config["SECURITY_CONFIRMABLE"] and not is_enabled:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MIN_LENGTH = 32
+MIN_DISTINCT = 8  # characters; 32 random hexadecimal digits have fewer once in thirty million times
 # Keys from the documentation of Flask, Quart and Flask-Security: every attacker knows them.
 PUBLISHED = {
     "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
@@ -21,6 +22,8 @@ def check_secret_key(name: str, key: str) -> None:
         raise ValueError(f"{name} is empty: {advice}")
     if len(key.strip()) < MIN_LENGTH:
         raise ValueError(f"{name} is shorter than {MIN_LENGTH} characters: {advice}")
+    if len(set(key)) < MIN_DISTINCT:
+        raise ValueError(f"{name} has fewer than {MIN_DISTINCT} different characters: {advice}")
     if key in PUBLISHED:
         raise ValueError(f"{name} is a published example: {advice}")
 
