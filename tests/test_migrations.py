@@ -18,6 +18,7 @@ from app.models import User, UserRole
 from support.actions import log_in, scalars
 from support.app import ROOT, SECRET_KEY, UNLIMITED, copy_project, migrate, serving
 from support.mariadb_server import MariaDB
+from support.original import ORIGINAL, ROWS
 
 pytestmark = pytest.mark.programs
 
@@ -34,19 +35,6 @@ class Sample(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     {column}: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
-"""
-
-# What the two migrations of the original made on MySQL.
-ORIGINAL = """
-CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, PRIMARY KEY (version_num));
-INSERT INTO alembic_version VALUES ('3a542da63280');
-CREATE TABLE user (id INTEGER NOT NULL AUTO_INCREMENT, name VARCHAR(100), email VARCHAR(100), phone VARCHAR(30),
-    active BOOL, created_on DATETIME, password VARCHAR(200),
-    PRIMARY KEY (id), UNIQUE (email), UNIQUE (id), UNIQUE (phone));
-CREATE TABLE role (id INTEGER NOT NULL AUTO_INCREMENT, created_on DATETIME, name VARCHAR(30), description VARCHAR(200),
-    PRIMARY KEY (id), UNIQUE (id), UNIQUE (name));
-CREATE TABLE user_role (id INTEGER NOT NULL AUTO_INCREMENT, created_on DATETIME, user_id INTEGER, role_id INTEGER,
-    PRIMARY KEY (id), FOREIGN KEY(role_id) REFERENCES role (id), FOREIGN KEY(user_id) REFERENCES user (id), UNIQUE (id))
 """
 
 
@@ -74,7 +62,7 @@ def alembic(uri: str, *commands: str, instance: Path, root: Path = ROOT) -> str:
 def original(mariadb: MariaDB) -> str:
     """Return the URL of a database as the original left it."""
     uri = mariadb.create_database("original")
-    mariadb.execute(*ORIGINAL.split(";"), database="original")
+    mariadb.execute(*ORIGINAL, database="original")
     return uri
 
 
@@ -213,18 +201,13 @@ def test_a_migration_that_cannot_run_fails_in_one_line(
 # An original installation on SQLite, where the constraints have no names
 
 SQLITE = "sqlite:///app.db"
-ROWS = """
-INSERT INTO user (id, email, active, password) VALUES (1, 'ada@example.com', 1, '$2b$a'), (2, 'bob@example.com', 0, '');
-INSERT INTO role (id, name) VALUES (1, 'admin');
-INSERT INTO user_role (user_id, role_id) VALUES (2, 1);
-"""
 USERS = "SELECT user.id, email, active, password, role_id FROM user LEFT JOIN user_role ON user_id = user.id"
 
 
 @pytest.fixture
 def original_on_sqlite(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(tmp_path / "app.db", isolation_level=None)) as connection:
-        connection.executescript(ORIGINAL.replace("AUTO_INCREMENT", "") + ";" + ROWS)
+        connection.executescript(";".join([*ORIGINAL, *ROWS]).replace("AUTO_INCREMENT", ""))
         yield connection
 
 
