@@ -16,7 +16,7 @@ RAISE_ID = "UPDATE sqlite_sequence SET seq = max(seq, ?)"
 def keep_autoincrement(table: Table, connection: Connection | None, **_: Any) -> None:
     """Create a copy with AUTOINCREMENT if the table has it. SQLAlchemy does not reflect it."""
     original = table.name.removeprefix(COPY_PREFIX)
-    if connection is None or original == table.name or "sqlite_autoincrement" in table.kwargs:
+    if connection is None or original == table.name or "sqlite_autoincrement" in set(table.kwargs):
         return
     query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
     statement = connection.exec_driver_sql(query, (original,)).scalar() or ""
