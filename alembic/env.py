@@ -2,19 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal
 
 from alembic import context
 from alembic.operations.ops import DropConstraintOp, DropIndexOp, DropTableOp, ModifyTableOps
 from alembic.util import CommandError
-from sqlalchemy import Connection, Table, event, inspect, text
+from sqlalchemy import Connection, LargeBinary, Text, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
 from app import features
 from app.app_factory import create_app
+from app.lib.db.batch_migrations import DroppedWithTable
 from app.lib.db.engine import make_engine
 from app.lib.db.url import database_url
 from app.lib.settings.loader import ConfigError
@@ -24,10 +23,24 @@ from app.models.base import UtcDateTime
 LOCK_TIMEOUT_SECONDS = 10
 IN_USE = "Another run of Alembic is changing this database. Run the command again when it has finished."
 
+MYSQL_SIZES = {"TINY": 255, "": 65_535, "MEDIUM": 16_777_215, "LONG": 4_294_967_295}  # bytes
+
 
 def render_item(kind: str, item: Any, _autogen_context: Any) -> str | Literal[False]:
     """Write UtcDateTime as the type that the database has: a migration must not depend on a class that may change."""
     return "sa.DateTime()" if kind == "type" and isinstance(item, UtcDateTime) else False
+
+
+def compare_type(context: Any, _reflected: Any, _column: Any, found: Any, wanted: Any) -> bool | None:
+    """Return whether MySQL has another type than LargeBinary(n) or Text(n). None lets Alembic compare the types.
+
+    MySQL replaces both by the smallest type that holds n, and forgets n.
+    """
+    if context.dialect.name == "sqlite" or not isinstance(wanted, LargeBinary | Text) or not wanted.length:
+        return None
+    kind, bytes_each = ("TEXT", 4) if isinstance(wanted, Text) else ("BLOB", 1)
+    size = next(size for size, limit in MYSQL_SIZES.items() if wanted.length * bytes_each <= limit)
+    return type(found).__name__ != f"{size}{kind}"
 
 
 def order_for_mysql(_context: Any, _revision: Any, directives: list[Any]) -> None:
@@ -62,6 +75,7 @@ def migrate(connection: Connection | None = None, *, url: URL | None = None) -> 
         target_metadata=Base.metadata,
         render_as_batch=True,
         render_item=render_item,
+        compare_type=compare_type,
         process_revision_directives=order_for_mysql,
         **options,
     )
@@ -76,46 +90,13 @@ def migrate_alone(connection: Connection) -> None:
     has locked the database at BEGIN.
     """
     if connection.dialect.name == "sqlite":
-        with triggers_kept(connection), ids_kept(connection):
-            migrate(connection)
+        DroppedWithTable(connection)
+        migrate(connection)
         return
     lock = text("SELECT GET_LOCK(CONCAT('alembic ', MD5(DATABASE())), :timeout)")  # until the connection is closed
     if not connection.scalar(lock, {"timeout": LOCK_TIMEOUT_SECONDS}):
         raise CommandError(IN_USE)
     migrate(connection)
-
-
-@event.listens_for(Table, "column_reflect")
-def keep_autoincrement(inspector: Any, table: Table, column: Any) -> None:
-    """Let the copy of a table in a batch migration have AUTOINCREMENT, which SQLAlchemy does not reflect."""
-    if column.get("primary_key") and inspector.dialect.name == "sqlite":
-        created = text("SELECT sql FROM sqlite_master WHERE name = :name AND sql LIKE '%AUTOINCREMENT%'")
-        if inspector.bind.execute(created, {"name": table.name}).first():
-            table.kwargs["sqlite_autoincrement"] = True
-
-
-@contextmanager
-def triggers_kept(connection: Connection) -> Iterator[None]:
-    """Create the triggers again that SQLite has dropped: a batch migration copies the table and drops the original."""
-    triggers = text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
-    before = connection.execute(triggers).all()
-    yield
-    kept = {trigger.name for trigger in connection.execute(triggers)}
-    tables = inspect(connection).get_table_names()
-    for trigger in before:
-        if trigger.name not in kept and trigger.tbl_name in tables:
-            connection.exec_driver_sql(trigger.sql)
-
-
-@contextmanager
-def ids_kept(connection: Connection) -> Iterator[None]:
-    """Keep the highest id of each table with AUTOINCREMENT, also of a deleted row: the copy starts at its own rows."""
-    sequences = "sqlite_sequence" in connection.scalars(text("SELECT name FROM sqlite_master")).all()
-    before = connection.execute(text("SELECT name, seq FROM sqlite_sequence")).all() if sequences else []
-    yield
-    for name, highest in before:
-        values = {"name": name, "highest": highest}
-        connection.execute(text("UPDATE sqlite_sequence SET seq = max(seq, :highest) WHERE name = :name"), values)
 
 
 def prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -1,5 +1,6 @@
 """An upgrade of the original's database that was interrupted, or cannot begin."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.command import upgrade
+from alembic.config import Config
 from sqlalchemy import Engine, event
 
 from app.lib.db import schema
@@ -56,10 +59,11 @@ def definitions(server: MariaDB, database: str = "recovery") -> list[set[str]]:
     """Return the lines that define each table: columns, keys, constraints and character sets."""
     tables = rows(server, "SHOW TABLES", database=database)[0]
     found = rows(server, *(f"SHOW CREATE TABLE `{name}`" for (name,) in tables), database=database)
-    return [{line.strip(" ,") for line in definition.splitlines()} for ((_, definition),) in found]
+    lines = [re.sub(r" AUTO_INCREMENT=\d+", "", definition).splitlines() for ((_, definition),) in found]
+    return [{line.strip(" ,") for line in table} for table in lines]
 
 
-def is_interrupted(*, after: int) -> bool:
+def is_interrupted(*, after: int, revision: str = "head") -> bool:
     """Upgrade until some statements have changed something. Return whether the upgrade was interrupted there."""
     left = after
 
@@ -73,7 +77,7 @@ def is_interrupted(*, after: int) -> bool:
 
     event.listen(Engine, "after_cursor_execute", interrupt)
     try:
-        schema.upgrade()
+        upgrade(Config(toml_file=schema.PYPROJECT), revision)
     except Interrupted:
         return True
     finally:
@@ -94,6 +98,28 @@ def test_an_upgrade_interrupted_after_each_statement_finishes(mariadb: MariaDB, 
     for command in ("check", "downgrade 3a542da63280", "upgrade head", "check"):
         migrate(original, *command.split(), instance=tmp_path).check_returncode()
         assert rows(mariadb, USERS, ROLES) == before
+
+
+def test_the_two_migrations_of_the_original_finish_too(mariadb: MariaDB, original: str, tmp_path: Path) -> None:
+    uninterrupted = definitions(mariadb)
+    mariadb.create_database("recovery")
+    interruptions = 0
+    while is_interrupted(after=1, revision="3a542da63280") and interruptions < 30:
+        interruptions += 1
+        if interruptions == 3:  # user and alembic_version exist
+            mariadb.execute("INSERT INTO user (name, email) VALUES ('Zoë', 'zoe')", database="recovery")
+
+    assert 8 < interruptions < 30
+    assert definitions(mariadb) == uninterrupted
+    assert rows(mariadb, "SELECT id, name, email FROM user") == [((1, "Zoë", "zoe"),)]
+
+
+def test_a_table_of_another_application_is_not_taken_over(mariadb: MariaDB, original: str) -> None:
+    mariadb.create_database("recovery")
+    mariadb.execute("CREATE TABLE user (id INTEGER PRIMARY KEY, login TEXT)", database="recovery")
+
+    with pytest.raises(schema.UpgradeFailed, match="user is of another application: it has no email, name, phone"):
+        schema.upgrade()
 
 
 @pytest.mark.parametrize("locked", ["user", "alembic_version"])

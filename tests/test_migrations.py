@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from app.models import User, UserRole
 from support.actions import log_in, scalars
 from support.app import ROOT, SECRET_KEY, UNLIMITED, copy_project, migrate, serving
 from support.mariadb_server import MariaDB
+from support.original import ORIGINAL, ROWS
 
 pytestmark = pytest.mark.programs
 
@@ -29,24 +29,16 @@ ALEMBIC = "import sys, alembic.config as a; [a.main(command.split()) for command
 # A table that a developer adds.
 SAMPLE = """
 
+from sqlalchemy import LargeBinary, Text
+
+
 class Sample(Base):
     __tablename__ = "sample"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    picture: Mapped[bytes] = mapped_column(LargeBinary(2_000_000))
+    caption: Mapped[str] = mapped_column(Text(50))
     {column}: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
-"""
-
-# What the two migrations of the original made on MySQL.
-ORIGINAL = """
-CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, PRIMARY KEY (version_num));
-INSERT INTO alembic_version VALUES ('3a542da63280');
-CREATE TABLE user (id INTEGER NOT NULL AUTO_INCREMENT, name VARCHAR(100), email VARCHAR(100), phone VARCHAR(30),
-    active BOOL, created_on DATETIME, password VARCHAR(200),
-    PRIMARY KEY (id), UNIQUE (email), UNIQUE (id), UNIQUE (phone));
-CREATE TABLE role (id INTEGER NOT NULL AUTO_INCREMENT, created_on DATETIME, name VARCHAR(30), description VARCHAR(200),
-    PRIMARY KEY (id), UNIQUE (id), UNIQUE (name));
-CREATE TABLE user_role (id INTEGER NOT NULL AUTO_INCREMENT, created_on DATETIME, user_id INTEGER, role_id INTEGER,
-    PRIMARY KEY (id), FOREIGN KEY(role_id) REFERENCES role (id), FOREIGN KEY(user_id) REFERENCES user (id), UNIQUE (id))
 """
 
 
@@ -74,7 +66,7 @@ def alembic(uri: str, *commands: str, instance: Path, root: Path = ROOT) -> str:
 def original(mariadb: MariaDB) -> str:
     """Return the URL of a database as the original left it."""
     uri = mariadb.create_database("original")
-    mariadb.execute(*ORIGINAL.split(";"), database="original")
+    mariadb.execute(*ORIGINAL, database="original")
     return uri
 
 
@@ -104,10 +96,15 @@ def tables_of(server: MariaDB, database: str) -> dict[str, set[str]]:
     return found
 
 
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a copy of the project, whose models may be changed."""
+    return copy_project(tmp_path / "root")
+
+
 def test_generated_revisions_create_a_table_and_rename_its_foreign_key_and_go_back(
-    empty_uri: str, tmp_path: Path
+    empty_uri: str, tmp_path: Path, root: Path
 ) -> None:
-    root = copy_project(tmp_path / "root")
     models = root / "src/app/models/user_event.py"
     code = models.read_text()
 
@@ -118,21 +115,32 @@ def test_generated_revisions_create_a_table_and_rename_its_foreign_key_and_go_ba
     alembic(empty_uri, "downgrade -2", instance=tmp_path, root=root)
 
 
-def test_a_generated_revision_of_the_user_table_never_reuses_an_id(sqlite_template: Path, tmp_path: Path) -> None:
-    root, database = tmp_path / "root", shutil.copy(sqlite_template, tmp_path / "app.db")
-    for name in ("alembic", "src"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", root)
+def test_a_generated_revision_of_user_changes_nothing_else_on_sqlite(tmp_path: Path, root: Path) -> None:
+    alembic(SQLITE, "upgrade head", instance=tmp_path, root=root)
     model = root / "src/app/models/user.py"
-    model.write_text(model.read_text().replace("NAME_LENGTH = 100", "NAME_LENGTH = 120"))
-    insert = "INSERT INTO user (email, email_key, active) VALUES (:email, :email, 1)"
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        connection.executemany(insert, [("ada@example.com",), ("bob@example.com",)])
-        connection.execute("DELETE FROM user WHERE id = 2")
+    model.write_text(model.read_text().replace("LANGUAGE_LENGTH = 20", "LANGUAGE_LENGTH = 25"))
+    with closing(sqlite3.connect(tmp_path / "app.db", isolation_level=None)) as connection:
+        query = connection.execute
+        query("INSERT INTO user (id, email, email_key, active) VALUES (1, 'a', 'a', 1), (7, 'b', 'b', 1)")
+        query("DELETE FROM user WHERE id = 7")
+        query("CREATE TRIGGER keep BEFORE DELETE ON user BEGIN SELECT RAISE(ABORT, 'no'); END")
+        before = [line.replace("(20)", "(25)") for line in definition_of_user(connection)]
 
         alembic(SQLITE, "revision --autogenerate -m longer", "upgrade head", "check", instance=tmp_path, root=root)
 
-        assert connection.execute(insert, ("bob@example.com",)).lastrowid == 3
+        assert definition_of_user(connection) == before
+        assert query("INSERT INTO user (email, email_key, active) VALUES ('c', 'c', 1)").lastrowid == 8
+        (revision,) = (root / "alembic/versions").glob("*_longer.py")
+        revision.write_text(
+            revision.read_text().replace("    # ###", '    op.execute("DROP TRIGGER keep")\n    # ###', 2)
+        )
+        alembic(SQLITE, "downgrade -1", instance=tmp_path, root=root)
+
+
+def definition_of_user(connection: sqlite3.Connection) -> list[str]:
+    """Return the lines of the table and its triggers: a batch migration creates constraints in any order."""
+    definitions = connection.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'user' AND sql > ''")
+    return sorted(line.strip(" ,") for (definition,) in definitions for line in definition.splitlines())
 
 
 @pytest.mark.real_hashes
@@ -213,18 +221,13 @@ def test_a_migration_that_cannot_run_fails_in_one_line(
 # An original installation on SQLite, where the constraints have no names
 
 SQLITE = "sqlite:///app.db"
-ROWS = """
-INSERT INTO user (id, email, active, password) VALUES (1, 'ada@example.com', 1, '$2b$a'), (2, 'bob@example.com', 0, '');
-INSERT INTO role (id, name) VALUES (1, 'admin');
-INSERT INTO user_role (user_id, role_id) VALUES (2, 1);
-"""
 USERS = "SELECT user.id, email, active, password, role_id FROM user LEFT JOIN user_role ON user_id = user.id"
 
 
 @pytest.fixture
 def original_on_sqlite(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(tmp_path / "app.db", isolation_level=None)) as connection:
-        connection.executescript(ORIGINAL.replace("AUTO_INCREMENT", "") + ";" + ROWS)
+        connection.executescript(";".join([*ORIGINAL, *ROWS]).replace("AUTO_INCREMENT", ""))
         yield connection
 
 

@@ -7,6 +7,9 @@ MySQL and MariaDB commit each DDL statement, so an interrupted run leaves a half
 compares the database with the tables below and does only what is missing: the same command completes the migration.
 """
 
+import logging
+import re
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +20,7 @@ from alembic import op
 from alembic.operations.base import BatchOperations
 from alembic.util import CommandError
 from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError
 
 from app.lib.email_address import email_key
 
@@ -25,10 +29,21 @@ down_revision = "3a542da63280"
 branch_labels = None
 depends_on = None
 
+logger = logging.getLogger("alembic.runtime.migration")
+
 EMAIL_KEY_LENGTH = 320
 ORIGINAL_EMAIL_LENGTH = 100
+MAX_IDS = 20  # in one message
 ORIGINAL_PASSWORD_LENGTH = 200
 INNODB: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+CONTINUES = "No row is lost. Correct the cause and run the command again: it continues here."
+# What a batch migration does not copy on SQLite. It copies named checks. Those of Booleans, which SQLAlchemy 1.3 wrote,
+# are not needed.
+UNCOPIED = {
+    "table": re.compile(r"\b(CHECK|COLLATE|GENERATED|AS|STRICT|WITHOUT|CONFLICT|DEFERRABLE)\b", re.IGNORECASE),
+    "index": re.compile(r"\b(COLLATE|DESC|\w+(?=\())", re.IGNORECASE),
+}
+COPIED = re.compile(r"CONSTRAINT \S+ CHECK|CHECK \(\w+ IN \(0, 1\)\)", re.IGNORECASE)
 # Names for the constraints that have none: SQLite can only drop a constraint by its name.
 NAMES = {"uq": "uq_%(table_name)s_%(column_0_N_name)s", "fk": "fk_%(table_name)s_%(column_0_N_name)s"}
 
@@ -198,17 +213,28 @@ sa.Table(
 
 ADDED_COLUMNS = ("email_key", "confirmed_on", "language")  # to user
 ALTERED_COLUMNS = {
-    "user": ("email", "email_key", "password", "active"),
-    "role": ("name",),
-    "user_role": ("user_id", "role_id"),
+    "user": ("id", "email", "email_key", "password", "active"),
+    "role": ("id", "name"),
+    "user_role": ("id", "user_id", "role_id"),
 }
 
 
 def upgrade() -> None:
     refuse_sql_script()
-    refuse_rows(problems_of_upgrade())
+    refuse("tables", problems_of_tables())
+    refuse("rows", problems_of_upgrade())
+    for change in changes():
+        logger.info("Will %s", change)
+    try:
+        change_tables()
+    except DBAPIError as error:
+        raise CommandError(f"{error.orig}. {CONTINUES if is_mysql() else 'Nothing was changed.'}") from error
+
+
+def change_tables() -> None:
+    allow_zero_dates()
     drop_constraints(ORIGINAL, CURRENT)
-    convert_to_utf8mb4()
+    convert_tables()
     add_columns()
     fill_columns()
     delete_redundant_user_roles()
@@ -220,8 +246,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Return to the tables of the Flask boilerplate. Sessions, tokens, the outbox and the audit log are deleted."""
     refuse_sql_script()
-    refuse_rows(problems_of_downgrade())
+    refuse("rows", problems_of_downgrade())
     new_tables = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
+    allow_zero_dates()
     CURRENT.drop_all(op.get_bind(), tables=new_tables)
     drop_constraints(CURRENT, ORIGINAL)
     drop_columns()
@@ -232,14 +259,88 @@ def downgrade() -> None:
 # Checks, before anything is changed
 
 
+def is_mysql() -> bool:
+    return op.get_bind().dialect.name != "sqlite"
+
+
 def refuse_sql_script() -> None:
     if op.get_context().as_sql:
         raise CommandError("Revision 7c1f0e5b2a94 inspects the database, so run this without --sql")
 
 
-def refuse_rows(problems: list[str]) -> None:
+def refuse(kind: str, problems: list[str]) -> None:
     if problems:
-        raise CommandError(f"{'; '.join(problems)}. Fix these rows and run the command again; nothing was changed.")
+        raise CommandError(f"{'; '.join(problems)}. Fix these {kind} and run the command again; nothing was changed.")
+
+
+def problems_of_tables() -> list[str]:
+    """Return what the upgrade would lose or cannot do. A half-migrated database has none of it."""
+    inspector = sa.inspect(op.get_bind())
+    problems = [*column_problems(inspector), *taken_names(inspector), *references_to_dropped_keys(inspector)]
+    return problems + (trigger_problems() if is_mysql() else uncopied_parts())
+
+
+def column_problems(inspector: sa.Inspector) -> Iterator[str]:
+    existing = {column["name"]: column for column in inspector.get_columns("user")}
+    for name in ADDED_COLUMNS:
+        if name in existing and not has_type(USER.c[name], existing[name]):
+            yield f"the table user has a column {name} of its own, {existing[name]['type']}: rename it"
+    for table in ORIGINAL.tables:
+        kind = next(column["type"] for column in inspector.get_columns(table) if column["name"] == "id")
+        if not isinstance(kind, sa.Integer) or isinstance(kind, sa.BigInteger) or getattr(kind, "unsigned", False):
+            yield f"{table}.id is {kind!r} instead of a signed INTEGER: change it, and the keys that refer to it"
+
+
+def taken_names(inspector: sa.Inspector) -> Iterator[str]:
+    views = inspector.get_view_names()
+    for table in CURRENT.tables.values():
+        if table.name in views:
+            yield f"the view {table.name} has the name of a new table: rename it"
+        elif table.name not in ORIGINAL.tables and inspector.has_table(table.name):
+            existing = {column["name"] for column in inspector.get_columns(table.name)}
+            if existing != set(table.columns.keys()):
+                yield f"the table {table.name} has the name of a new table: rename it"
+
+
+def references_to_dropped_keys(inspector: sa.Inspector) -> Iterator[str]:
+    for table in inspector.get_table_names():
+        for key in inspector.get_foreign_keys(table):
+            if key["referred_table"] in ORIGINAL.tables and key["referred_columns"] != ["id"]:
+                referred = f"{key['referred_table']}.{key['referred_columns'][0]}"
+                yield f"a foreign key of {table} refers to {referred}, whose key changes: let it refer to the id"
+
+
+def trigger_problems() -> list[str]:
+    """Return the triggers that would run for the rows which the upgrade changes."""
+    query = sa.text(
+        "SELECT trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = DATABASE()"
+        " AND (event_object_table, event_manipulation) IN (('user', 'UPDATE'), ('user_role', 'DELETE')) ORDER BY 1"
+    )
+    advice = "drop it, and create it again after the upgrade"
+    return [f"the trigger {name} of {table} would run: {advice}" for name, table in op.get_bind().execute(query)]
+
+
+def uncopied_parts() -> list[str]:
+    """Return what a batch migration loses on SQLite: it creates the table again, as SQLAlchemy reflects it."""
+    query = sa.text("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql > ''")
+    problems = []
+    for kind, name, table, statement in op.get_bind().execute(query):
+        found = UNCOPIED[kind].search(COPIED.sub("", statement.partition("(")[2]))
+        if table in ORIGINAL.tables and found:
+            problems.append(f"the upgrade would lose {found[0]} in the {kind} {name}: create it without that")
+    return problems
+
+
+def changes() -> Iterator[str]:
+    """Return what the upgrade does to existing rows and tables, beyond new columns and keys."""
+    connection = op.get_bind()
+    for table in ORIGINAL.tables if is_mysql() else ():
+        if has_other_charset(table) or not has_transactions(table):
+            yield f"convert the table {table} to utf8mb4 and InnoDB"
+    if redundant := ids(redundant_user_roles()):
+        yield f"delete the rows of user_role that repeat another, or have no user or no role: {redundant}"
+    if inactive := ids(connection.scalars(sa.select(USER.c.id).where(USER.c.active.is_(None))).all()):
+        yield f"deactivate the users whose `active` is NULL: {inactive}"
 
 
 def problems_of_upgrade() -> list[str]:
@@ -270,7 +371,7 @@ def role_problems() -> list[str]:
     missing = connection.scalars(sa.select(ROLE.c.id).where(ROLE.c.name.is_(None))).all()
     problems = [f"roles without a name: {ids(missing)}"] if missing else []
     name = in_utf8mb4(ROLE.c.name)
-    if connection.dialect.name != "sqlite":
+    if is_mysql():
         name = sa.collate(name, "utf8mb4_bin")
     return problems + [f"roles with the same name: {roles}" for roles in duplicates(ROLE, name)]
 
@@ -285,7 +386,7 @@ def user_role_problems() -> list[str]:
 
 def problems_of_downgrade() -> list[str]:
     """Return the rows that do not fit into the original's columns and unique constraints."""
-    is_long = sa.func.char_length if op.get_bind().dialect.name != "sqlite" else sa.func.length
+    is_long = sa.func.char_length if is_mysql() else sa.func.length
     too_long = (is_long(USER.c.email) > ORIGINAL_EMAIL_LENGTH) | (is_long(USER.c.password) > ORIGINAL_PASSWORD_LENGTH)
     users = op.get_bind().scalars(sa.select(USER.c.id).where(too_long)).all()
     return [
@@ -296,12 +397,13 @@ def problems_of_downgrade() -> list[str]:
 
 
 def ids(rows: Sequence[int]) -> str:
-    return ", ".join(map(str, rows))
+    more = f" and {len(rows) - MAX_IDS} more" if len(rows) > MAX_IDS else ""
+    return ", ".join(map(str, rows[:MAX_IDS])) + more
 
 
 def in_utf8mb4(column: sa.Column[str]) -> sa.ColumnElement[str]:
     """Return a column as it will be compared: MySQL treats other characters as equal in another character set."""
-    if op.get_bind().dialect.name == "sqlite":
+    if not is_mysql():
         return column
     return sa.func.convert(column.op("USING")(sa.literal_column("utf8mb4")))
 
@@ -323,26 +425,37 @@ def fill_columns() -> None:
         by_id = sa.update(USER).where(USER.c.id == sa.bindparam("row"))
         connection.execute(by_id.values(email_key=sa.bindparam("key")), keys)
     connection.execute(sa.update(USER).where(USER.c.active.is_(None)).values(active=False))
+    if is_mysql():
+        connection.execute(sa.text("UPDATE user SET created_on = NULL WHERE created_on = '0000-00-00'"))
     # Existing users stay able to log in if the site requires confirmed e-mail addresses from now on.
     confirmed_on = sa.func.coalesce(USER.c.created_on, sa.func.current_timestamp())
     connection.execute(sa.update(USER).where(USER.c.confirmed_on.is_(None)).values(confirmed_on=confirmed_on))
 
 
 def delete_redundant_user_roles() -> None:
-    """Delete the rows of user_role that have no user or no role, and those that repeat an earlier row."""
-    connection = op.get_bind()
+    if redundant := [{"row": row} for row in redundant_user_roles()]:
+        op.get_bind().execute(sa.delete(USER_ROLE).where(USER_ROLE.c.id == sa.bindparam("row")), redundant)
+
+
+def redundant_user_roles() -> list[int]:
+    """Return the rows of user_role that have no user or no role, and those that repeat an earlier row."""
     seen: set[tuple[int | None, int | None]] = set()
     redundant = []
-    for row in connection.execute(sa.select(USER_ROLE).order_by(USER_ROLE.c.id)):
+    for row in op.get_bind().execute(sa.select(USER_ROLE).order_by(USER_ROLE.c.id)):
         pair = (row.user_id, row.role_id)
         if None in pair or pair in seen:
-            redundant.append({"row": row.id})
+            redundant.append(row.id)
         seen.add(pair)
-    if redundant:
-        connection.execute(sa.delete(USER_ROLE).where(USER_ROLE.c.id == sa.bindparam("row")), redundant)
+    return redundant
 
 
 # Tables: each function does what is not done yet
+
+
+def allow_zero_dates() -> None:
+    """Let MySQL copy rows with the date 0000-00-00, which it stored in 2020 and which our connections refuse."""
+    if is_mysql():
+        op.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'")
 
 
 class Item(NamedTuple):
@@ -376,7 +489,9 @@ def items_of(table: sa.Table) -> list[Item]:
 
 @contextmanager
 def altered(table: sa.Table) -> Iterator[BatchOperations]:
-    with op.batch_alter_table(table.name, naming_convention=NAMES, table_kwargs=dict(table.kwargs)) as batch:
+    batch_alter = op.batch_alter_table(table.name, naming_convention=NAMES, table_kwargs=dict(table.kwargs))
+    # Warnings of checks that are not copied: uncopied_parts() refuses those that are needed.
+    with warnings.catch_warnings(action="ignore", category=UserWarning), batch_alter as batch:
         yield batch
 
 
@@ -420,12 +535,19 @@ def create(batch: BatchOperations, table: sa.Table, item: Item) -> None:
         batch.create_foreign_key(name, key.referred_table.name, columns, ["id"], ondelete=key.ondelete)
 
 
-def convert_to_utf8mb4() -> None:
-    """Convert the original tables, which a server of 2020 may have created with latin1."""
-    if op.get_bind().dialect.name != "sqlite":
-        for table in ORIGINAL.tables:
-            if has_other_charset(table):
-                op.execute(f"ALTER TABLE `{table}` CONVERT TO CHARACTER SET utf8mb4")
+def convert_tables() -> None:
+    """Convert the original tables, which a server of 2020 may have created with latin1, or without transactions."""
+    for table in ORIGINAL.tables if is_mysql() else ():
+        if has_other_charset(table):
+            op.execute(f"ALTER TABLE `{table}` CONVERT TO CHARACTER SET utf8mb4")
+        if not has_transactions(table):
+            op.execute(f"ALTER TABLE `{table}` ENGINE=InnoDB")
+
+
+def has_transactions(table: str) -> bool:
+    query = "SELECT engine FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = :table"
+    engine: str | None = op.get_bind().scalar(sa.text(query), {"table": table})
+    return engine == "InnoDB"
 
 
 def has_other_charset(table: str) -> bool:
@@ -469,6 +591,12 @@ def alter_columns(new: sa.MetaData) -> None:
 
 
 def is_altered(column: sa.Column[str], existing: sa.engine.interfaces.ReflectedColumn) -> bool:
+    return has_type(column, existing) and existing["nullable"] == column.nullable
+
+
+def has_type(column: sa.Column[str], existing: sa.engine.interfaces.ReflectedColumn) -> bool:
     wanted, found = column.type.dialect_impl(op.get_bind().dialect), existing["type"]
-    has_type = all(getattr(wanted, key, None) in {None, getattr(found, key, None)} for key in ("length", "collation"))
-    return has_type and existing["nullable"] == column.nullable
+    if isinstance(wanted, sa.DateTime) != isinstance(found, sa.DateTime):
+        return False
+    keys = ("length", "collation")
+    return all(getattr(wanted, key, None) in {None, getattr(found, key, None)} for key in keys)

@@ -1,0 +1,158 @@
+"""Original databases that were changed: each is upgraded with all that it has, or refused before anything changes."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from app.lib.db import schema
+from support.app import SECRET_KEY, migrate
+from support.original import Original
+
+pytestmark = pytest.mark.programs
+
+BOTH = ("sqlite", "mariadb")
+NOTE = "CREATE TABLE note (id INTEGER PRIMARY KEY, {0} {1}, FOREIGN KEY ({0}) REFERENCES user ({2}))"
+WITHOUT_KEYS = "ALTER TABLE user_role DROP FOREIGN KEY user_role_ibfk_1, DROP FOREIGN KEY user_role_ibfk_2"
+TABLES = ("user", "role", "user_role")
+USERS = "SELECT u.id, email, password, active, role_id FROM user u LEFT JOIN user_role ON user_id = u.id ORDER BY u.id"
+
+# The databases, the change, and the query whose result an upgrade keeps.
+KEPT = {
+    "views": (BOTH, ["CREATE VIEW emails AS SELECT id, email FROM user"], "SELECT * FROM emails"),
+    "a trigger": (
+        BOTH,
+        [
+            "CREATE TABLE arrival (email VARCHAR(100))",
+            "CREATE TRIGGER arrive AFTER INSERT ON user FOR EACH ROW BEGIN INSERT INTO arrival VALUES (NEW.email); END",
+        ],
+        "SELECT * FROM arrival",
+    ),
+    "a column": (
+        BOTH,
+        [
+            "ALTER TABLE user ADD COLUMN nick VARCHAR(9) DEFAULT 'n' NOT NULL",
+            "CREATE INDEX nicks ON user (nick, email)",
+        ],
+        "SELECT id, nick FROM user",
+    ),
+    "a table": (
+        BOTH,
+        [NOTE.format("user_id", "INTEGER", "id"), "INSERT INTO note VALUES (1, 2)"],
+        "SELECT note.id, email FROM note JOIN user ON user.id = user_id",
+    ),
+    "names that are keywords": (BOTH, ["UPDATE user SET name = '%s; select'"], "SELECT id, name FROM user"),
+    "MyISAM": (("mariadb",), [WITHOUT_KEYS, *(f"ALTER TABLE {table} ENGINE=MyISAM" for table in TABLES)], USERS),
+    "other names": (
+        ("mariadb",),
+        [
+            "ALTER TABLE user DROP INDEX email, ADD UNIQUE INDEX uq_user_phone (email)",
+            WITHOUT_KEYS,
+            "ALTER TABLE user_role ADD CONSTRAINT fk FOREIGN KEY (user_id) REFERENCES user (id) ON DELETE CASCADE",
+        ],
+        USERS,
+    ),
+    "zero dates": (
+        ("mariadb",),
+        ["ALTER TABLE user ADD COLUMN born DATE NOT NULL DEFAULT '0000-00-00'", "UPDATE user SET created_on = 0"],
+        "SELECT id, born FROM user",
+    ),
+    "a check of SQLAlchemy 1.3": (
+        ("sqlite",),
+        ["ALTER TABLE user ADD COLUMN admin BOOLEAN CHECK (admin IN (0, 1))", "UPDATE user SET admin = id = 1"],
+        "SELECT id, admin FROM user",
+    ),
+}
+# The databases, the change, and the reason that Alembic prints.
+REFUSED = {
+    "a column by our name": (
+        BOTH,
+        ["ALTER TABLE user ADD COLUMN language VARCHAR(50)"],
+        "the table user has a column language of its own, VARCHAR(50): rename it",
+    ),
+    "a table by our name": (
+        BOTH,
+        ["CREATE TABLE mail (id INTEGER PRIMARY KEY)"],
+        "the table mail has the name of a new table: rename it",
+    ),
+    "a view by our name": (BOTH, ["CREATE VIEW mail AS SELECT id FROM user"], "the view mail has the name of a new"),
+    "a key that refers to an e-mail address": (
+        BOTH,
+        [NOTE.format("email", "VARCHAR(100)", "email")],
+        "a foreign key of note refers to user.email, whose key changes: let it refer to the id",
+    ),
+    "another type of id": (
+        ("mariadb",),
+        ["ALTER TABLE user_role DROP FOREIGN KEY user_role_ibfk_2", "ALTER TABLE user MODIFY id BIGINT NOT NULL"],
+        "user.id is BIGINT",
+    ),
+    "a trigger that would run": (
+        ("mariadb",),
+        ["CREATE TRIGGER log AFTER UPDATE ON user FOR EACH ROW DELETE FROM role WHERE id = 9"],
+        "the trigger log of user would run: drop it, and create it again after the upgrade",
+    ),
+    "a generated column": (
+        ("sqlite",),
+        ["ALTER TABLE user ADD COLUMN box VARCHAR(99) GENERATED ALWAYS AS (lower(email))"],
+        "the upgrade would lose GENERATED in the table user: create it without that",
+    ),
+    "an index of an expression": (
+        ("sqlite",),
+        ["CREATE INDEX lowered ON user (lower(email))"],
+        "the upgrade would lose lower in the index lowered: create it without that",
+    ),
+}
+
+
+def cases(table: dict[str, tuple[tuple[str, ...], list[str], str]]) -> list[object]:
+    return [
+        pytest.param(database, statements, expected, id=f"{name}-{database}")
+        for name, (databases, statements, expected) in table.items()
+        for database in databases
+    ]
+
+
+@pytest.fixture
+def original(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Original]:
+    if request.param == "sqlite":
+        database = Original.on_sqlite(tmp_path)
+    else:
+        database = Original.on_mariadb(request.getfixturevalue("mariadb"))
+    monkeypatch.setenv("QUART_SECRET_KEY", SECRET_KEY)
+    monkeypatch.setenv("QUART_INSTANCE_PATH", str(tmp_path))
+    monkeypatch.setenv("QUART_SQLALCHEMY_DATABASE_URI", database.url)
+    with closing(database.connection):
+        yield database
+
+
+@pytest.mark.parametrize(("original", "changes", "query"), cases(KEPT), indirect=["original"])
+def test_what_was_added_is_kept_by_an_upgrade_a_downgrade_and_an_upgrade(
+    original: Original, changes: list[str], query: str, tmp_path: Path
+) -> None:
+    original.execute(*changes)
+    before = [original.rows(USERS), original.rows(query)]
+
+    schema.upgrade()
+    assert [original.rows(USERS), original.rows(query)] == before
+    migrate(original.url, "downgrade", "3a542da63280", instance=tmp_path).check_returncode()
+    assert [original.rows(USERS), original.rows(query)] == before
+    schema.upgrade()
+    assert [original.rows(USERS), original.rows(query)] == before
+    original.execute("INSERT INTO user (id, email, email_key, active) VALUES (3, 'bob', 'bob', 1)")
+    if "TRIGGER" in str(changes):
+        assert original.rows(query) == [("bob",)]
+
+
+@pytest.mark.parametrize(("original", "changes", "reason"), cases(REFUSED), indirect=["original"])
+def test_what_an_upgrade_cannot_keep_stops_it_before_it_changes_anything(
+    original: Original, changes: list[str], reason: str
+) -> None:
+    original.execute(*changes)
+    before = [original.schema(), original.rows("SELECT * FROM user")]
+
+    with pytest.raises(schema.UpgradeFailed, match=f"{re.escape(reason)}.* Fix these tables .*; nothing was changed"):
+        schema.upgrade()
+
+    assert [original.schema(), original.rows("SELECT * FROM user")] == before
