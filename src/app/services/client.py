@@ -1,5 +1,6 @@
 """The client of a request, as service functions know it, and the session that a login starts for it."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 from app.models.user_session import IP_LENGTH, USER_AGENT_LENGTH
@@ -28,10 +29,11 @@ COMMAND_LINE = Client("command line", "")  # not an IP address, so no request ca
 class NewSession(NamedTuple):
     """The session that a login starts. `replaces` is the token of the session that the browser had before.
 
-    `target` is the page that the browser opens next.
+    `target` is the page that the browser opens next. `authenticated_on` is when the user gave every proof, if not now.
     """
 
     client: Client
     remember: bool = False
     replaces: str | None = None
     target: str | None = None
+    authenticated_on: datetime | None = None

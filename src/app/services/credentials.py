@@ -9,19 +9,20 @@ from app.lib.db import db
 from app.lib.passwords.executor import executor
 from app.lib.passwords.hasher import hash_password
 from app.lib.passwords.policy import check_password
-from app.models import User
+from app.models import User, UserSession
 from app.services import attempts, audit_log, authentication, security_alerts, sessions, tokens, users
 from app.services.authentication import VerifiedPassword, lock_verified_user
 from app.services.client import COMMAND_LINE, Client, NewSession
 from app.services.extension_points import AccessEnd, end_access
 
 
-async def change_password(user: User, password: str, new_password: str, *, new: NewSession) -> str:
+async def change_password(current: UserSession, password: str, new_password: str, *, new: NewSession) -> str:
     """Replace the password, end every session of the account, and return the token of a new one.
 
-    A stolen cookie, also one of this browser, is of no use afterwards. Raises PasswordRefused, InvalidCredentials,
-    RateLimitExceeded.
+    A stolen cookie, also one of this browser, is of no use afterwards. The new session is as fresh as the current one,
+    because a fresh login may need further proofs. Raises PasswordRefused, InvalidCredentials, RateLimitExceeded.
     """
+    user, new = current.user, new._replace(authenticated_on=current.authenticated_on)
     check_password(new_password, email=user.email)
     find, limits = partial(users.find, user_id=user.id), attempts.for_reauthentication(user.id, new.client)
     verified = await authentication.authenticate(password, find=find, limits=limits)

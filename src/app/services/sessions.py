@@ -49,7 +49,8 @@ async def start(session: AsyncSession, *, user_id: int, new: NewSession) -> str:
         await end(session, token=new.replaces)
     token, now = secrets.token_urlsafe(32), clock.now()
     row = UserSession(user_id=user_id, digest=_digest(token), remember=new.remember)
-    row.created_on = row.last_seen_on = row.authenticated_on = now
+    row.created_on = row.last_seen_on = now
+    row.authenticated_on = new.authenticated_on or now
     row.expires_on = now + min(lifetime(remember=new.remember))
     row.ip, row.user_agent = new.client.stored_ip, new.client.stored_user_agent
     session.add(row)

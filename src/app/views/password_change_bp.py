@@ -3,7 +3,7 @@
 from quart import Blueprint, flash, redirect, render_template, request, url_for
 from quart.typing import ResponseReturnValue
 
-from app.auth import current_user, preserves_input, public, require_user
+from app.auth import preserves_input, public, require_session
 from app.auth.device_cookie import trust_device
 from app.auth.session_cookie import login, new_session
 from app.forms.password import PasswordChangeForm
@@ -31,14 +31,14 @@ async def edit() -> ResponseReturnValue:
 @password_change_bp.post("/change")
 @preserves_input()
 async def update() -> ResponseReturnValue:
-    user, form = await require_user(), PasswordChangeForm(await request.form)
+    session, form = await require_session(), PasswordChangeForm(await request.form)
     if not form.validate():
         return await render_invalid_form("password_change/edit.html", form)
 
     remember = current_user.is_remembered
     try:
         token = await change_password(
-            user, form.password.data, form.new_password.data, new=new_session(remember=remember)
+            session, form.password.data, form.new_password.data, new=new_session(remember=remember)
         )
     except PasswordRefused as error:
         return await render_invalid_form("password_change/edit.html", form, new_password=str(error))

@@ -15,8 +15,8 @@ from app.lib import clock
 from app.lib.db import db
 from app.lib.errors import ServiceError
 from app.lib.i18n.catalogs import lazy_gettext as _
-from app.models import User
-from app.services import authentication, users
+from app.models import User, UserSession
+from app.services import authentication, sessions, users
 from app.services.attempts import RateLimits
 from app.services.client import COMMAND_LINE, Client
 from app.services.extension_points import AccessEnd
@@ -44,11 +44,13 @@ class NotEnrolled(ServiceError):
     message = "This account has no second factor."
 
 
-async def enrol(user: User, secret: bytes, typed: str, *, client: Client) -> list[str]:
+async def enrol(current: UserSession, secret: bytes, typed: str, *, client: Client) -> list[str]:
     """Store the secret of an authenticator app that has shown a right code, and return the recovery codes.
 
+    The other sessions end, because they have given no code: a fresh one could remove the factor.
     Raises NotConfirmed, AlreadyEnrolled, WrongCode, ClockWrong, RateLimitExceeded, Overloaded.
     """
+    user = current.user
     if user.confirmed_on is None:
         raise NotConfirmed
     code, now = codes.SEPARATORS.sub("", typed), clock.now()
@@ -59,7 +61,7 @@ async def enrol(user: User, secret: bytes, typed: str, *, client: Client) -> lis
     async with _limited(user):
         fresh = recovery_codes.new_codes()
         hashes = await recovery_codes.hash_codes(fresh)
-    await db.write(_enrol, user.id, secret, step, hashes, client=client)
+    await db.write(_enrol, current, secret, step, hashes, client=client)
     return [recovery_codes.format_code(*code) for code in fresh]
 
 
@@ -113,9 +115,15 @@ async def _lock(session: AsyncSession, user_id: int) -> User:
 
 
 async def _enrol(
-    session: AsyncSession, user_id: int, secret: bytes, step: int, hashes: list[tuple[int, str]], *, client: Client
+    session: AsyncSession,
+    current: UserSession,
+    secret: bytes,
+    step: int,
+    hashes: list[tuple[int, str]],
+    *,
+    client: Client,
 ) -> None:
-    user = await _lock(session, user_id)
+    user = await _lock(session, current.user_id)
     if user.confirmed_on is None:
         raise NotConfirmed
     encrypted = encryption.encrypt(secret, purpose=codes.purpose_of(user.id))
@@ -125,6 +133,7 @@ async def _enrol(
     except IntegrityError as error:
         raise AlreadyEnrolled from error
     await recovery_codes.replace_all(session, user.id, hashes)
+    await sessions.end_others(session, current.id, user_id=user.id, client=client)
     await codes.report(session, user, "second_factor_added", client)
 
 

@@ -6,7 +6,7 @@ import segno
 from quart import Blueprint, current_app, flash, redirect, render_template, request, session
 from quart.typing import ResponseReturnValue
 
-from app.auth import current_client, fresh_login_required, preserves_input, require_user
+from app.auth import current_client, fresh_login_required, preserves_input, require_session, require_user
 from app.features.second_factor import codes, encryption, enrolment, recovery_codes, totp
 from app.features.second_factor.codes import WrongCode
 from app.features.second_factor.encryption import Undecryptable
@@ -48,12 +48,15 @@ async def new() -> ResponseReturnValue:
 @fresh_login_required
 @preserves_input()
 async def create() -> ResponseReturnValue:
-    user, form = await require_user(), CodeForm(await request.form)
+    current, form = await require_session(), CodeForm(await request.form)
+    user = current.user
+    if await db.read(codes.find, user_id=user.id):  # an old cookie still contains the secret, which no page may show
+        return redirect("/account/second-factor", 303)
     if not form.validate():
         return await render_invalid_form("second_factor/new.html", form, context_of(user))
 
     try:
-        new_codes = await enrolment.enrol(user, pending_secret(user), form.code.data or "", client=current_client())
+        new_codes = await enrolment.enrol(current, pending_secret(user), form.code.data or "", client=current_client())
     except WrongCode as error:
         return await render_invalid_form("second_factor/new.html", form, context_of(user), code=str(error))
     except (AlreadyEnrolled, NotConfirmed) as error:

@@ -9,6 +9,7 @@ from quart import Quart
 from quart.typing import TestClientProtocol
 from sqlalchemy import select
 
+from app.features.second_factor import totp
 from app.features.second_factor.models import RecoveryCode, SecondFactor
 from app.features.second_factor.tests.authenticator import (
     TOTP,
@@ -89,6 +90,28 @@ async def test_simultaneous_enrolments_store_one_factor(app: Quart, ada: TestCli
 
     assert await at_once(ada.post(TOTP, form={"code": phone.code()}) for _ in range(5)) == {303: 5}
     assert [await count(app, table) for table in (SecondFactor, RecoveryCode)] == [1, 10]
+
+
+@both_databases
+async def test_an_enrolment_ends_the_sessions_that_gave_no_code(app: Quart, ada: TestClientProtocol) -> None:
+    attacker = await enter(app)
+
+    await enrol(ada)
+
+    assert (await attacker.post(f"{TOTP}/remove")).location.startswith("/login")
+    assert [await is_logged_in(ada), await count(app, SecondFactor)] == [True, 1]
+
+
+async def test_an_old_cookie_does_not_show_the_secret_again(app: Quart, ada: TestClientProtocol) -> None:
+    secret = await shown_secret(ada)
+    assert ada.cookie_jar
+    before = [*ada.cookie_jar]
+    await enrol(ada)
+    for cookie in before:
+        ada.cookie_jar.set_cookie(cookie)
+
+    response = await ada.post(TOTP, form={"code": ""})
+    assert (response.location, totp.as_text(secret) in str(await response.data)) == (PAGE, False)
 
 
 @both_databases

@@ -316,6 +316,16 @@ async def test_a_reauthentication_needs_the_password_and_the_code(
     assert (await reauthenticate(client, phone.recovery_codes[0])).status_code == 303
 
 
+async def test_a_password_change_is_no_reauthentication(app: Quart, phone: Phone, frozen_clock: FrozenClock) -> None:
+    client = await password_entered(app)
+    await enter_code(client, phone.code())
+    frozen_clock.forward(timedelta(hours=1))
+
+    assert (await change_password(client)).status_code == 303
+    assert (await client.post(f"{TOTP}/remove")).location.startswith("/verify")
+    assert await count(app, SecondFactor) == 1
+
+
 async def test_a_reset_keeps_the_factor_of_a_confirmed_account_only(app: Quart, phone: Phone) -> None:
     await reset_the_password(app, app.test_client())
     assert await count(app, SecondFactor) == 1
