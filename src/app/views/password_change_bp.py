@@ -3,7 +3,7 @@
 from quart import Blueprint, flash, redirect, render_template, request, url_for
 from quart.typing import ResponseReturnValue
 
-from app.auth import preserves_input, public, require_session
+from app.auth import current_user, preserves_input, public, require_session
 from app.auth.device_cookie import trust_device
 from app.auth.session_cookie import login, new_session
 from app.forms.password import PasswordChangeForm
@@ -46,6 +46,6 @@ async def update() -> ResponseReturnValue:
         return await render_invalid_form("password_change/edit.html", form, password=_("The password is wrong."))
 
     await login(token, remember=remember)
-    await trust_device(user.email)
+    await trust_device(session.user.email)
     await flash(_("Your password was changed, and all other sessions were ended."))
     return redirect("/", 303)
