@@ -104,7 +104,7 @@ async def test_a_reauthentication_is_as_good_as_a_login_and_keeps_the_session(
     assert await is_open(ada)
     frozen_clock.forward(SECOND)
     assert (await is_open(ada), await is_accepted(ada)) == (False, True)
-    assert (await page(ada, "/account/activity")).count("Password entered again") == 1
+    assert (await page(ada, "/account/activity")).count("Identity confirmed") == 1
 
 
 async def test_after_the_reauthentication_the_user_continues_with_the_typed_text(
@@ -165,7 +165,7 @@ async def test_a_wrong_password_is_refused_and_not_shown(
 
     assert await is_logged_in(ada)
     assert not await is_open(ada)
-    assert "Password entered again" not in await page(ada, "/account/activity")
+    assert "Identity confirmed" not in await page(ada, "/account/activity")
 
 
 async def test_json_clients_get_401_and_reauthenticate_like_a_browser(

@@ -15,6 +15,8 @@ from pathlib import Path
 import pymysql
 from pymysql.connections import Connection
 
+from app.models import Base
+
 SERVER_PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 
 
@@ -102,8 +104,9 @@ class MariaDB:
         return f"mysql+aiomysql://root@127.0.0.1:{self.port}/{name}"
 
     def empty(self, name: str) -> None:
-        """Delete every row but Alembic's."""
-        self.execute(*(f"DELETE FROM `{table}`" for table in ("user", "role", "throttle", "mail")), database=name)
+        """Delete every row but Alembic's: those of the tables that refer to no other, which takes the others along."""
+        tables = [table.name for table in Base.metadata.sorted_tables if not table.foreign_keys]
+        self.execute(*(f"DELETE FROM `{table}`" for table in tables), database=name)
 
     def quote(self, text: str) -> str:
         with self.connect() as connection:

@@ -13,7 +13,7 @@ EVENTS = {
     "registered": _("Account created"),
     "email_confirmed": _("E-mail address confirmed"),
     "logged_in": _("Logged in"),
-    "reauthenticated": _("Password entered again"),
+    "reauthenticated": _("Identity confirmed"),
     "password_changed": _("Password changed"),
     "password_reset": _("Password reset"),
     "password_reset_requested": _("Password reset requested"),

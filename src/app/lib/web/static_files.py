@@ -21,14 +21,16 @@ MAX_HEADER_LENGTH = 200  # of Accept-Encoding: browsers send 25 characters, and 
 
 
 class Versions:
-    """The versions of the files in the app's static folder: a digest of the content of each."""
+    """The versions of the files in the static folders: a digest of the content of each."""
 
     def __init__(self, app: Quart) -> None:
-        self.folder, self.url_path = app.static_folder, app.static_url_path
+        self.app, self.url_path = app, app.static_url_path
 
-    def version(self, filename: str) -> str | None:
+    def version(self, filename: str, *, endpoint: str = "static") -> str | None:
         """Return the version of a file, or None if it cannot be read: the link then leads to a 404."""
-        path = os.path.normpath(f"{self.folder}/{filename}")  # as Quart finds the file
+        blueprint = endpoint.rpartition(".")[0]
+        folder = (self.app.blueprints[blueprint] if blueprint else self.app).static_folder
+        path = os.path.normpath(f"{folder}/{filename}")  # as Quart finds the file
         try:
             return _digest(path, os.stat(path).st_mtime_ns)  # noqa: PTH116 # six links a page: pathlib takes 0.1 ms
         except (OSError, ValueError):
@@ -40,13 +42,13 @@ class Versions:
         return f"{request.root_path}{self.url_path}/{quote(filename)}{f'?v={version}' if version else ''}"
 
     def add_to_url(self, endpoint: str, values: dict[str, Any]) -> None:
-        if endpoint == "static":
-            values.setdefault("v", self.version(values["filename"]))
+        if is_static(endpoint):
+            values.setdefault("v", self.version(values["filename"], endpoint=endpoint))
 
     async def set_caching(self, response: Response) -> Response:
         """Let browsers keep a file for a year under the URL with its version, and revalidate it under any other."""
         if is_static_file(response):
-            version = self.version((request.view_args or {})["filename"])
+            version = self.version((request.view_args or {})["filename"], endpoint=request.endpoint or "")
             is_current = version is not None and request.args.get("v") == version
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_current else "no-cache"
             response.headers.pop("Expires", None)  # Cache-Control overrules Quart's twelve hours
@@ -58,19 +60,23 @@ def _digest(path: str, _mtime_ns: int) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
 
+def is_static(endpoint: str) -> bool:
+    """Return whether an endpoint serves the static folder of the app or of a blueprint."""
+    return endpoint.rpartition(".")[2] == "static"
+
+
 def is_static_file(response: Response | WerkzeugResponse) -> bool:
-    """Return whether the response is a file of the app's static folder."""
-    return request.endpoint == "static" and response.status_code in FILE_STATUSES
+    """Return whether the response is a static file."""
+    return is_static(request.endpoint or "") and response.status_code in FILE_STATUSES
 
 
 async def compress(response: Response) -> Response:
-    """Compress a text file of any static folder for a client that accepts gzip.
+    """Compress a static text file for a client that accepts gzip.
 
     Pages are never compressed here: one with a user's data and words of an attacker reveals the data by its length
     (BREACH). The compressed bytes have an ETag and no date, so that no Range request can join them to the file's.
     """
-    is_file = request.endpoint is not None and request.endpoint.rpartition(".")[2] == "static"
-    if not is_file or response.status_code not in FILE_STATUSES or not is_text(response.mimetype or ""):
+    if not is_static_file(response) or not is_text(response.mimetype or ""):
         return response
     response.vary.add("Accept-Encoding")
     file, size = response.response, response.content_length or 0

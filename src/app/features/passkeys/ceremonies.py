@@ -1,0 +1,166 @@
+"""The ceremonies of WebAuthn: what a browser gets, and how its response is verified, by the library fido2.
+
+A response is hostile input. All that is wrong with it raises PasskeyRefused.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from fido2.server import Fido2Server
+from fido2.utils import websafe_decode, websafe_encode
+from fido2.webauthn import (
+    AttestationConveyancePreference,
+    AuthenticationResponse,
+    CollectedClientData,
+    PublicKeyCredentialRpEntity,
+    PublicKeyCredentialUserEntity,
+    RegistrationResponse,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from app.features.passkeys import challenges, credentials
+from app.features.passkeys.challenges import Challenge, Purpose
+from app.features.passkeys.errors import PasskeyRefused
+from app.features.passkeys.models import Passkey
+from app.features.passkeys.relying_party import relying_party
+from app.lib.settings import current_settings
+from app.models import User, UserSession
+
+REQUIRED = UserVerificationRequirement.REQUIRED
+# What the library raises for a malformed response, besides ValueError.
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError)
+UNSUPPORTED = (struct.error, RecursionError, NotImplementedError, UnsupportedAlgorithm)
+
+
+class Credential(NamedTuple):
+    """A new credential, and the challenge that its response contains. The key is encoded as it is stored."""
+
+    challenge: Challenge
+    id: bytes
+    public_key: str
+    sign_count: int
+    backup_eligible: bool
+    backed_up: bool
+    transports: str
+
+
+class Assertion(NamedTuple):
+    """A verified response to a request for a passkey."""
+
+    challenge: Challenge
+    sign_count: int
+    backed_up: bool
+
+
+def creation_options(user: User, handle: str, passkeys: Iterable[Passkey], session: UserSession) -> dict[str, Any]:
+    """Return the options for a new passkey. A device that has one of `passkeys` makes no other."""
+    entity = PublicKeyCredentialUserEntity(
+        id=websafe_decode(handle), name=user.email, display_name=user.name or user.email
+    )
+    options, _state = _server().register_begin(
+        entity,
+        [credentials.descriptor(passkey) for passkey in passkeys],
+        resident_key_requirement=ResidentKeyRequirement.REQUIRED,
+        user_verification=REQUIRED,
+        challenge=challenges.issue(Purpose.REGISTRATION, session),
+    )
+    return dict(options.public_key)
+
+
+def request_options(
+    purpose: Purpose, passkeys: Iterable[Passkey] = (), session: UserSession | None = None
+) -> dict[str, Any]:
+    """Return the options for a login with any passkey, or with one of `passkeys`."""
+    descriptors = [credentials.descriptor(passkey) for passkey in passkeys]
+    options, _state = _server().authenticate_begin(
+        descriptors or None, user_verification=REQUIRED, challenge=challenges.issue(purpose, session)
+    )
+    return dict(options.public_key)
+
+
+def verify_registration(data: Any, *, session: UserSession) -> Credential:
+    """Return the credential in the JSON of a RegistrationResponse. Raises PasskeyRefused, ChallengeExpired."""
+    with refused_if_malformed():
+        response = RegistrationResponse.from_dict(data)
+        challenge = _verify_challenge(response.response.client_data, Purpose.REGISTRATION, session)
+        found = _server().register_complete(_state_of(response.response.client_data), response)
+        if found.credential_data is None or (found.is_backed_up() and not found.is_backup_eligible()):
+            raise PasskeyRefused("the flags contradict each other")
+        credentials.check(found.credential_data)
+        return Credential(
+            challenge=challenge,
+            id=found.credential_data.credential_id,
+            public_key=credentials.encoded_key(found.credential_data),
+            sign_count=found.counter,
+            backup_eligible=found.is_backup_eligible(),
+            backed_up=found.is_backed_up(),
+            transports=credentials.known_transports(data),
+        )
+
+
+def parse_assertion(data: Any) -> AuthenticationResponse:
+    """Return the JSON of an AuthenticationResponse, not verified yet. Raises PasskeyRefused."""
+    with refused_if_malformed():
+        response: AuthenticationResponse | None = AuthenticationResponse.from_dict(data)
+        if response is None or response.response is None:
+            raise PasskeyRefused("there is no credential")
+        return response
+
+
+def verify_assertion(
+    response: AuthenticationResponse,
+    passkey: Passkey,
+    *,
+    handle: str,
+    purpose: Purpose,
+    session: UserSession | None = None,
+) -> Assertion:
+    """Verify the signature of a passkey, and all that it signs. Raises PasskeyRefused, ChallengeExpired.
+
+    A browser returns the user handle with a discoverable credential. Users log in with no other.
+    """
+    with refused_if_malformed():
+        client_data, found = response.response.client_data, response.response.authenticator_data
+        challenge = _verify_challenge(client_data, purpose, session)
+        _server().authenticate_complete(_state_of(client_data), [credentials.stored(passkey)], response)
+        user_handle = response.response.user_handle
+        if user_handle is None and purpose is Purpose.LOGIN:
+            raise PasskeyRefused("there is no user handle")
+        if user_handle is not None and websafe_encode(user_handle) != handle:
+            raise PasskeyRefused("the user handle is that of another user")
+        if found.is_backup_eligible() != passkey.backup_eligible:
+            raise PasskeyRefused("the backup eligibility has changed")
+        return Assertion(challenge, found.counter, found.is_backed_up())
+
+
+@contextmanager
+def refused_if_malformed() -> Iterator[None]:
+    """Raise PasskeyRefused for what the library raises."""
+    try:
+        yield
+    except (*MALFORMED, *UNSUPPORTED) as error:
+        raise PasskeyRefused(f"{type(error).__name__}: {error}") from error
+
+
+def _server() -> Fido2Server:
+    party = relying_party()
+    entity = PublicKeyCredentialRpEntity(name=current_settings()["SITE_NAME"], id=party.id)
+    none = AttestationConveyancePreference.NONE
+    server = Fido2Server(entity, attestation=none, verify_origin=lambda origin: origin == party.origin)
+    server.allowed_algorithms = [each for each in server.allowed_algorithms if each.alg in credentials.ALGORITHMS]
+    return server
+
+
+def _verify_challenge(client_data: CollectedClientData, purpose: Purpose, session: UserSession | None) -> Challenge:
+    if client_data.cross_origin:
+        raise PasskeyRefused("the page is in a frame of another origin")
+    return challenges.verify(client_data.challenge, purpose, session)
+
+
+def _state_of(client_data: CollectedClientData) -> dict[str, Any]:
+    """Return the state that the library expects. It has no challenge of its own: `challenges` has verified it."""
+    return {"challenge": websafe_encode(client_data.challenge), "user_verification": REQUIRED}

@@ -1,0 +1,66 @@
+"""Challenges: what an authenticator signs. A challenge is signed with SECRET_KEY, and stored only when it is used.
+
+So the login page needs no query. A challenge for a logged-in user is valid in one session only.
+"""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from itsdangerous import BadSignature, Signer
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.features.passkeys.errors import ChallengeExpired, PasskeyRefused
+from app.features.passkeys.models import PasskeyChallenge
+from app.lib import clock
+from app.lib.web.signing import signer
+from app.models import UserSession
+
+LIFETIME = timedelta(minutes=5)
+NONCE_BYTES = 16
+
+
+class Purpose(StrEnum):
+    LOGIN = "login"
+    REAUTHENTICATION = "reauthentication"
+    REGISTRATION = "registration"
+
+
+class Challenge(NamedTuple):
+    nonce: str
+    expires_on: datetime
+
+
+def issue(purpose: Purpose, session: UserSession | None = None) -> bytes:
+    """Return a new challenge, for a session if the user is logged in."""
+    expires_on = clock.now() + LIFETIME
+    nonce = secrets.token_urlsafe(NONCE_BYTES)
+    return _signer(purpose, session).sign(f"{nonce}.{int(expires_on.timestamp())}")
+
+
+def verify(challenge: bytes, purpose: Purpose, session: UserSession | None = None) -> Challenge:
+    """Return a challenge that `issue` made for the same purpose and session. Raises PasskeyRefused."""
+    try:
+        nonce, _dot, expires = _signer(purpose, session).unsign(challenge).decode().partition(".")
+    except BadSignature:
+        raise PasskeyRefused("the challenge is not one of this site, purpose and session") from None
+    expires_on = datetime.fromtimestamp(int(expires), UTC)
+    if expires_on <= clock.now():
+        raise ChallengeExpired("the challenge has expired")
+    return Challenge(nonce, expires_on)
+
+
+async def claim(session: AsyncSession, challenge: Challenge) -> None:
+    """Use a challenge. Raises PasskeyRefused if it was used; of two simultaneous uses the database accepts one."""
+    session.add(PasskeyChallenge(nonce=challenge.nonce, expires_on=challenge.expires_on))
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise PasskeyRefused("the challenge was used before") from error
+
+
+def _signer(purpose: Purpose, session: UserSession | None) -> Signer:
+    subject = f" {session.user_id} {session.id}" if session else ""
+    return signer(f"passkey {purpose}{subject}")
