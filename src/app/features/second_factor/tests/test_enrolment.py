@@ -11,8 +11,9 @@ from quart.testing.connections import WebsocketResponseError
 from quart.typing import TestClientProtocol
 from sqlalchemy import select, update
 
-from app.features.second_factor import second_factor_bp, totp
+from app.features.second_factor import totp
 from app.features.second_factor.models import RecoveryCode, SecondFactor
+from app.features.second_factor.second_factor_bp import second_factor_bp
 from app.features.second_factor.tests.authenticator import (
     TOTP,
     Phone,
