@@ -1,16 +1,19 @@
 """Enrol a second factor, remove it, and replace the recovery codes."""
 
 import re
+import sys
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from quart import Quart
+from quart import Quart, websocket
+from quart.testing.connections import WebsocketResponseError
 from quart.typing import TestClientProtocol
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.features.second_factor import totp
 from app.features.second_factor.models import RecoveryCode, SecondFactor
+from app.features.second_factor.second_factor_bp import second_factor_bp
 from app.features.second_factor.tests.authenticator import (
     TOTP,
     Phone,
@@ -21,6 +24,7 @@ from app.features.second_factor.tests.authenticator import (
     password_entered,
     shown_secret,
 )
+from app.models import User
 from app.services import roles
 from support.actions import (
     EMAIL,
@@ -29,6 +33,7 @@ from support.actions import (
     create_user,
     enter,
     error_beside,
+    execute,
     is_logged_in,
     page,
     register,
@@ -130,6 +135,24 @@ async def test_an_unconfirmed_user_confirms_the_email_address_first(app: Quart, 
     assert await enrol(client)
 
 
+async def test_a_link_does_not_confirm_another_email_address(app: Quart, client: TestClientProtocol) -> None:
+    await register(client)
+    await client.post("/account/confirm")
+    confirmation = await link(app, "confirm")
+    await execute(app, update(User).values(email="bob@example.com", email_key="bob@example.com"))
+
+    assert (await client.post(confirmation)).status_code == 404
+    assert await scalars(app, select(User.confirmed_on)) == [None]
+
+
+async def test_new_codes_are_not_shown_later(
+    app: Quart, ada: TestClientProtocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[second_factor_bp.import_name], "NEW_CODES_MAX_AGE_SECONDS", -1)
+
+    assert (await enrol(ada)).recovery_codes == []
+
+
 async def test_every_change_needs_a_fresh_login(app: Quart, ada: TestClientProtocol, frozen_clock: FrozenClock) -> None:
     await enrol(ada)
     frozen_clock.forward(timedelta(minutes=21))
@@ -162,8 +185,19 @@ async def test_every_change_is_in_the_audit_log_and_alerts_the_user(app: Quart, 
         assert (await ada.post(path)).location == PAGE
 
 
+def add_websocket(app: Quart) -> None:
+    @app.websocket("/ticks")
+    async def ticks() -> None:
+        await websocket.send("open")
+
+
+async def receive(client: TestClientProtocol) -> Any:
+    async with client.websocket("/ticks") as connection:
+        return await connection.receive()
+
+
 async def test_a_user_with_a_required_role_can_open_only_the_enrolment(settings: dict[str, Any]) -> None:
-    async with serving(settings | {"SECOND_FACTOR_REQUIRED_ROLES": ("admin",)}) as app:
+    async with serving(settings | {"SECOND_FACTOR_REQUIRED_ROLES": ("admin",)}, add_websocket) as app:
         await create_user(app)
         await confirm(app)
         await write(app, roles.create, name="admin")
@@ -173,10 +207,13 @@ async def test_a_user_with_a_required_role_can_open_only_the_enrolment(settings:
         await write(app, roles.add_to_user, email=EMAIL, role_name="admin")
         for path in ("/account", "/sessions", "/account/delete"):
             assert (await ada.get(path)).location == PAGE
+        with pytest.raises(WebsocketResponseError, match="403"):
+            await receive(ada)
         assert (await ada.get("/account", headers={"Accept": "application/json"})).status_code == 403
         assert (await ada.get("/")).status_code == 200
         await enrol(ada)
         assert (await ada.get("/account")).status_code == 200
+        assert await receive(ada) == "open"
 
 
 async def test_the_new_codes_are_limited(settings: dict[str, Any]) -> None:

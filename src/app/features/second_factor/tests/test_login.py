@@ -9,7 +9,7 @@ from quart import Quart, Response
 from quart.typing import TestClientProtocol
 from sqlalchemy import delete, select, update
 
-from app.features.second_factor import login_attempts
+from app.features.second_factor import codes, enrolment, login_attempts
 from app.features.second_factor.models import LoginAttempt, RecoveryCode, SecondFactor
 from app.features.second_factor.tests.authenticator import (
     LOGIN,
@@ -151,9 +151,59 @@ async def test_the_code_of_another_user_or_of_a_removed_factor_is_wrong(app: Qua
     client = await password_entered(app)
     assert await error_beside(await enter_code(client, other.code()), "code") == WRONG
     assert await error_beside(await enter_code(client, other.recovery_codes[0]), "code") == WRONG
+    bob = await password_entered(app, email=BOB)
+    assert await error_beside(await enter_code(bob, phone.recovery_codes[0]), "code") == WRONG
+    assert (await enter_code(bob, other.recovery_codes[0])).status_code == 303
 
     await execute(app, delete(SecondFactor).where(SecondFactor.id == 1))
     assert await error_beside(await enter_code(client, phone.code()), "code") == WRONG
+
+
+async def test_the_secret_of_another_user_cannot_be_read(app: Quart, phone: Phone) -> None:
+    """An attacker who can write to the database puts their own secret into the row of another user."""
+    mallory = await enrolled_user(app, BOB)
+    (secret,) = await scalars(app, select(SecondFactor.secret).where(SecondFactor.id == 2))
+    await execute(app, update(SecondFactor).where(SecondFactor.id == 1).values(secret=secret))
+
+    assert await error_beside(await enter_code(await password_entered(app), mallory.code()), "code") == WRONG
+
+
+async def test_the_code_of_the_enrolment_does_not_log_in(app: Quart, frozen_clock: FrozenClock) -> None:
+    phone = await enrolled_user(app)
+
+    assert await error_beside(await enter_code(await password_entered(app), phone.code(-1)), "code") == WRONG
+
+
+async def test_a_right_code_ends_a_series_of_wrong_ones(app: Quart, phone: Phone) -> None:
+    client = await password_entered(app)
+    for code in (phone.wrong_code(), phone.wrong_code(), phone.code()):
+        await enter_code(client, code)
+    await enter_code(await password_entered(app), phone.wrong_code())
+
+    assert await mails(app, "second_factor_wrong_codes") == []
+
+
+async def test_a_browser_that_has_given_a_code_is_trusted(app: Quart, phone: Phone) -> None:
+    client = await password_entered(app)
+    await enter_code(client, phone.code())
+    response = await log_in(client)
+    assert all("HttpOnly" in cookie for cookie in response.headers.getlist("Set-Cookie"))
+    await enter_code(client, phone.code(1))
+
+    assert len(await mails(app, "new_login")) == 1
+
+
+async def test_a_code_with_an_unknown_number_is_hashed_too(
+    app: Quart, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: list[str | None] = []
+
+    async def verify(_password: str, hashed: str | None) -> None:
+        stored.append(hashed)
+
+    monkeypatch.setattr(codes, "verify_password", verify)
+    await enter_code(await password_entered(app), "99-AAAAA-AAAAA")
+    assert stored == [None]
 
 
 async def test_an_attempt_expires_after_five_minutes(app: Quart, phone: Phone, frozen_clock: FrozenClock) -> None:
@@ -199,6 +249,10 @@ async def end_sessions(app: Quart, ada: TestClientProtocol) -> None:
     await write(app, credentials.end_sessions, email=EMAIL)
 
 
+async def reset_the_factor(app: Quart, ada: TestClientProtocol) -> None:
+    await write(app, enrolment.reset, email=EMAIL)
+
+
 async def change_only_the_hash(app: Quart, ada: TestClientProtocol) -> None:
     await execute(app, update(User).values(password="$argon2id$another"))
 
@@ -206,7 +260,15 @@ async def change_only_the_hash(app: Quart, ada: TestClientProtocol) -> None:
 @both_databases
 @pytest.mark.parametrize(
     "between",
-    [change_the_password, reset_the_password, report_the_login, deactivate, end_sessions, change_only_the_hash],
+    [
+        change_the_password,
+        reset_the_password,
+        report_the_login,
+        deactivate,
+        end_sessions,
+        reset_the_factor,
+        change_only_the_hash,
+    ],
 )
 async def test_what_ends_access_ends_a_login_that_waits_for_the_code(
     app: Quart, phone: Phone, between: Callable[[Quart, TestClientProtocol], Awaitable[None]]
@@ -314,6 +376,7 @@ async def test_a_reauthentication_needs_the_password_and_the_code(
     assert (await client.get(TOTP)).location == "/account/second-factor"
     assert (await reauthenticate(client, phone.code())).status_code == 422  # used
     assert (await reauthenticate(client, phone.recovery_codes[0])).status_code == 303
+    assert [await events(app, "recovery_code_used"), len(await mails(app, "second_factor_changed"))] == [1, 1]
 
 
 async def test_a_password_change_is_no_reauthentication(app: Quart, phone: Phone, frozen_clock: FrozenClock) -> None:
