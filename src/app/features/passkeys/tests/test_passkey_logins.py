@@ -115,16 +115,17 @@ async def test_no_forged_response_logs_in(app: Quart, client: TestClientProtocol
 async def test_a_challenge_is_valid_for_five_minutes_and_one_login(
     app: Quart, client: TestClientProtocol, laptop: Authenticator, frozen_clock: FrozenClock
 ) -> None:
-    early, late, last = [laptop.get(await options_of(client, LOGIN)) for _ in range(3)]
+    phone = await added(await enter(app), flags=SEEN | SYNCED)  # whose sign count refuses no replay
+    early, late, last = [phone.get(await options_of(client, LOGIN)) for _ in range(3)]
     assert (await send(client, LOGIN, early)).status_code == 200
     assert await code_of(await send(client, LOGIN, early)) == "passkey_refused"
 
     frozen_clock.forward(timedelta(seconds=299))
-    assert await at_once(send(app.test_client(), LOGIN, last) for _ in range(20)) == {200: 1, 422: 19}
+    assert (await at_once(send(app.test_client(), LOGIN, last) for _ in range(20)))[200] == 1
     assert await code_of(await send(client, LOGIN, early)) == "passkey_refused"
     frozen_clock.forward(timedelta(seconds=1))
     assert await code_of(await send(client, LOGIN, late)) == "challenge_expired"
-    assert await count(app, UserSession) == 3
+    assert await count(app, UserSession) == 4
 
 
 @both_databases
