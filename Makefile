@@ -14,7 +14,10 @@ ifneq ($(shell cat $(VENV)/runs 2>/dev/null),$(CURDIR))
 $(shell rm -f $(VENV)/runs)
 endif
 
-.PHONY: run shell check test test-all lint without cover bench pictures lock
+# --name="Book Shelf" for NAME="Book Shelf" on the command line, and nothing without it
+option = $(if $(findstring command,$(origin $(1))),--$(shell echo $(1) | tr A-Z a-z)="$($(1))")
+
+.PHONY: run shell check test test-all lint begin without cover bench pictures lock
 
 run: $(VENV)/runs ## Serve the site at http://localhost:5000
 	@QUART_LOG_FORMAT=$${QUART_LOG_FORMAT:-console} $(BIN)/python run.py --upgrade
@@ -44,6 +47,9 @@ endif
 test-all: $(VENV)/develops ## Run every test: also floods, kills, fuzzing, every look, and the benchmark
 	@$(PYTEST) --tier all $(TOGETHER) -m "not slow"
 	@$(PYTEST) --tier all -m slow
+
+begin: $(VENV)/runs ## Turn the clone into a product: make begin NAME="Book Shelf"
+	@$(BIN)/python -m app.cli.begin $(foreach key,NAME FEATURES LANGUAGES LICENSE,$(call option,$(key)))
 
 without: $(VENV)/runs ## Delete a feature: make without FEATURE=second_factor
 	@$(BIN)/python -m app.cli.remove_feature $(FEATURE)

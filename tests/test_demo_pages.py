@@ -5,6 +5,7 @@ from playwright.async_api import expect
 from quart import Quart
 from quart.typing import TestClientProtocol
 
+from app.default_config import SITE_NAME
 from support.actions import EMAIL, create_user, enter, page
 from support.browsers import OpenPage
 
@@ -15,7 +16,7 @@ async def test_the_demo_has_the_names_of_the_original(app: Quart, client: TestCl
     assert 'id="home-page-cta"' in text
     assert "js/home.js" in text
     assert (await client.get("/static/js/home.js")).status_code == 200
-    assert "Quart Boilerplate is a starter" in await page(client, "/about")
+    assert f"{SITE_NAME} is a website" in await page(client, "/about")
     assert app.jinja_env.get_template("about.html")
 
 

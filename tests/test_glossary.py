@@ -17,7 +17,7 @@ OUT = re.compile(
 ALLOWED = re.compile(r"\"throttle\"|`throttle`|(TABLE|TO) throttle|ix_throttle_\w+|7c1f0e5b2a94\w*|signal\.alarm")
 SUFFIXES = {".py", ".md", ".html", ".txt", ".js", ".css", ".cfg", ".toml", ".po"}
 FOLDERS = ("src/app", "alembic", "docs", "deploy", "instance", "tests")
-FILES = ("run.py", "README.md", "CHANGELOG.md", "Makefile")
+FILES = ("run.py", *(path.name for path in ROOT.glob("*.md")), "Makefile")
 NOT_SEARCHED = {"glossary.md", "test_glossary.py", "common_passwords.txt", "application.cfg.py", "vendor", "vectors"}
 
 

@@ -1,12 +1,16 @@
 """The tests, settings and files that the documentation names exist."""
 
 import re
+import sys
+from pathlib import Path
 
+from app.cli import COMMANDS
 from support.app import DEFAULTS, ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 NAMED = re.compile(r"(?:((?:tests/[\w/]*)?test_\w+\.py))?::(test_\w+)|(tests/[\w/]+\.py)")
 SETTING = re.compile(r"\b((?:RATE_LIMIT|SECURITY|SESSION|REMEMBER|TRUSTED|LOG|DATABASE)_[A-Z_]*[A-Z])\b")
+CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -39,3 +43,19 @@ def test_every_link_leads_to_a_file() -> None:
     links = {(page, link) for page in PAGES for link in LINK.findall(page.read_text())}
 
     assert {(page.name, link) for page, link in links if not (page.parent / link).exists()} == set()
+
+
+def test_every_path_and_command_that_agents_md_names_exists() -> None:
+    text = (ROOT / "AGENTS.md").read_text()
+    words = [code.split() for code in CODE.findall(text)]
+    paths = {first for first, *rest in words if "/" in first and not rest}
+    programs = {Path(first).name for first, *_ in words if first.startswith(".venv/bin/")}
+    targets = {rest[0] for first, *rest in words if first == "make"}
+    commands = {rest[2] for _, *rest in words if rest[:2] == ["--app", "run"]}
+
+    assert {len(found) > 0 for found in (paths, programs, targets, commands)} == {True}
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
+    assert {program for program in programs if not Path(sys.executable).with_name(program).exists()} == set()
+    assert targets <= set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert commands <= COMMANDS.keys()
+    assert len(text.splitlines()) <= 80

@@ -1,7 +1,6 @@
 """Every feature can be switched off, and deleted from a copy, without a change to what is left."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 import pytest
 
 from app import features
-from support.app import ROOT, migrate, serving
+from support.app import ROOT, copy_tree, migrate, serving
 
-IGNORED = (".git", ".venv*", ".*_cache", "__pycache__", "instance", ".hypothesis", ".coverage*", "*.egg-info")
 ENVIRONMENT = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", ""), "PYTHONPATH": "src"}
 
 
@@ -31,8 +29,7 @@ AFFECTED = [*(f"tests/test_{name}.py" for name in AFFECTED), "tests/starter/test
 @pytest.mark.long
 @pytest.mark.parametrize("names", [*([name] for name in features.NAMES), features.NAMES], ids="+".join)
 def test_a_feature_is_deleted_and_everything_left_works(names: list[str], tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*IGNORED))
+    copy = copy_tree(tmp_path / "copy")
     for name in names:
         run(copy, "app.cli.remove_feature", name)
 

@@ -2,20 +2,16 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from support.app import ROOT
+from support.app import ROOT, copy_tree
 
 GUIDE = (ROOT / "docs/how-to/remove-a-part.md").read_text()
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
-LEFT_BEHIND = shutil.ignore_patterns(
-    ".git", ".venv", "__pycache__", ".pytest_cache", "test-results", "*.db*", "secret_key", "application.cfg.py"
-)
 STYLE = ".venv/bin/ruff check\n.venv/bin/ruff format --check\n"
 PYTEST = ".venv/bin/pytest -q "
 
@@ -31,8 +27,7 @@ def run(copy: Path, script: str) -> str:
 
 @pytest.mark.long
 def test_after_all_removals_of_the_guide_the_checks_pass(tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(ROOT, copy, ignore=LEFT_BEHIND)
+    copy = copy_tree(tmp_path / "copy")
     before, *parts = GUIDE.split("\n## ")
     *removals, last = [BLOCK.findall(part) for part in parts]
     assert (before.count("```"), last.pop(), len(removals)) == (0, "make check\n", 3)

@@ -59,6 +59,13 @@ def copy_project(root: Path) -> Path:
     return root
 
 
+def copy_tree(root: Path) -> Path:
+    """Copy the source tree into a folder, without its repository and what git ignores."""
+    caches = (".git", ".venv*", ".*_cache", "__pycache__", ".hypothesis", ".coverage*", "test-results", "*.egg-info")
+    private = ("*.db*", "secret_key", "application.cfg.py")
+    return shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*caches, *private))
+
+
 @asynccontextmanager
 async def serving(
     settings: dict[str, Any], add_routes: Callable[[Quart], None] = lambda _app: None

@@ -22,8 +22,7 @@ def main(root: Path, name: str) -> None:
     """Delete a feature. Raises SystemExit if there is none of this name."""
     folder = root / "src/app/features" / name
     if not re.fullmatch(r"\w+", name) or not folder.is_dir():
-        names = sorted(path.parent.name for path in folder.parent.glob("*/__init__.py"))
-        sys.exit(f"There is no feature {name!r}. Features: {', '.join(names) or 'none'}")
+        sys.exit(f"There is no feature {name!r}. Features: {', '.join(names(root)) or 'none'}")
     shutil.rmtree(folder)
     remove_migrations(root, name)
     remove_documentation(root, name)
@@ -35,13 +34,18 @@ def main(root: Path, name: str) -> None:
     print(f"Deleted {name}. Run `make check`, and `make lock` if you have uv.")  # noqa: T201 # a command
 
 
+def names(root: Path) -> list[str]:
+    """Return the names of the features."""
+    return sorted(path.parent.name for path in (root / "src/app/features").glob("*/__init__.py"))
+
+
 def remove_migrations(root: Path, name: str) -> None:
     """Delete the migrations of a feature, and let what named them name the one before."""
     for migration in sorted((root / "alembic/versions").glob(f"{REVISION_ID}_{name}.py")):
-        names = dict(REVISION.findall(migration.read_text()))
+        revisions = dict(REVISION.findall(migration.read_text()))
         migration.unlink()
         for path in linking_files(root):
-            replace(path, names[""], names["down_"])
+            replace(path, revisions[""], revisions["down_"])
 
 
 def remove_documentation(root: Path, name: str) -> None:
