@@ -29,7 +29,9 @@ LOGGED_IN = {
     "/change-email": [("email", "email", "email", "email")],
 }
 FIELDS = "main form input[autocomplete]:not([type=tel])"
-DESCRIBE = "fields => fields.map(field => [field.id, field.name, field.type, field.autocomplete])"
+# Passkeys add a word to the e-mail field.
+DESCRIBE = """fields => fields.map(
+    field => [field.id, field.name, field.type, field.autocomplete.replace(" webauthn", "")])"""
 BAD = """<!doctype html><title>Forms</title>
 <form><input type="password" autocomplete="current-password"><button>Go</button></form>
 <form><input name="email"><input type="password"><input type="password"><button>Go</button></form>"""

@@ -106,6 +106,7 @@ const prepare = async () => {
   if (mode === "reauthentication" && !(await post(`${action}/options`)).allowCredentials) return; // the user has none
   document.getElementById("without-passkeys")?.remove();
   box.hidden = false;
+  box.classList.remove("reserved");
   if (mode === "login") await startAutofill();
 };
 
