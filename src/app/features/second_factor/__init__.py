@@ -3,7 +3,7 @@
 from quart import Quart
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.features.second_factor import codes, enrolment, login_attempts, required_roles
+from app.features.second_factor import codes, enrolment, factors, login_attempts, required_roles
 from app.features.second_factor.models import LoginAttempt
 from app.features.second_factor.second_factor_bp import second_factor_bp
 from app.features.second_factor.second_factor_login_bp import second_factor_login_bp
@@ -37,7 +37,7 @@ def init_app(app: Quart) -> None:
 
 
 async def is_required(session: AsyncSession, user_id: int) -> bool:
-    return await codes.find(session, user_id=user_id) is not None
+    return await factors.find(session, user_id=user_id) is not None
 
 
 PROOF = Proof(

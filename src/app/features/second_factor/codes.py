@@ -7,15 +7,14 @@ code is hashed.
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from logging import ERROR
 from typing import Any, NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.features.second_factor import encryption, recovery_codes, totp
+from app.features.second_factor import factors, recovery_codes, totp
 from app.features.second_factor.models import SecondFactor
-from app.lib import clock, logs
+from app.lib import clock
 from app.lib.db import db
 from app.lib.i18n.catalogs import lazy_gettext as _
 from app.lib.passwords.hasher import verify_password
@@ -48,7 +47,7 @@ class CheckedCode(NamedTuple):
     user_id: int
     hits: list[Hit]
     step: int | None = None
-    recovery_code_id: int | None = None
+    recovery_hash: str | None = None
 
 
 @asynccontextmanager
@@ -65,25 +64,29 @@ async def counted(user_id: int, client: Client) -> AsyncIterator[list[Hit]]:
 
 async def check(user_id: int, typed: str, *, hits: list[Hit]) -> CheckedCode:
     """Return the right code. Raises WrongCode, ClockWrong."""
-    code = SEPARATORS.sub("", typed).upper()
-    if recovery_code := recovery_codes.parse_code(code):
+    if recovery_code := recovery_codes.parse_code(SEPARATORS.sub("", typed).upper()):
         return await _check_recovery_code(user_id, *recovery_code, hits=hits)
-    factor = await db.read(find, user_id=user_id)
-    if factor is None:
+    factor = await db.read(factors.find, user_id=user_id)
+    secret = factors.decrypt(factor) if factor else None
+    if secret is None:
         raise WrongCode
-    secret, now = decrypted(factor), clock.now()
-    step = totp.find_step(secret, code, now=now) if secret else None
+    return CheckedCode(user_id, hits, step=step_of(typed, secret))
+
+
+def step_of(typed: str, secret: bytes) -> int:
+    """Return the step to which a code of the authenticator app belongs. Raises WrongCode, ClockWrong."""
+    code, now = SEPARATORS.sub("", typed), clock.now()
+    step = totp.find_step(secret, code, now=now)
     if step is not None:
-        return CheckedCode(user_id, hits, step=step)
-    if secret and totp.find_step(secret, code, now=now, tolerance=totp.CLOCK_ERROR_STEPS) is not None:
-        raise ClockWrong
-    raise WrongCode
+        return step
+    is_near = totp.find_step(secret, code, now=now, tolerance=totp.CLOCK_ERROR_STEPS) is not None
+    raise ClockWrong if is_near else WrongCode
 
 
 async def consume(session: AsyncSession, checked: CheckedCode) -> None:
     """Consume a code, so that it works once. Raises WrongCode. The user's row is locked."""
-    if checked.recovery_code_id is not None:
-        if not await recovery_codes.consume(session, checked.recovery_code_id):
+    if checked.recovery_hash is not None:
+        if not await recovery_codes.consume(session, checked.user_id, hashed=checked.recovery_hash):
             raise WrongCode
     elif not await _advance(session, checked.user_id, checked.step):
         raise WrongCode
@@ -91,30 +94,11 @@ async def consume(session: AsyncSession, checked: CheckedCode) -> None:
     await rate_limits.refund(session, checked.hits)
 
 
-async def find(session: AsyncSession, *, user_id: int) -> SecondFactor | None:
-    return await session.scalar(select(SecondFactor).where(SecondFactor.user_id == user_id))
-
-
-def purpose_of(user_id: int) -> str:
-    return f"secret of {user_id}"
-
-
-def decrypted(factor: SecondFactor) -> bytes | None:
-    """Return the secret. None if SECRET_KEY was replaced: then only recovery codes work."""
-    try:
-        return encryption.decrypt(factor.secret, purpose=purpose_of(factor.user_id))
-    except encryption.Undecryptable:
-        logs.record("second_factor_undecryptable", level=ERROR, user=factor.user_id)
-        return None
-
-
-def encrypt_again(factor: SecondFactor) -> bool:
-    """Encrypt a secret with the current SECRET_KEY, and return whether that was needed."""
-    purpose = purpose_of(factor.user_id)
-    if encryption.is_current(factor.secret, purpose=purpose) or (secret := decrypted(factor)) is None:
-        return False
-    factor.secret = encryption.encrypt(secret, purpose=purpose)
-    return True
+async def verify(user: User, typed: str, client: Client) -> None:
+    """Verify and consume a code in one go, for /verify. Raises WrongCode, RateLimitExceeded."""
+    async with counted(user.id, client) as hits:
+        checked = await check(user.id, typed, hits=hits)
+        await db.write(_consume_alone, checked, client)
 
 
 async def report(session: AsyncSession, user: User, event: str, client: Client) -> None:
@@ -127,20 +111,20 @@ async def _check_recovery_code(user_id: int, number: int, secret: str, *, hits: 
     row = await db.read(recovery_codes.find, user_id, number=number)
     if await verify_password(secret, row.hash if row else None) is None or row is None:
         raise WrongCode
-    return CheckedCode(user_id, hits, recovery_code_id=row.id)
+    return CheckedCode(user_id, hits, recovery_hash=row.hash)
 
 
 async def _advance(session: AsyncSession, user_id: int, step: int | None) -> bool:
     """Store the step of a code, and return whether it is later than that of the last code."""
     advanced: Any = await session.execute(_of(user_id).where(SecondFactor.last_step < step).values(last_step=step))
-    if advanced.rowcount and (factor := await find(session, user_id=user_id)):
-        encrypt_again(factor)
+    if advanced.rowcount and (factor := await factors.find(session, user_id=user_id)):
+        factors.encrypt_again(factor)
     return bool(advanced.rowcount)
 
 
 async def _record_wrong_code(session: AsyncSession, user_id: int, client: Client) -> None:
     user = await users.lock(session, user_id)
-    factor = await find(session, user_id=user_id) if user else None
+    factor = await factors.find(session, user_id=user_id) if user else None
     if user is None or factor is None:
         return
     factor.wrong_codes += 1
@@ -153,17 +137,10 @@ def _of(user_id: int) -> Any:
     return update(SecondFactor).where(SecondFactor.user_id == user_id)
 
 
-async def verify(user: User, typed: str, client: Client) -> None:
-    """Verify and consume a code in one go, for /verify. Raises WrongCode, RateLimitExceeded."""
-    async with counted(user.id, client) as hits:
-        checked = await check(user.id, typed, hits=hits)
-        await db.write(_consume_alone, checked, client)
-
-
 async def _consume_alone(session: AsyncSession, checked: CheckedCode, client: Client) -> None:
     user = await users.lock(session, checked.user_id)
     if user is None:
         raise WrongCode
     await consume(session, checked)
-    if checked.recovery_code_id is not None:
+    if checked.recovery_hash is not None:
         await report(session, user, "recovery_code_used", client)

@@ -4,7 +4,7 @@ import click
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.command import with_app
-from app.features.second_factor import codes, enrolment
+from app.features.second_factor import enrolment, factors
 from app.lib.db import db
 
 
@@ -28,6 +28,6 @@ async def rekey() -> None:
 
 async def _encrypt_all_again(session: AsyncSession) -> tuple[int, int]:
     """Return how many secrets were encrypted again, and how many could not be read."""
-    factors = await enrolment.list_all(session)
-    encrypted = [codes.encrypt_again(factor) for factor in factors]
-    return sum(encrypted), sum(codes.decrypted(factor) is None for factor in factors)
+    rows = await factors.list_all(session)
+    encrypted = [factors.encrypt_again(row) for row in rows]
+    return sum(encrypted), sum(factors.decrypt(row) is None for row in rows)

@@ -1,16 +1,12 @@
 """Enrol and remove the second factor of a user, and replace the recovery codes."""
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.features.second_factor import codes, encryption, login_attempts, recovery_codes, totp
-from app.features.second_factor.codes import ClockWrong, WrongCode
-from app.features.second_factor.models import RecoveryCode, SecondFactor
+from app.features.second_factor import codes, factors, login_attempts, recovery_codes
+from app.features.second_factor.models import SecondFactor
 from app.lib import clock
 from app.lib.db import db
 from app.lib.errors import ServiceError
@@ -53,25 +49,17 @@ async def enrol(current: UserSession, secret: bytes, typed: str, *, client: Clie
     user = current.user
     if user.confirmed_on is None:
         raise NotConfirmed
-    code, now = codes.SEPARATORS.sub("", typed), clock.now()
-    step = totp.find_step(secret, code, now=now)
-    if step is None:
-        is_near = totp.find_step(secret, code, now=now, tolerance=totp.CLOCK_ERROR_STEPS) is not None
-        raise ClockWrong if is_near else WrongCode
-    async with _limited(user):
-        fresh = recovery_codes.new_codes()
-        hashes = await recovery_codes.hash_codes(fresh)
+    step = codes.step_of(typed, secret)
+    hashes, shown = await _new_codes(user)
     await db.write(_enrol, current, secret, step, hashes, client=client)
-    return [recovery_codes.format_code(*code) for code in fresh]
+    return shown
 
 
 async def replace_recovery_codes(user: User, *, client: Client) -> list[str]:
     """Return new recovery codes; the former ones stop working. Raises NotEnrolled, RateLimitExceeded, Overloaded."""
-    async with _limited(user):
-        fresh = recovery_codes.new_codes()
-        hashes = await recovery_codes.hash_codes(fresh)
+    hashes, shown = await _new_codes(user)
     await db.write(_replace_codes, user.id, hashes, client=client)
-    return [recovery_codes.format_code(*code) for code in fresh]
+    return shown
 
 
 async def remove(session: AsyncSession, *, user_id: int, client: Client) -> None:
@@ -94,17 +82,18 @@ async def end_access(session: AsyncSession, user: User, reason: AccessEnd, *, si
     """
     await login_attempts.end_all(session, user_id=user.id)
     if reason is AccessEnd.RECOVERED and user.confirmed_on is None:
-        await _delete_rows(session, user.id, since=None)
+        await factors.delete_since(session, user.id, None)
     elif reason is AccessEnd.COMPROMISE_REPORTED and since is not None:
-        await _delete_rows(session, user.id, since=since - BEFORE_ALERT)
+        await factors.delete_since(session, user.id, since - BEFORE_ALERT)
 
 
-async def list_all(session: AsyncSession) -> Sequence[SecondFactor]:
-    return (await session.scalars(select(SecondFactor).order_by(SecondFactor.id))).all()
-
-
-def _limited(user: User) -> AbstractAsyncContextManager[object]:
-    return authentication.rate_limited(RateLimits((limit("NEW_RECOVERY_CODES_PER_ACCOUNT", f"user {user.id}"),)))
+async def _new_codes(user: User) -> tuple[list[tuple[int, str]], list[str]]:
+    """Return the hashes of new recovery codes with their numbers, and the codes themselves."""
+    limits = RateLimits((limit("NEW_RECOVERY_CODES_PER_ACCOUNT", f"user {user.id}"),))
+    async with authentication.rate_limited(limits):
+        fresh = recovery_codes.new_codes()
+        hashes = await recovery_codes.hash_codes(fresh)
+    return hashes, [recovery_codes.format_code(*code) for code in fresh]
 
 
 async def _lock(session: AsyncSession, user_id: int) -> User:
@@ -126,7 +115,7 @@ async def _enrol(
     user = await _lock(session, current.user_id)
     if user.confirmed_on is None:
         raise NotConfirmed
-    encrypted = encryption.encrypt(secret, purpose=codes.purpose_of(user.id))
+    encrypted = factors.encrypt(secret, user_id=user.id)
     session.add(SecondFactor(user_id=user.id, secret=encrypted, last_step=step, created_on=clock.now()))
     try:
         await session.flush()
@@ -139,24 +128,15 @@ async def _enrol(
 
 async def _replace_codes(session: AsyncSession, user_id: int, hashes: list[tuple[int, str]], *, client: Client) -> None:
     user = await _lock(session, user_id)
-    if await codes.find(session, user_id=user_id) is None:
+    if await factors.find(session, user_id=user_id) is None:
         raise NotEnrolled
     await recovery_codes.replace_all(session, user.id, hashes)
     await codes.report(session, user, "recovery_codes_replaced", client)
 
 
 async def _delete(session: AsyncSession, user: User, *, event: str, client: Client) -> None:
-    if await codes.find(session, user_id=user.id) is None:
+    if await factors.find(session, user_id=user.id) is None:
         raise NotEnrolled
-    await _delete_rows(session, user.id, since=None)
+    await factors.delete_since(session, user.id, None)
     await login_attempts.end_all(session, user_id=user.id)
     await codes.report(session, user, event, client)
-
-
-async def _delete_rows(session: AsyncSession, user_id: int, *, since: datetime | None) -> None:
-    """Delete the factor and the recovery codes, or those that were added since. Without a factor no code is left."""
-    for table in (SecondFactor, RecoveryCode):
-        rows = delete(table).where(table.user_id == user_id)
-        await session.execute(rows if since is None else rows.where(table.created_on >= since))
-    if await codes.find(session, user_id=user_id) is None:
-        await session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
 from app.auth.pending_login import LIFETIME
-from app.features.second_factor import codes, recovery_codes
+from app.features.second_factor import codes, factors, recovery_codes
 from app.features.second_factor.codes import CheckedCode
 from app.features.second_factor.models import LoginAttempt
 from app.lib import clock
@@ -42,7 +42,7 @@ class CompletedLogin(NamedTuple):
 
 async def begin(session: AsyncSession, user: User, new: NewSession) -> PendingLogin | None:
     """Return the login of a user who has a second factor, as it waits for a code. None for other users."""
-    if await codes.find(session, user_id=user.id) is None:
+    if await factors.find(session, user_id=user.id) is None:
         return None
     token, expires_on = secrets.token_urlsafe(32), clock.now() + LIFETIME
     row = LoginAttempt(user_id=user.id, digest=_digest(token), password_digest=_digest(user.password or ""))
@@ -110,7 +110,7 @@ async def _start_session(
         raise UnknownAttempt
     await codes.consume(session, checked)
     codes_left = None
-    if checked.recovery_code_id is not None:
+    if checked.recovery_hash is not None:
         codes_left = await recovery_codes.count(session, user_id=user.id)
         await codes.report(session, user, "recovery_code_used", new.client)
     token = await login.start_session(

@@ -53,9 +53,13 @@ async def find(session: AsyncSession, user_id: int, *, number: int) -> RecoveryC
     return await session.scalar(select(RecoveryCode).where(is_named))
 
 
-async def consume(session: AsyncSession, code_id: int) -> bool:
-    """Delete a code, and return whether it was still there."""
-    deleted: Any = await session.execute(delete(RecoveryCode).where(RecoveryCode.id == code_id))
+async def consume(session: AsyncSession, user_id: int, *, hashed: str) -> bool:
+    """Delete a code, and return whether it was still there.
+
+    Not by its id: SQLite gives the id of a deleted code to a new one.
+    """
+    is_meant = (RecoveryCode.user_id == user_id) & (RecoveryCode.hash == hashed)
+    deleted: Any = await session.execute(delete(RecoveryCode).where(is_meant))
     return bool(deleted.rowcount)
 
 

@@ -5,7 +5,7 @@ from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
 from app.auth import access, current_user
-from app.features.second_factor import codes
+from app.features.second_factor import factors
 from app.lib.db import db
 from app.lib.web.negotiation import wants_json
 
@@ -22,7 +22,7 @@ async def require_second_factor() -> ResponseReturnValue | None:
     user = current_user.user
     if user is None or not current_user.has_role(*current_app.config["SECOND_FACTOR_REQUIRED_ROLES"]):
         return None
-    if await db.read(codes.find, user_id=user.id) is not None:
+    if await db.read(factors.find, user_id=user.id) is not None:
         return None
     if has_websocket_context() or wants_json():
         raise Forbidden

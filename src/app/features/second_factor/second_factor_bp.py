@@ -7,7 +7,7 @@ from quart import Blueprint, current_app, flash, redirect, render_template, requ
 from quart.typing import ResponseReturnValue
 
 from app.auth import current_client, fresh_login_required, preserves_input, require_session, require_user
-from app.features.second_factor import codes, encryption, enrolment, recovery_codes, totp
+from app.features.second_factor import encryption, enrolment, factors, recovery_codes, totp
 from app.features.second_factor.codes import WrongCode
 from app.features.second_factor.encryption import Undecryptable
 from app.features.second_factor.enrolment import AlreadyEnrolled, NotConfirmed, NotEnrolled
@@ -28,7 +28,7 @@ NEW_CODES_MAX_AGE_SECONDS = 300
 @second_factor_bp.get("")
 async def show() -> ResponseReturnValue:
     user = await require_user()
-    factor = await db.read(codes.find, user_id=user.id)
+    factor = await db.read(factors.find, user_id=user.id)
     left = await db.read(recovery_codes.count, user_id=user.id) if factor else 0
     context = {"factor": factor, "codes_left": left, "new_codes": pop_new_codes(user)}
     return await render_template("second_factor/show.html", **context)
@@ -38,7 +38,7 @@ async def show() -> ResponseReturnValue:
 @fresh_login_required
 async def new() -> ResponseReturnValue:
     user = await require_user()
-    factor = await db.read(codes.find, user_id=user.id)
+    factor = await db.read(factors.find, user_id=user.id)
     if factor or user.confirmed_on is None:
         return redirect("/account/second-factor", 303)
     return await render_template("second_factor/new.html", form=CodeForm(), **context_of(user))
@@ -50,7 +50,7 @@ async def new() -> ResponseReturnValue:
 async def create() -> ResponseReturnValue:
     current, form = await require_session(), CodeForm(await request.form)
     user = current.user
-    if await db.read(codes.find, user_id=user.id):  # an old cookie still contains the secret, which no page may show
+    if await db.read(factors.find, user_id=user.id):  # an old cookie still contains the secret, which no page may show
         return redirect("/account/second-factor", 303)
     if not form.validate():
         return await render_invalid_form("second_factor/new.html", form, context_of(user))

@@ -10,6 +10,7 @@ from quart.typing import TestClientProtocol
 from sqlalchemy import delete, select, update
 
 from app.features.second_factor import codes, enrolment, login_attempts
+from app.features.second_factor.codes import WrongCode
 from app.features.second_factor.models import LoginAttempt, RecoveryCode, SecondFactor
 from app.features.second_factor.tests.authenticator import (
     LOGIN,
@@ -23,8 +24,10 @@ from app.features.second_factor.tests.authenticator import (
     password_entered,
     reauthenticate,
 )
+from app.lib.db import db
 from app.models import Email, User, UserSession
 from app.services import credentials, users
+from app.services.client import COMMAND_LINE
 from support.actions import (
     EMAIL,
     PASSWORD,
@@ -107,6 +110,18 @@ async def test_a_recovery_code_works_once_and_tells_how_many_are_left(app: Quart
     (client,) = [client for client in waiting if await is_logged_in(client)]
     assert "Recovery codes left: 9." in await page(client, "/account/second-factor")
     assert [await events(app, "recovery_code_used"), len(await mails(app, "second_factor_changed"))] == [1, 1]
+
+
+@both_databases
+async def test_a_code_that_is_replaced_during_a_login_is_refused(app: Quart, phone: Phone) -> None:
+    async with app.app_context():
+        user = await db.read(users.get_by_email, email=EMAIL)
+        checked = await codes.check(user.id, phone.recovery_codes[0], hits=[])
+        await enrolment.replace_recovery_codes(user, client=COMMAND_LINE)
+
+        with pytest.raises(WrongCode):
+            await db.write(codes.consume, checked)
+    assert await count(app, RecoveryCode) == 10
 
 
 async def test_a_code_may_be_a_step_early_or_late(app: Quart, phone: Phone, frozen_clock: FrozenClock) -> None:
@@ -314,14 +329,14 @@ async def by_the_reauthentication(app: Quart, client: TestClientProtocol) -> Res
     return await reauthenticate(client, "")
 
 
-async def by_an_undone_email_change(app: Quart, client: TestClientProtocol) -> Response:
+async def by_reporting_the_login(app: Quart, client: TestClientProtocol) -> Response:
     await report_the_login(app, client)
     form = {"new_password": NEW, "new_password_confirm": NEW}
     await client.post(await link(app, "reset"), form=form)
     return await log_in(client, password=NEW)
 
 
-async def by_the_confirmation(app: Quart, client: TestClientProtocol) -> Response:
+async def by_a_confirmation_at_the_command_line(app: Quart, client: TestClientProtocol) -> Response:
     await execute(app, update(User).values(confirmed_on=None))
     await write(app, confirm_by_email)
     return await log_in(client)
@@ -340,8 +355,8 @@ async def confirm_by_email(session: Any) -> None:
         by_a_page_in_a_second_tab,
         by_an_empty_code,
         by_the_reauthentication,
-        by_an_undone_email_change,
-        by_the_confirmation,
+        by_reporting_the_login,
+        by_a_confirmation_at_the_command_line,
     ],
 )
 async def test_no_way_skips_the_second_step(
