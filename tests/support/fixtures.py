@@ -2,14 +2,13 @@
 
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
-from werkzeug.routing import Rule
 
 from app.lib import uniform_time
 from app.lib.logs import TextLine
@@ -70,24 +69,18 @@ def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True, scope="session")
 def compiled_once() -> Iterator[None]:
-    """Compile templates, and the functions that build URLs, once for all apps: most of the time of a start."""
-    with pytest.MonkeyPatch.context() as patch:
-        remember(patch, SyncEnvironment, "compile", lambda _environment, *which: which)
-        remember(patch, Rule, "_compile_builder", lambda rule, *which: (rule.rule, repr(rule.defaults), which))
-        yield
+    """Compile a template once for all apps of the tests, each of which would compile it again."""
+    compile_it, known = SyncEnvironment.compile, dict[tuple[Any, ...], Any]()
 
-
-def remember(patch: pytest.MonkeyPatch, owner: type, method: str, key: Callable[..., Any]) -> None:
-    """Call a method once for each key, and return the same result from then on."""
-    function, known = getattr(owner, method), dict[Any, Any]()
-
-    def remembered(self: object, *arguments: Any, **named: Any) -> Any:
-        which = key(self, *arguments, *named.items())
+    def remembered(environment: SyncEnvironment, source: Any, *arguments: Any, **named: Any) -> Any:
+        which = (source, arguments, *named.items())
         if which not in known:
-            known[which] = function(self, *arguments, **named)
+            known[which] = compile_it(environment, source, *arguments, **named)
         return known[which]
 
-    patch.setattr(owner, method, remembered)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SyncEnvironment, "compile", remembered)
+        yield
 
 
 @pytest.fixture(autouse=True)
