@@ -2,12 +2,15 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pytest
-from quart import Blueprint, Quart, url_for
+from quart import Blueprint, Quart, session, url_for
 from quart.typing import TestClientProtocol
 
+from app.auth import public
 from app.lib.web import static_files
+from support.app import serving
 
 BROWSER = {"Accept-Encoding": "gzip, deflate, br, zstd"}
 CSS = "/static/main.css"
@@ -108,6 +111,23 @@ async def test_the_files_of_a_blueprint_are_compressed_too(small: Quart, tmp_pat
     response = await small.test_client().get(f"/notes/{tmp_path.name}/main.css", headers=BROWSER)
 
     assert response.content_encoding == "gzip"
+
+
+async def test_a_view_that_is_named_static_is_a_page(settings: dict[str, Any]) -> None:
+    notes_bp = Blueprint("notes", __name__)
+
+    @notes_bp.get("/notes/<int:number>")
+    @public
+    async def static(number: int) -> str:
+        session["last"] = number
+        return "content " * 100
+
+    async with serving(settings, lambda app: app.register_blueprint(notes_bp)) as app:
+        response = await app.test_client().get("/notes/1", headers=BROWSER)
+
+    assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-store")
+    assert response.content_encoding is None
+    assert "session=" in response.headers["Set-Cookie"]
 
 
 async def test_pages_and_json_are_never_compressed(client: TestClientProtocol) -> None:

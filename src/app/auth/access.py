@@ -10,9 +10,9 @@ A route without `@public` needs a login.
 import functools
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-from quart import Blueprint, Quart, current_app, has_websocket_context, redirect, request, url_for, websocket
+from quart import Quart, current_app, has_websocket_context, redirect, request, url_for, websocket
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 from werkzeug.exceptions import Unauthorized as HTTPUnauthorized
@@ -22,6 +22,7 @@ from app.auth.current_user import current_user, require_user
 from app.auth.preserved_forms import preserve_input
 from app.lib.asgi.csrf import SAFE_METHODS
 from app.lib.web.negotiation import wants_json
+from app.lib.web.static_files import is_static
 from app.services import sessions
 
 P = ParamSpec("P")
@@ -39,12 +40,7 @@ def public(view: AnyView) -> AnyView:
 
 def is_public(app: Quart, endpoint: str) -> bool:
     """Return whether a route is public: by its decorator, or because it serves a static folder."""
-    view: Any = app.view_functions[endpoint]
-    serves_files = getattr(view, "__func__", None) in STATIC_VIEWS
-    return serves_files or getattr(view, "is_public", False)
-
-
-STATIC_VIEWS = {Quart.send_static_file, Blueprint.send_static_file}
+    return is_static(app, endpoint) or getattr(app.view_functions[endpoint], "is_public", False)
 
 
 def roles_required(*names: str) -> Callable[[View[P, T]], View[P, T]]:

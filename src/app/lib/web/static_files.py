@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from quart import Quart, Response, has_request_context, request
+from quart import Blueprint, Quart, Response, current_app, has_request_context, request
 from quart.sessions import SecureCookieSessionInterface, SessionMixin
 from quart.wrappers.response import FileBody
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+STATIC_VIEWS = {Quart.send_static_file, Blueprint.send_static_file}
 FILE_STATUSES = (200, 206, 304)  # with any other, the response is an error page
 TEXT_TYPES = {"application/javascript", "application/json", "application/xml", "image/svg+xml"}  # and text/*
 MAX_TEXT_SIZE_BYTES = 1024 * 1024  # 64 compressed files stay in memory; a proxy may compress larger ones
@@ -42,7 +43,7 @@ class Versions:
         return f"{request.root_path}{self.url_path}/{quote(filename)}{f'?v={version}' if version else ''}"
 
     def add_to_url(self, endpoint: str, values: dict[str, Any]) -> None:
-        if is_static(endpoint):
+        if is_static(self.app, endpoint):
             values.setdefault("v", self.version(values["filename"], endpoint=endpoint))
 
     async def set_caching(self, response: Response) -> Response:
@@ -60,14 +61,14 @@ def _digest(path: str, _mtime_ns: int) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
 
-def is_static(endpoint: str) -> bool:
-    """Return whether an endpoint serves the static folder of the app or of a blueprint."""
-    return endpoint.rpartition(".")[2] == "static"
+def is_static(app: Quart, endpoint: str | None) -> bool:
+    """Return whether an endpoint serves the static folder of the app or of a blueprint, whatever its name is."""
+    return getattr(app.view_functions.get(endpoint or ""), "__func__", None) in STATIC_VIEWS
 
 
 def is_static_file(response: Response | WerkzeugResponse) -> bool:
     """Return whether the response is a static file."""
-    return is_static(request.endpoint or "") and response.status_code in FILE_STATUSES
+    return is_static(current_app, request.endpoint) and response.status_code in FILE_STATUSES
 
 
 async def compress(response: Response) -> Response:
