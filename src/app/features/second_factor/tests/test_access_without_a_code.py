@@ -1,0 +1,278 @@
+"""No way to a session skips the code, and what ends access also ends a login that waits for it."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from quart import Quart, Response
+from quart.typing import TestClientProtocol
+from sqlalchemy import select, update
+
+from app.features.second_factor import enrolment
+from app.features.second_factor.models import RecoveryCode, SecondFactor
+from app.features.second_factor.tests.authenticator import (
+    LOGIN,
+    TOTP,
+    Phone,
+    confirm,
+    enrol,
+    enter_code,
+    password_entered,
+    reauthenticate,
+)
+from app.models import User
+from app.services import credentials, users
+from support.actions import (
+    EMAIL,
+    PASSWORD,
+    can_log_in,
+    change_password,
+    count,
+    create_user,
+    enter,
+    error_beside,
+    execute,
+    is_logged_in,
+    log_in,
+    page,
+    register,
+    scalars,
+    write,
+)
+from support.app import both_databases
+from support.email_links import events
+from support.frozen_clock import FrozenClock
+from support.mail_helpers import link, mails
+
+WRONG = "The code is wrong."
+NEW = "another horse battery staple"
+
+
+async def change_the_password(app: Quart, ada: TestClientProtocol) -> None:
+    assert (await change_password(ada)).status_code == 303
+
+
+async def reset_the_password(app: Quart, ada: TestClientProtocol) -> None:
+    await app.test_client().post("/reset", form={"email": EMAIL})
+    reset = await app.test_client().post(
+        await link(app, "reset"), form={"new_password": NEW, "new_password_confirm": NEW}
+    )
+    assert reset.location == "/login"
+
+
+async def report_the_login(app: Quart, ada: TestClientProtocol) -> None:
+    assert (await app.test_client().post(await link(app, "new_login"))).status_code == 303
+
+
+async def deactivate(app: Quart, ada: TestClientProtocol) -> None:
+    await write(app, users.deactivate, email=EMAIL)
+    await write(app, users.activate, email=EMAIL)
+
+
+async def end_sessions(app: Quart, ada: TestClientProtocol) -> None:
+    await write(app, credentials.end_sessions, email=EMAIL)
+
+
+async def reset_the_factor(app: Quart, ada: TestClientProtocol) -> None:
+    await write(app, enrolment.reset, email=EMAIL)
+
+
+async def change_only_the_hash(app: Quart, ada: TestClientProtocol) -> None:
+    await execute(app, update(User).values(password="$argon2id$another"))
+
+
+@both_databases
+@pytest.mark.parametrize(
+    "between",
+    [
+        change_the_password,
+        reset_the_password,
+        report_the_login,
+        deactivate,
+        end_sessions,
+        reset_the_factor,
+        change_only_the_hash,
+    ],
+)
+async def test_what_ends_access_ends_a_login_that_waits_for_the_code(
+    app: Quart, phone: Phone, between: Callable[[Quart, TestClientProtocol], Awaitable[None]]
+) -> None:
+    ada, attacker = await password_entered(app), await password_entered(app)
+    await enter_code(ada, phone.code())
+
+    await between(app, ada)
+
+    assert (await enter_code(attacker, phone.code(1))).location == "/login"
+    assert not await is_logged_in(attacker)
+
+
+# Every way to a session that does not go through the code. Each begins with the password of the user.
+
+
+async def by_a_reset(app: Quart, client: TestClientProtocol) -> Response:
+    await reset_the_password(app, client)
+    return await log_in(client, password=NEW)
+
+
+async def by_registering_again(app: Quart, client: TestClientProtocol) -> Response:
+    return await register(client)
+
+
+async def by_json(app: Quart, client: TestClientProtocol) -> Any:
+    form = {"email": EMAIL, "password": PASSWORD}
+    return await client.post("/login", form=form, headers={"Accept": "application/json"})
+
+
+async def by_a_page_in_a_second_tab(app: Quart, client: TestClientProtocol) -> Any:
+    await log_in(client)
+    return await client.get("/account")
+
+
+async def by_an_empty_code(app: Quart, client: TestClientProtocol) -> Response:
+    await log_in(client)
+    return await enter_code(client, "")
+
+
+async def by_the_reauthentication(app: Quart, client: TestClientProtocol) -> Response:
+    await log_in(client)
+    return await reauthenticate(client, "")
+
+
+async def by_reporting_the_login(app: Quart, client: TestClientProtocol) -> Response:
+    await report_the_login(app, client)
+    form = {"new_password": NEW, "new_password_confirm": NEW}
+    await client.post(await link(app, "reset"), form=form)
+    return await log_in(client, password=NEW)
+
+
+async def by_a_confirmation_at_the_command_line(app: Quart, client: TestClientProtocol) -> Response:
+    await execute(app, update(User).values(confirmed_on=None))
+    await write(app, confirm_by_email)
+    return await log_in(client)
+
+
+async def confirm_by_email(session: Any) -> None:
+    await users.confirm(session, email=EMAIL)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        by_a_reset,
+        by_registering_again,
+        by_json,
+        by_a_page_in_a_second_tab,
+        by_an_empty_code,
+        by_the_reauthentication,
+        by_reporting_the_login,
+        by_a_confirmation_at_the_command_line,
+    ],
+)
+async def test_no_way_skips_the_second_step(
+    app: Quart, phone: Phone, way: Callable[[Quart, TestClientProtocol], Awaitable[Any]]
+) -> None:
+    before = app.test_client()
+    await log_in(before)
+    await enter_code(before, phone.code())
+    client = app.test_client()
+
+    await way(app, client)
+
+    assert not await is_logged_in(client)
+    assert (await client.get("/account")).location.startswith("/login")
+
+
+@both_databases
+async def test_a_reauthentication_needs_the_password_and_the_code(
+    app: Quart, phone: Phone, frozen_clock: FrozenClock
+) -> None:
+    client = await password_entered(app)
+    await enter_code(client, phone.code())
+    frozen_clock.forward(timedelta(minutes=30))
+    assert 'name="code"' in await page(client, "/verify")
+
+    both = "The password or the code is wrong."
+    assert await error_beside(await reauthenticate(client, phone.wrong_code()), "password") == both
+    assert await error_beside(await reauthenticate(client, phone.code(), "wrong horse"), "password") == both
+    assert await error_beside(await reauthenticate(client, ""), "code") == "Enter the code."
+    assert (await client.get(TOTP)).location.startswith("/verify")
+    assert (await reauthenticate(client, phone.code())).status_code == 303
+    assert (await client.get(TOTP)).location == "/account/second-factor"
+    assert (await reauthenticate(client, phone.code())).status_code == 422  # used
+    assert (await reauthenticate(client, phone.recovery_codes[0])).status_code == 303
+    assert [await events(app, "recovery_code_used"), len(await mails(app, "second_factor_changed"))] == [1, 1]
+
+
+async def test_a_password_change_is_no_reauthentication(app: Quart, phone: Phone, frozen_clock: FrozenClock) -> None:
+    client = await password_entered(app)
+    await enter_code(client, phone.code())
+    frozen_clock.forward(timedelta(hours=1))
+
+    assert (await change_password(client)).status_code == 303
+    assert (await client.post(f"{TOTP}/remove")).location.startswith("/verify")
+    assert await count(app, SecondFactor) == 1
+
+
+async def test_a_reset_keeps_the_factor_of_a_confirmed_account_only(app: Quart, phone: Phone) -> None:
+    await reset_the_password(app, app.test_client())
+    assert await count(app, SecondFactor) == 1
+
+    await execute(app, update(User).values(confirmed_on=None))
+    await reset_the_password(app, app.test_client())
+    assert [await count(app, table) for table in (SecondFactor, RecoveryCode)] == [0, 0]
+    assert await can_log_in(app, password=NEW)
+
+
+@both_databases
+async def test_not_me_removes_only_what_was_enrolled_after_the_alert(app: Quart, phone: Phone) -> None:
+    await enter_code(await password_entered(app), phone.code())
+
+    await app.test_client().post(await link(app, "new_login"))
+
+    assert [await count(app, table) for table in (SecondFactor, RecoveryCode)] == [1, 10]
+
+
+@both_databases
+async def test_not_me_removes_a_factor_that_an_attacker_has_enrolled(app: Quart, frozen_clock: FrozenClock) -> None:
+    await app.extensions["mail_worker"].stop()
+    await create_user(app)
+    await confirm(app)
+    await enrol(await enter(app))
+
+    await app.test_client().post(await link(app, "second_factor_changed"))
+
+    assert [await count(app, table) for table in (SecondFactor, RecoveryCode)] == [0, 0]
+
+
+async def test_a_replaced_key_leaves_the_recovery_codes(
+    app: Quart, phone: Phone, log: pytest.LogCaptureFixture
+) -> None:
+    await execute(app, update(SecondFactor).values(secret="gAAAA not ours"))
+    client = await password_entered(app)
+
+    assert await error_beside(await enter_code(client, phone.code()), "code") == WRONG
+    assert "second_factor_undecryptable" in log.text
+    assert (await enter_code(client, phone.recovery_codes[0])).status_code == 303
+
+
+async def test_a_secret_is_encrypted_again_when_it_is_used(app: Quart, phone: Phone) -> None:
+    (before,) = await scalars(app, select(SecondFactor.secret))
+    app.config["SECRET_KEY_FALLBACKS"] = (app.config["SECRET_KEY"],)
+    app.config["SECRET_KEY"] = "a newer key that is long enough for the site"
+
+    assert (await enter_code(await password_entered(app), phone.code())).status_code == 303
+    assert await scalars(app, select(SecondFactor.secret)) != [before]
+    app.config["SECRET_KEY_FALLBACKS"] = ()
+    assert (await enter_code(await password_entered(app), phone.code(1))).status_code == 303
+
+
+async def test_a_registration_that_is_sent_twice_needs_the_code_too(app: Quart, frozen_clock: FrozenClock) -> None:
+    client = app.test_client()
+    await register(client)
+    await confirm(app)
+    await enrol(client)
+
+    again = app.test_client()
+    assert (await register(again)).location == LOGIN
+    assert not await is_logged_in(again)
