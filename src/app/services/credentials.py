@@ -15,6 +15,8 @@ from app.services.authentication import VerifiedPassword, lock_verified_user
 from app.services.client import COMMAND_LINE, Client, NewSession
 from app.services.extension_points import AccessEnd, end_access
 
+EVENTS = {AccessEnd.PASSWORD_CHANGED: "password_changed", AccessEnd.RECOVERED: "password_reset"}
+
 
 async def change_password(current: UserSession, password: str, new_password: str, *, new: NewSession) -> str:
     """Replace the password, end every session of the account, and return the token of a new one.
@@ -46,12 +48,11 @@ async def end_sessions(session: AsyncSession, *, email: str) -> None:
     await audit_log.record(session, user.id, "sessions_ended", COMMAND_LINE)
 
 
-async def replace(session: AsyncSession, user: User, password_hash: str, *, event: str, client: Client) -> None:
+async def replace(session: AsyncSession, user: User, password_hash: str, *, reason: AccessEnd, client: Client) -> None:
     """Set another password, end the sessions, revoke the tokens that were requested, and alert the user."""
-    recovered = event == "password_reset"
-    await revoke(session, user, AccessEnd.RECOVERED if recovered else AccessEnd.PASSWORD_CHANGED)
+    await revoke(session, user, reason)
     user.password = password_hash
-    await audit_log.record(session, user.id, event, client)
+    await audit_log.record(session, user.id, EVENTS[reason], client)
     await security_alerts.send_alert(session, user, "password_changed", client)
 
 
@@ -67,10 +68,10 @@ async def _replace_verified(
     session: AsyncSession, verified: VerifiedPassword, *, password_hash: str, new: NewSession
 ) -> str:
     user = await lock_verified_user(session, verified)
-    await replace(session, user, password_hash, event="password_changed", client=new.client)
+    await replace(session, user, password_hash, reason=AccessEnd.PASSWORD_CHANGED, client=new.client)
     return await sessions.start(session, user_id=user.id, new=new)
 
 
 async def _replace_by_email(session: AsyncSession, *, email: str, password_hash: str) -> None:
     user = await users.get_by_email(session, email=email, lock=True)
-    await replace(session, user, password_hash, event="password_changed", client=COMMAND_LINE)
+    await replace(session, user, password_hash, reason=AccessEnd.PASSWORD_CHANGED, client=COMMAND_LINE)

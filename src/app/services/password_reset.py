@@ -53,7 +53,7 @@ async def _reset(session: AsyncSession, token: str, *, password_hash: str, clien
     user = row.user
     if row.email_key != user.email_key:
         raise InvalidToken
-    await credentials.replace(session, user, password_hash, event="password_reset", client=client)
+    await credentials.replace(session, user, password_hash, reason=AccessEnd.RECOVERED, client=client)
     user.confirmed_on = user.confirmed_on or clock.now()
     return user
 
