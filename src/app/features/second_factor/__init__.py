@@ -15,7 +15,7 @@ EVENTS = {
     "second_factor_added": _("Two-factor authentication switched on"),
     "second_factor_removed": _("Two-factor authentication switched off"),
     "second_factor_reset": _("Two-factor authentication reset"),
-    "second_factor_failed": _("Wrong code entered after the right password"),
+    "second_factor_failed": _("Wrong code entered"),
     "recovery_code_used": _("Recovery code used"),
     "recovery_codes_replaced": _("New recovery codes"),
 }
