@@ -17,12 +17,11 @@ from fido2.webauthn import (
     CollectedClientData,
     PublicKeyCredentialRpEntity,
     PublicKeyCredentialUserEntity,
-    RegistrationResponse,
     ResidentKeyRequirement,
     UserVerificationRequirement,
 )
 
-from app.features.passkeys import challenges, credentials
+from app.features.passkeys import challenges, credentials, responses
 from app.features.passkeys.challenges import Challenge, Purpose
 from app.features.passkeys.errors import PasskeyRefused
 from app.features.passkeys.models import Passkey
@@ -85,7 +84,7 @@ def request_options(
 def verify_registration(data: Any, *, session: UserSession) -> Credential:
     """Return the credential in the JSON of a RegistrationResponse. Raises PasskeyRefused, ChallengeExpired."""
     with refused_if_malformed():
-        response = RegistrationResponse.from_dict(data)
+        response = responses.registration(data)
         challenge = _verify_challenge(response.response.client_data, Purpose.REGISTRATION, session)
         found = _server().register_complete(_state_of(response.response.client_data), response)
         if found.credential_data is None or (found.is_backed_up() and not found.is_backup_eligible()):
@@ -105,10 +104,7 @@ def verify_registration(data: Any, *, session: UserSession) -> Credential:
 def parse_assertion(data: Any) -> AuthenticationResponse:
     """Return the JSON of an AuthenticationResponse, not verified yet. Raises PasskeyRefused."""
     with refused_if_malformed():
-        response: AuthenticationResponse | None = AuthenticationResponse.from_dict(data)
-        if response is None or response.response is None:
-            raise PasskeyRefused("there is no credential")
-        return response
+        return responses.authentication(data)
 
 
 def verify_assertion(

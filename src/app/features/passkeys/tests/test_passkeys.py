@@ -279,8 +279,10 @@ async def test_the_deletion_of_the_account_deletes_its_passkeys(app: Quart, ada:
 
 @pytest.mark.parametrize("is_recoverable", [True, False])
 @pytest.mark.parametrize("language", ["en", "de", "fr"])
-async def test_every_alert_says_what_to_do(settings: dict[str, Any], *, language: str, is_recoverable: bool) -> None:
-    async with serving(settings | {"SECURITY_RECOVERABLE": is_recoverable}) as app:
+async def test_every_alert_says_what_to_do(
+    three_languages: dict[str, Any], *, language: str, is_recoverable: bool
+) -> None:
+    async with serving(three_languages | {"SECURITY_RECOVERABLE": is_recoverable}) as app:
         await app.extensions["mail_worker"].stop()
         ada = await join(app)
         await execute(app, update(User).values(language=language))
