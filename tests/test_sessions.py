@@ -152,3 +152,15 @@ async def test_a_request_is_recorded_at_most_once_a_minute(
     frozen_clock.forward(timedelta(seconds=1))
     await page(client)
     assert await scalars(app, last_seen) == [before + timedelta(seconds=60)]
+
+
+@both_databases
+async def test_an_old_tab_ends_no_newer_session(app: Quart) -> None:
+    await create_user(app)
+    ada, phone = await enter(app), await enter(app)
+    former = max(await scalars(app, select(UserSession.id)))
+    await phone.post("/logout")
+    phone = await enter(app)
+
+    await ada.post(f"/sessions/{former}/end")
+    assert await is_logged_in(phone)

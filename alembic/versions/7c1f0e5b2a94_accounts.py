@@ -142,6 +142,7 @@ sa.Table(
     sa.UniqueConstraint("digest", name="uq_user_session_digest"),
     sa.Index("ix_user_session_user_id", "user_id"),
     sa.Index("ix_user_session_expires_on", "expires_on"),
+    sqlite_autoincrement=True,
     **INNODB,
 )
 sa.Table(

@@ -41,6 +41,7 @@ PASSKEY = sa.Table(
     sa.Column("last_used_on", sa.DateTime()),
     sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_passkey_user_id", ondelete="CASCADE"),
     sa.UniqueConstraint("digest", name="uq_passkey_digest"),
+    sqlite_autoincrement=True,
     mysql_engine="InnoDB",
     mysql_charset="utf8mb4",
 )

@@ -15,6 +15,8 @@ USER_AGENT_LENGTH = 255
 
 class UserSession(Base):
     __tablename__ = "user_session"
+    # SQLite must not reuse the id of a session that has ended: a request of it, or an old tab, would mean the next one.
+    __table_args__ = {**Base.__table_args__, "sqlite_autoincrement": True}
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)

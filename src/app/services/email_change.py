@@ -1,5 +1,7 @@
 """Change the e-mail address of an account: the new one is confirmed first, the former one can revert it for a week."""
 
+from datetime import UTC, datetime
+
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,6 +17,8 @@ from app.services import attempts, audit_log, outbox, password_reset, rate_limit
 from app.services.client import Client
 from app.services.tokens import InvalidToken
 from app.services.users import EmailTaken
+
+BEFORE_EVERYTHING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SameEmail(ServiceError):
@@ -37,6 +41,7 @@ async def confirm(session: AsyncSession, token: str, *, user_id: int, client: Cl
     user, former = row.user, row.user.email
     if user.id != user_id:
         raise InvalidToken
+    since = await _unreported_since(session, user)
     await tokens.revoke(session, user.id)
     await tokens.revoke(session, user.id, TokenPurpose.NOT_ME)  # the former e-mail address receives UNDO_EMAIL
     await _set_email(session, user, row.email)
@@ -47,7 +52,9 @@ async def confirm(session: AsyncSession, token: str, *, user_id: int, client: Cl
         await outbox.enqueue(session, "email_changed", user, to=former, facts=facts, client=client)
     else:
         purpose = TokenPurpose.UNDO_EMAIL
-        await tokens.send(session, user, purpose, "email_changed", email=former, facts=facts, client=client)
+        await tokens.send(
+            session, user, purpose, "email_changed", email=former, facts=facts, since=since, client=client
+        )
     await audit_log.record(session, user.id, "email_changed", client)
     return user
 
@@ -80,6 +87,15 @@ async def _send_link(session: AsyncSession, user_id: int, email: str, *, client:
         await outbox.enqueue(session, "email_taken", owner, client=client)
     elif owner is None and await rate_limits.is_allowed(session, attempts.for_email(email_key(email), purpose)):
         await tokens.send(session, user, purpose, "change_email", email=email, client=client)
+
+
+async def _unreported_since(session: AsyncSession, user: User) -> datetime | None:
+    """Return since when an attacker may have added to the account what only the token that undoes a change can remove.
+
+    The change revokes the links of the alerts about it. If the e-mail address was never confirmed, the attacker may
+    have registered the account.
+    """
+    return BEFORE_EVERYTHING if user.confirmed_on is None else await tokens.oldest_alert(session, user.id)
 
 
 async def _set_email(session: AsyncSession, user: User, email: str) -> None:

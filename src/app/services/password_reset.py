@@ -9,7 +9,7 @@ from app.lib.passwords.policy import check_password
 from app.lib.uniform_time import uniform_response_time
 from app.models import User, UserToken
 from app.models.user_token import TokenPurpose
-from app.services import attempts, audit_log, authentication, credentials, rate_limits, tokens, users
+from app.services import attempts, audit_log, authentication, credentials, outbox, rate_limits, tokens, users
 from app.services.client import Client
 from app.services.extension_points import AccessEnd
 from app.services.tokens import InvalidToken
@@ -32,11 +32,15 @@ async def reset(token: str, new_password: str, *, client: Client) -> User:
 
 
 async def report_compromise(session: AsyncSession, token: str, *, client: Client) -> None:
-    """Handle "This was not me": end all access, and send a reset link. Raises InvalidToken."""
+    """Handle "This was not me": end all access, and send a reset link. Raises InvalidToken.
+
+    The links of older alerts stay valid, because an attacker may have added something before the reported one.
+    """
     row = await tokens.consume(session, token, purpose=TokenPurpose.NOT_ME)
     if row.email_key != row.user.email_key:
         raise InvalidToken
-    await tokens.revoke(session, row.user_id, TokenPurpose.NOT_ME)
+    await tokens.revoke_alerts_since(session, row, TokenPurpose.NOT_ME)
+    await outbox.cancel(session, row.user_id, [TokenPurpose.NOT_ME])
     await lock_and_send_reset(session, row, event="compromise_reported", client=client)
 
 

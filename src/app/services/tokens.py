@@ -46,12 +46,17 @@ async def send(
     client: Client,
     email: str | None = None,
     facts: dict[str, str] | None = None,
+    since: datetime | None = None,
 ) -> None:
-    """Create a token and enqueue the e-mail with its link, to the user's e-mail address or to `email`."""
+    """Create a token and enqueue the e-mail with its link, to the user's e-mail address or to `email`.
+
+    `since` is when an attacker may have gained access, if it was earlier.
+    """
     if purpose in USER_REQUESTED:
         await revoke(session, user.id, purpose)
     token, email, lifetime, now = secrets.token_urlsafe(32), email or user.email, LIFETIME[purpose], clock.now()
-    row = UserToken(user_id=user.id, purpose=purpose, digest=_digest(token), created_on=now, expires_on=now + lifetime)
+    row = UserToken(user_id=user.id, purpose=purpose, digest=_digest(token), expires_on=now + lifetime)
+    row.created_on = since or now
     row.email, row.email_key = email, email_key(email)
     session.add(row)
     emailed = EmailedToken(purpose, token, lifetime)
@@ -93,10 +98,18 @@ async def revoke(session: AsyncSession, user_id: int, *purposes: TokenPurpose) -
     await outbox.cancel(session, user_id, purposes)
 
 
-async def revoke_alerts_since(session: AsyncSession, row: UserToken) -> None:
+async def revoke_alerts_since(session: AsyncSession, row: UserToken, *purposes: TokenPurpose) -> None:
     """Revoke the tokens of security alerts that are not older than this one, which undoes what came later."""
-    is_later = (UserToken.user_id == row.user_id) & (UserToken.id >= row.id) & UserToken.purpose.not_in(USER_REQUESTED)
+    is_meant = UserToken.purpose.in_(purposes) if purposes else UserToken.purpose.not_in(USER_REQUESTED)
+    is_later = (UserToken.user_id == row.user_id) & (UserToken.id >= row.id) & is_meant
     await session.execute(delete(UserToken).where(is_later))
+
+
+async def oldest_alert(session: AsyncSession, user_id: int) -> datetime | None:
+    """Return when the oldest alert was sent whose link works."""
+    is_alert = (UserToken.user_id == user_id) & (UserToken.purpose == TokenPurpose.NOT_ME)
+    query = select(UserToken.created_on).where(is_alert, UserToken.expires_on > clock.now())
+    return await session.scalar(query.order_by(UserToken.id).limit(1))
 
 
 async def find_undo_token(session: AsyncSession, user: User) -> UserToken | None:

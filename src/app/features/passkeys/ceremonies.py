@@ -87,8 +87,9 @@ def verify_registration(data: Any, *, session: UserSession) -> Credential:
         response = responses.registration(data)
         challenge = _verify_challenge(response.response.client_data, Purpose.REGISTRATION, session)
         found = _server().register_complete(_state_of(response.response.client_data), response)
-        if found.credential_data is None or (found.is_backed_up() and not found.is_backup_eligible()):
-            raise PasskeyRefused("the flags contradict each other")
+        credentials.check_backup_flags(found)
+        if found.credential_data is None:
+            raise PasskeyRefused("there is no public key")
         credentials.check(found.credential_data)
         return Credential(
             challenge=challenge,
@@ -123,6 +124,7 @@ def verify_assertion(
         client_data, found = response.response.client_data, response.response.authenticator_data
         challenge = _verify_challenge(client_data, purpose, session)
         _server().authenticate_complete(_state_of(client_data), [credentials.stored(passkey)], response)
+        credentials.check_backup_flags(found)
         user_handle = response.response.user_handle
         if user_handle is None and purpose is Purpose.LOGIN:
             raise PasskeyRefused("there is no user handle")

@@ -9,6 +9,7 @@ from fido2.utils import websafe_decode, websafe_encode
 from fido2.webauthn import (
     Aaguid,
     AttestedCredentialData,
+    AuthenticatorData,
     AuthenticatorTransport,
     PublicKeyCredentialDescriptor,
     PublicKeyCredentialType,
@@ -33,6 +34,15 @@ def check(credential: AttestedCredentialData) -> None:
     except InvalidSignature:
         return  # as it should be
     raise PasskeyRefused("the public key verifies an empty signature")
+
+
+def check_backup_flags(data: AuthenticatorData) -> None:
+    """Raise PasskeyRefused for a key that is backed up and may not be (WebAuthn, 7.1 and 7.2).
+
+    A copy of a key could claim it, so that the sign count would not show the copy.
+    """
+    if data.is_backed_up() and not data.is_backup_eligible():
+        raise PasskeyRefused("the backup flags contradict each other")
 
 
 def encoded_key(credential: AttestedCredentialData) -> str:

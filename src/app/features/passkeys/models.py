@@ -20,6 +20,7 @@ class Passkey(Base):
     """A public key of WebAuthn (https://www.w3.org/TR/webauthn-3/). Bytes are stored in base64url."""
 
     __tablename__ = "passkey"
+    __table_args__ = {**Base.__table_args__, "sqlite_autoincrement": True}  # an old tab must not remove a newer passkey
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)

@@ -3,12 +3,20 @@
 from quart import Blueprint, abort, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import Unauthorized
 
-from app.auth import current_client, fresh_login_required, preserves_input, require_session, require_user
+from app.auth import current_client, fresh_login_required, preserves_input, rate_limited, require_session, require_user
 from app.features.passkeys import ceremonies, passkeys
 from app.features.passkeys.errors import PasskeyRefused
 from app.features.passkeys.forms import PasskeyForm
-from app.features.passkeys.json_requests import json_body, limited, refuse, show_refusal, text_in
+from app.features.passkeys.json_requests import (
+    belongs_to_another_user,
+    json_body,
+    limited,
+    refuse,
+    show_refusal,
+    text_in,
+)
 from app.features.passkeys.models import Passkey
 from app.lib.db import db
 from app.lib.i18n.catalogs import gettext as _
@@ -38,8 +46,10 @@ async def index() -> ResponseReturnValue:
 @passkeys_bp.post("/options")
 @fresh_login_required
 async def create_options() -> ResponseReturnValue:
-    """Return the options of navigator.credentials.create()."""
+    """Return the options of navigator.credentials.create(). Responds with 401 to the tab of another user."""
     current = await require_session()
+    if await belongs_to_another_user(current.user):
+        raise Unauthorized
     handle, rows = await db.write(passkeys.prepare, user_id=current.user_id)
     return ceremonies.creation_options(current.user, handle, rows, current)
 
@@ -47,6 +57,7 @@ async def create_options() -> ResponseReturnValue:
 @passkeys_bp.post("")
 @limited
 @fresh_login_required
+@rate_limited("LOGINS_PER_IP")
 async def create() -> ResponseReturnValue:
     current, body = await require_session(), await json_body()
     form = PasskeyForm(MultiDict({"name": text_in(body, "name") or ""}))

@@ -55,16 +55,16 @@ async def enrol(current: UserSession, secret: bytes, typed: str, *, client: Clie
     return shown
 
 
-async def replace_recovery_codes(user: User, *, client: Client) -> list[str]:
+async def replace_recovery_codes(current: UserSession, *, client: Client) -> list[str]:
     """Return new recovery codes; the former ones stop working. Raises NotEnrolled, RateLimitExceeded, Overloaded."""
-    hashes, shown = await _new_codes(user)
-    await db.write(_replace_codes, user.id, hashes, client=client)
+    hashes, shown = await _new_codes(current.user)
+    await db.write(_replace_codes, current, hashes, client=client)
     return shown
 
 
-async def remove(session: AsyncSession, *, user_id: int, client: Client) -> None:
+async def remove(session: AsyncSession, *, current: UserSession, client: Client) -> None:
     """Remove the second factor of a user. Raises NotEnrolled."""
-    user = await _lock(session, user_id)
+    user = await _lock(session, current)
     await _delete(session, user, event="second_factor_removed", client=client)
 
 
@@ -96,9 +96,13 @@ async def _new_codes(user: User) -> tuple[list[tuple[int, str]], list[str]]:
     return hashes, [recovery_codes.format_code(*code) for code in fresh]
 
 
-async def _lock(session: AsyncSession, user_id: int) -> User:
-    user = await users.lock(session, user_id)
-    if user is None:
+async def _lock(session: AsyncSession, current: UserSession) -> User:
+    """Return the user, locked. Raises UnknownUser if the session has ended since the request began.
+
+    Hashing ten codes takes a second. A password change in that time ends the session of an attacker.
+    """
+    user = await users.lock(session, current.user_id)
+    if user is None or await session.get(UserSession, current.id) is None:
         raise UnknownUser
     return user
 
@@ -112,7 +116,7 @@ async def _enrol(
     *,
     client: Client,
 ) -> None:
-    user = await _lock(session, current.user_id)
+    user = await _lock(session, current)
     if user.confirmed_on is None:
         raise NotConfirmed
     encrypted = factors.encrypt(secret, user_id=user.id)
@@ -126,9 +130,11 @@ async def _enrol(
     await codes.report(session, user, "second_factor_added", client)
 
 
-async def _replace_codes(session: AsyncSession, user_id: int, hashes: list[tuple[int, str]], *, client: Client) -> None:
-    user = await _lock(session, user_id)
-    if await factors.find(session, user_id=user_id) is None:
+async def _replace_codes(
+    session: AsyncSession, current: UserSession, hashes: list[tuple[int, str]], *, client: Client
+) -> None:
+    user = await _lock(session, current)
+    if await factors.find(session, user_id=user.id) is None:
         raise NotEnrolled
     await recovery_codes.replace_all(session, user.id, hashes)
     await codes.report(session, user, "recovery_codes_replaced", client)

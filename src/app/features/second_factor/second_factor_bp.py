@@ -73,9 +73,9 @@ async def create() -> ResponseReturnValue:
 @fresh_login_required
 @preserves_input()
 async def destroy() -> ResponseReturnValue:
-    user = await require_user()
+    current = await require_session()
     try:
-        await db.write(enrolment.remove, user_id=user.id, client=current_client())
+        await db.write(enrolment.remove, current=current, client=current_client())
     except NotEnrolled:  # removed in another tab
         return redirect("/account/second-factor", 303)
     await flash(_("Two-factor authentication is off."))
@@ -86,9 +86,9 @@ async def destroy() -> ResponseReturnValue:
 @fresh_login_required
 @preserves_input()
 async def replace_codes() -> ResponseReturnValue:
-    user = await require_user()
+    current = await require_session()
     try:
-        store_new_codes(user, await enrolment.replace_recovery_codes(user, client=current_client()))
+        store_new_codes(current.user, await enrolment.replace_recovery_codes(current, client=current_client()))
     except NotEnrolled:
         return redirect("/account/second-factor", 303)
     return redirect("/account/second-factor", 303)

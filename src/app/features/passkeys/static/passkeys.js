@@ -12,7 +12,7 @@ class Refusal extends Error {}
 const post = async (url, body) => {
   const headers = { "Content-Type": "application/json", Accept: "application/json" };
   const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
-  if (response.status === 401 && mode !== "login") location.reload(); // the login has expired
+  if (response.status === 401 && mode !== "login") location.reload(); // the login has expired, or another user has logged in
   const result = await response.json();
   if (!response.ok) throw Object.assign(new Refusal(result.error.message), { code: result.error.code });
   return result;
@@ -48,7 +48,8 @@ const use = async (mediation) => {
 
 const add = async () => {
   const signal = restart();
-  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(await post(`${action}/options`));
+  const { owner } = Object.fromEntries(new FormData(box.querySelector("form")));
+  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(await post(`${action}/options`, { owner }));
   const credential = await navigator.credentials.create({ publicKey, signal });
   await send(credential, { name: document.getElementById("name").value });
 };

@@ -7,7 +7,7 @@ import pytest
 from quart import Quart
 from sqlalchemy import delete, select, update
 
-from app.features.second_factor import codes, enrolment, login_attempts
+from app.features.second_factor import codes, login_attempts
 from app.features.second_factor.codes import WrongCode
 from app.features.second_factor.models import LoginAttempt, RecoveryCode, SecondFactor
 from app.features.second_factor.tests.authenticator import (
@@ -22,7 +22,6 @@ from app.features.second_factor.tests.authenticator import (
 from app.lib.db import db
 from app.models import UserSession
 from app.services import users
-from app.services.client import COMMAND_LINE
 from support.actions import EMAIL, at_once, count, error_beside, execute, is_logged_in, log_in, page, scalars
 from support.app import both_databases, serving
 from support.email_links import events
@@ -80,10 +79,12 @@ async def test_a_recovery_code_works_once_and_tells_how_many_are_left(app: Quart
 
 @both_databases
 async def test_a_code_that_is_replaced_during_a_login_is_refused(app: Quart, phone: Phone) -> None:
+    ada = await password_entered(app)
+    await enter_code(ada, phone.code())
     async with app.app_context():
         user = await db.read(users.get_by_email, email=EMAIL)
         checked = await codes.check(user.id, phone.recovery_codes[0], hits=[])
-        await enrolment.replace_recovery_codes(user, client=COMMAND_LINE)
+        await ada.post("/account/second-factor/codes")
 
         with pytest.raises(WrongCode):
             await db.write(codes.consume, checked)

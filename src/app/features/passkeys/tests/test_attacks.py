@@ -1,0 +1,133 @@
+"""Attacks with passkeys: on the account, on the memory and the time of the site, and in an old tab."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fido2 import cbor
+from fido2.cose import ES256
+from fido2.utils import websafe_decode, websafe_encode
+from quart import Quart
+from quart.typing import TestClientProtocol
+from sqlalchemy import select
+
+from app.features.passkeys.models import Passkey
+from app.features.passkeys.tests.authenticator import (
+    FLAG,
+    JSON,
+    PAGE,
+    Authenticator,
+    add,
+    added,
+    code_of,
+    options_of,
+    send,
+    use,
+)
+from app.services import users
+from support.actions import EMAIL, count, create_user, enter, log_in, owner_on, scalars, write
+from support.app import both_databases, serving
+from support.email_links import events, press
+from support.frozen_clock import FrozenClock
+from support.mail_helpers import link, mails
+
+EVE, BOB = "eve@example.com", "bob@example.com"
+LOGIN = "/login/passkey"
+LONG_KEY = ES256({1: 2, 3: -7, -1: 1, -2: b"\1" * 32, -3: b"\1" * 32, 5: [{}] * 10_000})
+MAX_PARSED_ITEMS = 15_000  # about 20 ms
+
+
+@both_databases
+@pytest.mark.parametrize(("is_confirmed", "left"), [(True, ["Old"]), (False, [])])
+async def test_an_attacker_who_changes_the_email_address_keeps_no_passkey(
+    app: Quart, frozen_clock: FrozenClock, *, is_confirmed: bool, left: list[str]
+) -> None:
+    """The links of the alerts about the passkey end with the change, so the link that undoes it replaces them."""
+    await app.extensions["mail_worker"].stop()
+    await create_user(app)
+    if is_confirmed:
+        await write(app, users.confirm, email=EMAIL)
+    await add(await enter(app), Authenticator(), name="Old")
+    frozen_clock.forward(timedelta(days=8))
+    attacker = await enter(app)
+    laptop = await added(attacker)
+    frozen_clock.forward(timedelta(minutes=5))
+    await attacker.post("/change-email", form={"email": EVE})
+    await attacker.post(await link(app, "change_email"))
+
+    assert (await press(app.test_client(), await link(app, "email_changed", to=EMAIL))).status_code == 303
+    assert await code_of(await use(app.test_client(), laptop)) == "unknown_passkey"
+    assert await scalars(app, select(Passkey.name)) == left
+
+
+async def test_a_copied_passkey_cannot_claim_to_be_backed_up(app: Quart, client: TestClientProtocol) -> None:
+    """Otherwise the sign count would not be compared any more."""
+    await app.extensions["mail_worker"].stop()
+    await create_user(app)
+    key = await added(await enter(app))
+
+    stolen = key.get(await options_of(client, LOGIN), flags=key.flags | FLAG.BS, count=100)
+    assert await code_of(await send(client, LOGIN, stolen)) == "passkey_refused"
+    assert await scalars(app, select(Passkey.backed_up)) == [False]
+
+
+@both_databases
+async def test_an_old_tab_removes_no_newer_passkey(app: Quart, client: TestClientProtocol) -> None:
+    await create_user(app)
+    ada = await enter(app)
+    await added(ada)
+    (former,) = await scalars(app, select(Passkey.id))
+    await ada.post(f"{PAGE}/{former}/remove")
+    await added(ada)
+
+    await ada.post(f"{PAGE}/{former}/remove")
+    assert await count(app, Passkey) == 1
+
+
+async def test_the_tab_of_one_user_adds_no_passkey_to_the_account_of_the_next(
+    app: Quart, client: TestClientProtocol
+) -> None:
+    await create_user(app)
+    await create_user(app, BOB)
+    await log_in(client)
+    owner = await owner_on(client, PAGE)
+    assert (await client.post(f"{PAGE}/options", json={"owner": owner}, headers=JSON)).status_code == 200
+    await client.post("/logout")
+    await log_in(client, email=BOB)
+
+    for wrong in (owner, "x", "\ud800"):
+        assert (await client.post(f"{PAGE}/options", json={"owner": wrong}, headers=JSON)).status_code == 401
+
+
+async def test_adding_passkeys_is_limited(settings: dict[str, Any]) -> None:
+    """Each one is an event, which is kept for a year."""
+    async with serving(settings | {"RATE_LIMIT_LOGINS_PER_IP": "3 per minute"}) as app:
+        await app.extensions["mail_worker"].stop()
+        await create_user(app)
+        ada = await enter(app)
+
+        assert [(await add(ada, Authenticator())).status_code for _ in range(3)] == [201, 201, 429]
+        assert await events(app, "passkey_added") == len(await mails(app, "passkey_added")) == 2
+
+
+@pytest.mark.parametrize("action", [LOGIN, "/verify/passkey", PAGE])
+async def test_no_response_takes_long_to_parse(app: Quart, monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+    """fido2 parses and encodes a public key several times, also one in the response of a login."""
+    await create_user(app)
+    ada = await enter(app)
+    laptop, parsed = await added(ada), list[bytes]()
+    options = await options_of(ada, action)
+    credential = laptop.create(await options_of(ada, PAGE), cose=LONG_KEY)
+    if action != PAGE:
+        attestation: Any = cbor.decode(websafe_decode(credential["response"]["attestationObject"]))
+        credential = laptop.get(options)
+        credential["response"]["authenticatorData"] = websafe_encode(attestation["authData"])
+    decode_from = cbor.decode_from
+
+    def count_item(data: bytes) -> Any:
+        parsed.append(data[:1])
+        return decode_from(data)
+
+    monkeypatch.setattr(cbor, "decode_from", count_item)
+    assert await code_of(await send(ada, action, credential, name="x")) == "passkey_refused"
+    assert len(parsed) < MAX_PARSED_ITEMS
