@@ -188,9 +188,10 @@ async def test_a_passkey_reauthenticates_its_user_in_the_session_of_the_challeng
         await send(elsewhere, VERIFY, laptop.get(options)),  # another session
         await send(app.test_client(), LOGIN, laptop.get(options)),  # another purpose
         await send(ada, VERIFY, laptop.get(await options_of(ada, LOGIN))),
+        await send(ada, VERIFY, laptop.get(options | {"challenge": (await options_of(ada, PAGE))["challenge"]})),
         await send(ada, VERIFY, laptop.get(options, flags=FLAG.UP)),
     ]
-    assert [await code_of(response) for response in refused] == ["passkey_refused"] * 6
+    assert [await code_of(response) for response in refused] == ["passkey_refused"] * 7
     assert (await ada.get(PAGE)).location == f"/verify?next={PAGE}"
 
     answer = laptop.get(options)
@@ -215,7 +216,7 @@ async def test_an_anonymous_client_writes_only_what_the_rate_limit_counts(
             statuses = [(await send(client, LOGIN, laptop.get(options, flags=0))).status_code for _ in range(6)]
             written = {kind(each).split()[1] for each in sent if each.startswith(("INSERT", "UPDATE", "DELETE"))}
 
-        assert statuses == [422] * 4 + [429] * 2  # the login with the password was the first
+        assert statuses == [422] * 3 + [429] * 3  # after the login with the password, and the new passkey
         assert written == {"throttle"}
 
 
