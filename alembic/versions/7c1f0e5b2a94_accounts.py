@@ -155,6 +155,7 @@ sa.Table(
     sa.Column("email", sa.String(254), nullable=False),
     sa.Column("email_key", case_sensitive_string(EMAIL_KEY_LENGTH), nullable=False),
     sa.Column("created_on", sa.DateTime(), nullable=False),
+    sa.Column("since", sa.DateTime()),
     sa.Column("expires_on", sa.DateTime(), nullable=False),
     sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_user_token_user_id", ondelete="CASCADE"),
     sa.UniqueConstraint("digest", name="uq_user_token_digest"),

@@ -39,8 +39,8 @@ class UserToken(Base):
     digest: Mapped[str] = mapped_column(case_sensitive_string(64), unique=True)  # SHA-256 of the token, in hex
     email: Mapped[str] = mapped_column(String(EMAIL_LENGTH))  # where the link was sent to
     email_key: Mapped[str] = mapped_column(case_sensitive_string(EMAIL_KEY_LENGTH), index=True)
-    # When an attacker may have gained access, if the link undoes that: earlier than the token for UNDO_EMAIL.
     created_on: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
+    since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when an attacker may have gained access, if earlier
     expires_on: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
     user: Mapped[User] = relationship(lazy="raise")

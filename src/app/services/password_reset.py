@@ -47,7 +47,7 @@ async def report_compromise(session: AsyncSession, token: str, *, client: Client
 async def lock_and_send_reset(session: AsyncSession, row: UserToken, *, event: str, client: Client) -> None:
     """End all access to an account, and send its user a reset link. `row` is the token of the security alert."""
     user = row.user
-    await credentials.revoke(session, user, AccessEnd.COMPROMISE_REPORTED, since=row.created_on)
+    await credentials.revoke(session, user, AccessEnd.COMPROMISE_REPORTED, since=row.since or row.created_on)
     await audit_log.record(session, user.id, event, client)
     await tokens.send(session, user, TokenPurpose.RESET, "reset", client=client)
 

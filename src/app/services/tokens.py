@@ -9,7 +9,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
@@ -50,14 +50,13 @@ async def send(
 ) -> None:
     """Create a token and enqueue the e-mail with its link, to the user's e-mail address or to `email`.
 
-    `since` is when an attacker may have gained access, if it was earlier.
+    `since` is when an attacker may have gained access, if that was earlier.
     """
     if purpose in USER_REQUESTED:
         await revoke(session, user.id, purpose)
     token, email, lifetime, now = secrets.token_urlsafe(32), email or user.email, LIFETIME[purpose], clock.now()
-    row = UserToken(user_id=user.id, purpose=purpose, digest=_digest(token), expires_on=now + lifetime)
-    row.created_on = since or now
-    row.email, row.email_key = email, email_key(email)
+    row = UserToken(user_id=user.id, purpose=purpose, digest=_digest(token), created_on=now, expires_on=now + lifetime)
+    row.email, row.email_key, row.since = email, email_key(email), since
     session.add(row)
     emailed = EmailedToken(purpose, token, lifetime)
     await outbox.enqueue(session, template, user, to=email, token=emailed, facts=facts, client=client)
@@ -108,8 +107,8 @@ async def revoke_alerts_since(session: AsyncSession, row: UserToken, *purposes: 
 async def oldest_alert(session: AsyncSession, user_id: int) -> datetime | None:
     """Return when the oldest alert was sent whose link works."""
     is_alert = (UserToken.user_id == user_id) & (UserToken.purpose == TokenPurpose.NOT_ME)
-    query = select(UserToken.created_on).where(is_alert, UserToken.expires_on > clock.now())
-    return await session.scalar(query.order_by(UserToken.id).limit(1))
+    query = select(func.min(UserToken.created_on)).where(is_alert, UserToken.expires_on > clock.now())
+    return await session.scalar(query)
 
 
 async def find_undo_token(session: AsyncSession, user: User) -> UserToken | None:
