@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,8 @@ ENVIRONMENT = {
 }
 BEGIN = (sys.executable, "-m", "app.cli.begin", "--name=Book Shelf", "--languages=en fr", "--features")
 
-# What the name, a language and a README of its own could break; test_features.py runs the whole tier without features.
-AFFECTED = ["architecture", "config", "demo_pages", "email_rendering", "glossary", "languages", "pages", "translations"]
+# What the name, a language and a README of its own could break; test_removals.py runs the whole tier without features.
+AFFECTED = ["architecture", "config", "demo_pages", "email_rendering", "glossary", "pages", "translations"]
 AFFECTED = [*(f"tests/test_{name}.py" for name in AFFECTED), "tests/starter"]
 
 
@@ -44,6 +45,8 @@ def starter(tmp_path: Path) -> Path:
 @pytest.fixture
 def clone(starter: Path, tmp_path: Path) -> Path:
     run(tmp_path, "git", "clone", "--quiet", str(starter), "clone")
+    if (cache := starter / ".mypy_cache").exists():
+        shutil.copytree(cache, tmp_path / "clone/.mypy_cache")
     return tmp_path / "clone"
 
 
