@@ -21,7 +21,7 @@ ENVIRONMENT = {
 }
 BEGIN = (sys.executable, "-m", "app.cli.begin", "--name=Book Shelf", "--languages=en fr", "--features")
 
-# What the name, a language and a README of its own could break; test_removals.py runs the whole tier without features.
+# The tests of what a new name, fewer languages and another README could break. test_removals.py runs the whole tier.
 AFFECTED = ["architecture", "config", "demo_pages", "email_rendering", "glossary", "pages", "translations"]
 AFFECTED = [*(f"tests/test_{name}.py" for name in AFFECTED), "tests/starter"]
 
@@ -98,8 +98,8 @@ def test_a_product_merges_the_next_version_of_the_starter(starter: Path, clone: 
     [
         ("--name=", "NAME must begin with"),
         ('--name=Book "Shelf', "NAME must begin with"),
-        ("--features=passkey", "FEATURES names passkey. There are:"),
-        ("--languages=en xx", "LANGUAGES names xx. There are: en"),
+        ("--features=passkey", "FEATURES has unknown names: passkey. Known names:"),
+        ("--languages=en xx", "LANGUAGES has unknown names: xx. Known names: en"),
         ("--languages=", "LANGUAGES must name en"),
         ("--license=MIT license", "LICENSE must be an SPDX identifier"),
     ],

@@ -41,9 +41,9 @@ class InvalidCredentials(ServiceError):
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedPassword:
-    """The user whose password was right, the hash that it matched, and the hash to store from now on.
+    """The user whose password was correct, the hash that it matched, and the hash to store from now on.
 
-    `hits` are all that the attempt has added to rate limits, `refundable` those that a right password refunds.
+    `hits` are all that the attempt has added to rate limits, `refundable` those that a correct password refunds.
     """
 
     user_id: int

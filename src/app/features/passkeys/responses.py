@@ -1,7 +1,7 @@
-"""The responses of browsers, checked before the library reads them.
+"""Check the responses of browsers before fido2 parses them.
 
-Where WebAuthn has text or bytes, fido2 calls `bytes()` also on a number n, which makes n zero bytes.
-Without these checks a request of 100 bytes would use up the memory of the machine.
+If a response has a number n in place of text or bytes, fido2 calls `bytes(n)`, which creates n zero bytes. Without
+these checks, a request of 100 bytes could use up the memory of the machine.
 """
 
 import json
@@ -15,7 +15,7 @@ from app.features.passkeys.errors import PasskeyRefused
 
 
 def registration(data: Any) -> RegistrationResponse:
-    """Return the JSON of a new credential. Raises PasskeyRefused, and what the library raises."""
+    """Parse the JSON of a new credential. Raises PasskeyRefused, and the exceptions of the library."""
     texts = _texts(data, "clientDataJSON", "attestationObject")
     attestation: Any = cbor.decode(websafe_decode(texts["response"]["attestationObject"]))
     if not isinstance(attestation["authData"], bytes):
@@ -24,14 +24,14 @@ def registration(data: Any) -> RegistrationResponse:
 
 
 def authentication(data: Any) -> AuthenticationResponse:
-    """Return the JSON of an assertion. Raises PasskeyRefused, and what the library raises."""
+    """Parse the JSON of an assertion. Raises PasskeyRefused, and the exceptions of the library."""
     has_handle = data["response"].get("userHandle") is not None
     names = ("clientDataJSON", "authenticatorData", "signature", *(["userHandle"] if has_handle else []))
     return AuthenticationResponse.from_dict(_texts(data, *names))
 
 
 def _texts(data: Any, *names: str) -> dict[str, Any]:
-    """Return only what the library needs of a credential; all of it is text."""
+    """Return the parts of a credential that the library needs. Each of them is text."""
     credential = {name: _text(data[name], name) for name in ("id", "rawId", "type")}
     response = {name: _text(data["response"][name], name) for name in names}
     _text(json.loads(websafe_decode(response["clientDataJSON"]))["challenge"], "challenge")

@@ -1,4 +1,4 @@
-"""Logins that wait for a code: the step between the right password and the session."""
+"""Pending logins: the password was correct, and the code is still required."""
 
 import hashlib
 import secrets
@@ -21,11 +21,11 @@ from app.services.client import NewSession
 from app.services.extension_points import PendingLogin
 
 MAX_TRIES = 5
-MAX_ATTEMPTS = 10  # of a user at a time
+MAX_ATTEMPTS = 10  # pending logins of a user at a time
 
 
 class UnknownAttempt(ServiceError):
-    """The login has expired, was completed, or its tries are used up."""
+    """The pending login has expired, was completed, or has no tries left."""
 
     message = "Log in again."
 
@@ -41,7 +41,7 @@ class CompletedLogin(NamedTuple):
 
 
 async def begin(session: AsyncSession, user: User, new: NewSession) -> PendingLogin | None:
-    """Return the login of a user who has a second factor, as it waits for a code. None for other users."""
+    """Store and return a pending login, or return None if the user has no second factor."""
     if await factors.find(session, user_id=user.id) is None:
         return None
     token, expires_on = secrets.token_urlsafe(32), clock.now() + LIFETIME
@@ -58,7 +58,7 @@ async def begin(session: AsyncSession, user: User, new: NewSession) -> PendingLo
 
 
 async def find(session: AsyncSession, token: str) -> LoginAttempt:
-    """Return a login that waits for a code, with its user. Raises UnknownAttempt."""
+    """Return a pending login with its user. Raises UnknownAttempt."""
     query = (
         select(LoginAttempt)
         .join(LoginAttempt.user)
@@ -73,7 +73,7 @@ async def find(session: AsyncSession, token: str) -> LoginAttempt:
 
 
 async def complete(token: str, typed: str, *, new: NewSession, is_trusted_device: bool) -> CompletedLogin:
-    """Start the session of a login whose code is right.
+    """Complete a pending login with a code, and start its session.
 
     Raises WrongCode, ClockWrong, UnknownAttempt, RateLimitExceeded. Every try is counted before the code is checked, so
     simultaneous guesses cannot exceed the limit.
@@ -99,7 +99,7 @@ async def _count_try(session: AsyncSession, attempt_id: int) -> None:
 async def _start_session(
     session: AsyncSession, attempt_id: int, checked: CheckedCode, *, new: NewSession, is_trusted_device: bool
 ) -> CompletedLogin:
-    """Consume the code and the attempt, if the password is still the one that was verified."""
+    """Consume the code and the pending login, unless the password was changed since it was verified."""
     user = await users.lock(session, checked.user_id)
     attempt = await session.get(LoginAttempt, attempt_id)
     if user is None or not user.active or attempt is None or attempt.password_digest != _digest(user.password or ""):
