@@ -46,7 +46,7 @@ class DatabaseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         emails = GaugeMetricFamily("site_outbox_emails", "E-mails that wait to be delivered", labels=["tried"])
         ages = GaugeMetricFamily("site_outbox_oldest_age_seconds", "Age of the oldest of them", labels=["tried"])
-        waiting = self._query()
+        waiting = self.query()
         for tried, found in waiting.items():
             emails.add_metric([tried], found.emails)
             ages.add_metric([tried], found.oldest_age_seconds)
@@ -54,15 +54,15 @@ class DatabaseCollector(Collector):
         yield ages
         yield GaugeMetricFamily("site_database_up", "1 if the database responds", value=int(bool(waiting)))
 
-    def _query(self) -> dict[str, Waiting]:
-        running = asyncio.run_coroutine_threadsafe(self._count_waiting(), self.loop)
+    def query(self) -> dict[str, Waiting]:
+        running = asyncio.run_coroutine_threadsafe(self.count_waiting(), self.loop)
         try:
             return running.result(QUERY_TIMEOUT_SECONDS)
         except Exception:  # noqa: BLE001 # any error: the other metrics are needed most when the database fails
             running.cancel()
             return {}
 
-    async def _count_waiting(self) -> dict[str, Waiting]:
+    async def count_waiting(self) -> dict[str, Waiting]:
         async with self.app.app_context():
             return await db.read(count_waiting)
 
