@@ -22,6 +22,7 @@ from app.lib.db.url import database_url
 from app.lib.settings.base_url import BaseUrl
 from app.lib.settings.loader import ENV_FILES, ROOT, unknown_settings
 from app.models import Base, UserSession
+from app.services.extension_points import extension_points
 
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=30)
 RESPONSE_TIMEOUT_SECONDS = 5
@@ -35,6 +36,7 @@ class Findings(NamedTuple):
 async def run_checks(app: Quart) -> Findings:
     """Run every check. The schema was checked before, by check_database_ready()."""
     problems = [*check_names(app), *check_settings(app), *check_files(app), *check_tables(Base.metadata)]
+    problems += [problem for check in extension_points().checks for problem in check(app.config)]
     problems += await db.read(check_clock)
     if database_url(app.config).get_backend_name() != "sqlite":
         problems += await db.read(check_mysql)

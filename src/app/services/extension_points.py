@@ -3,7 +3,7 @@
 A feature fills them in its `init_app(app)` (docs/explanation/features.md). The core uses them and imports no feature.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
@@ -84,6 +84,10 @@ class Expiring(NamedTuple):
     expires_on: InstrumentedAttribute[Any]
 
 
+# Returns what is wrong with the settings for a public site: a line for each error of `quart --app run check`.
+Check = Callable[[Mapping[str, Any]], Iterable[str]]
+
+
 @dataclass
 class ExtensionPoints:
     """The extension points of one app.
@@ -99,6 +103,7 @@ class ExtensionPoints:
     event_labels: dict[str, str] = field(default_factory=dict)
     templates: dict[str, list[str]] = field(default_factory=dict)
     commands: dict[str, dict[str, str]] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
 
     def add_template(self, page: str, template: str) -> None:
         self.templates.setdefault(page, []).append(template)
