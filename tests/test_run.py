@@ -114,8 +114,7 @@ def test_no_schema_or_another_one_stops_the_start(instance: Path) -> None:
     assert "run `alembic upgrade head`" in refusal(instance.parent)  # an empty database
     for revision, options, advice in (
         ("3a542da63280", [], "run `alembic upgrade head`"),
-        ("from_the_future", [], "it is newer than the code"),
-        ("from_the_future", ["--upgrade"], "from_the_future"),
+        ("3a542da63280, 490681539ae8", [], "run `alembic upgrade head`"),
     ):
         with closing(sqlite3.connect(instance / "app.db")) as connection, connection:
             connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
@@ -123,6 +122,16 @@ def test_no_schema_or_another_one_stops_the_start(instance: Path) -> None:
         assert line.startswith("Cannot start: ")
         assert revision in line
         assert advice in line
+
+
+@pytest.mark.parametrize("options", [[], ["--upgrade"]], ids=" ".join)
+def test_the_code_before_a_migration_serves_on_the_new_tables(instance: Path, options: list[str]) -> None:
+    with closing(sqlite3.connect(instance / "app.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
+
+    with running(instance, *options) as server:
+        assert server.get("/readyz").status_code == 200
+    assert "database_is_newer revision=from_the_future code=" in server.log.read_text()
 
 
 def test_a_file_that_is_not_a_database_stops_the_start(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.load import Crowd, client_of, instance_in, noted, serving_many
+from support.load import Crowd, instance_in, serving_many
 from support.mariadb_server import free_port
 from support.proxy_process import CONFIGURATION, PROGRAM, running_proxy
 from support.server_process import Server
@@ -56,18 +56,10 @@ def test_a_rolling_restart_under_load_loses_no_request(tmp_path: Path, sqlite_te
 async def restart_under_load(crowd: Crowd, servers: list[Server], start: Callable[[str], Server]) -> None:
     async with crowd.at_work(), asyncio.TaskGroup() as tasks:
         for _ in range(6):
-            tasks.create_task(post_forms(crowd))
+            tasks.create_task(crowd.post_forms())
         for server in servers:
             await asyncio.sleep(NOTICED_SECONDS)
             assert await asyncio.to_thread(server.end) == 0
             await asyncio.to_thread(start, server.address)
         await asyncio.sleep(NOTICED_SECONDS)
         crowd.go_on = False
-
-
-async def post_forms(crowd: Crowd) -> None:
-    """Send short POST requests without a pause: HAProxy does not repeat them, so every lost one shows."""
-    async with client_of(crowd.server) as client:
-        while crowd.go_on:
-            request = client.build_request("POST", "/language", data={"language": "en"})
-            crowd.outcomes.append(await noted("/language", request, client))
