@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -12,7 +11,7 @@ import pytest
 
 from support.load import Crowd, instance_in, serving_many
 from support.mariadb_server import free_port
-from support.proxy_process import CONFIGURATION, PROGRAM, running_proxy
+from support.proxy_process import PROGRAM, running_proxy
 from support.server_process import Server
 
 pytestmark = [
@@ -21,12 +20,6 @@ pytestmark = [
 ]
 
 NOTICED_SECONDS = 1  # time for HAProxy to send requests to a server that is ready again
-
-
-def test_haproxy_accepts_the_configuration() -> None:
-    done = subprocess.run([str(PROGRAM), "-c", "-f", str(CONFIGURATION)], capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_rolling_restart_under_load_loses_no_request(tmp_path: Path, sqlite_template: Path) -> None:

@@ -40,7 +40,7 @@ def hypercorn_config(bind: str) -> Config:
 
 
 def is_inherited(bind: str) -> bool:
-    """Return whether a supervisor, such as systemd with a socket unit, opened the listening socket and keeps it open."""
+    """Return whether a supervisor opened the listening socket and keeps it open, as systemd does for a socket unit."""
     return bind.startswith("fd://")
 
 
