@@ -103,4 +103,4 @@ def test_each_secret_is_a_credential_that_a_setting_reads() -> None:
     read = dict(re.findall(r"^Environment=QUART_(\w+)_FILE=%d/(\w+)$", SERVICE, re.MULTILINE))
 
     assert {name: key for key, name in read.items()} == loaded
-    assert set(read) == {"SECRET_KEY", "DB_PASSWORD", "MAIL_PASSWORD"}
+    assert set(read) == {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "DB_PASSWORD", "MAIL_PASSWORD"}

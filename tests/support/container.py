@@ -32,6 +32,7 @@ class Stage:
     root: Path
     workdir: str = "/"
     user: str = "0:0"
+    is_local_writable: bool = False  # /usr/local
     variables: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin"})
     commands: dict[str, list[str]] = field(default_factory=dict)
 
@@ -61,7 +62,7 @@ class Stage:
         python = sys.base_prefix
         mounts = [f"mount --bind '{self.root}' '{self.root}'"]
         # The Python of the image is in /usr/local. One that was built elsewhere also loads its library from there.
-        mounts += [self.mount(source, target) for source, target in (("/usr", "/usr"), (python, "/usr/local"))]
+        mounts += [self.mount("/usr", "/usr"), self.mount_local(python)]
         if not python.startswith("/usr"):
             mounts += [f"mkdir -p '{self.root}{python}'", self.mount(python, python)]
         mounts += [f"mount --rbind /dev '{self.root}/dev'", f"mount -t proc proc '{self.root}/proc'"]
@@ -82,6 +83,13 @@ class Stage:
     def mount(self, source: str, target: str) -> str:
         """Return the commands that show a folder of this machine inside, read-only."""
         return f"mount --bind '{source}' '{self.root}{target}'; mount -o remount,bind,ro '{self.root}{target}'"
+
+    def mount_local(self, python: str) -> str:
+        if not self.is_local_writable:
+            return self.mount(python, "/usr/local")
+        upper, work = (f"{self.root}-{name}" for name in ("local", "work"))
+        options = f"lowerdir={python},upperdir={upper},workdir={work}"
+        return f"mkdir -p {upper} {work}; mount -t overlay overlay -o {options} '{self.root}/usr/local'"
 
     def run(self, command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(self.enter(command, **options), capture_output=True, text=True, check=False)
