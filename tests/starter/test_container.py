@@ -78,6 +78,7 @@ def test_the_image_serves_the_site_as_process_1_without_privileges_on_a_read_onl
     settings["QUART_SQLALCHEMY_DATABASE_URI"] = mariadb.create_database("container")
 
     image.run(["alembic", "upgrade", "head"], volume=volume, **settings)
+    commands = image.run(["quart", "--app", "run", "users", "list"], volume=volume, **settings)
     with running(image, volume, **settings) as (process, pid):
         status = Path(f"/proc/{pid}/status").read_text().split("\n")
         facts = {line.partition(":")[0]: line.split()[1:] for line in status if line}
@@ -87,7 +88,7 @@ def test_the_image_serves_the_site_as_process_1_without_privileges_on_a_read_onl
         assert process.wait(TIMEOUT_SECONDS) == 0
 
     assert (facts["Uid"], facts["NSpid"][-1], facts["CapBnd"]) == ([str(UID)] * 4, "1", ["0" * 16])
-    assert (response.status_code, health.returncode) == (200, 0)
+    assert (response.status_code, health.returncode, commands.stderr) == (200, 0, "")
     again = subprocess.run(image.enter(image.commands["HEALTHCHECK"], volume=volume, **settings), check=False)
     assert again.returncode == 1  # the site has stopped
 

@@ -1,12 +1,14 @@
 """The commands of docs/how-to/deploy.md, as root in a chroot: what they install serves the site.
 
-apt-get, systemctl and certbot are replaced by programs that note their arguments.
+apt-get, systemctl and certbot are replaced by programs that note their arguments. The requirements are those of the
+tests, because tests/starter/test_container.py installs them with pip already.
 """
 
 import os
 import re
-import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ import httpx
 import pytest
 
 from support.app import ROOT, copy_tree
-from support.container import PASSED_ON, Stage
+from support.container import Stage
 from support.load import wait_until
 from support.mariadb_server import MariaDB, free_port
 from support.proxy_process import PROGRAM
@@ -42,7 +44,7 @@ class Machine:
     """A chroot in which the guide was followed up to its section "Check"."""
 
     def __init__(self, folder: Path) -> None:
-        self.stage = Stage(folder / "machine", is_local_writable=True)
+        self.stage = Stage(folder / "machine", is_local_writable=True, shown=(sys.prefix,))
         self.root = self.stage.root
         for name in FOLDERS:
             (self.root / name).mkdir(parents=True)
@@ -50,18 +52,31 @@ class Machine:
         for name in REPLACED:
             (self.root / "replaced" / name).write_text(NOTING)
             (self.root / "replaced" / name).chmod(0o755)
-        (self.root / "etc/passwd").open("a").write("haproxy:x:900:900::/:/bin/sh\n")
-        (self.root / "etc/group").open("a").write("haproxy:x:900:\n")
+        for name, line in (("passwd", "haproxy:x:900:900::/:/bin/sh\n"), ("group", "haproxy:x:900:\n")):
+            path = self.root / "etc" / name
+            path.write_text(path.read_text() + line)
         self.stage.variables["PATH"] = "/replaced:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
-        copy_tree(self.root / "opt/site-1")
+        self.add_version("site-1")
         for name in ("Install", "Settings", "Service", "TLS", "Check"):
             self.follow(*commands(name))
 
+    def add_version(self, name: str) -> None:
+        """Put the code into a folder, with what `make .venv/runs` makes, from the packages of the tests."""
+        folder = copy_tree(self.root / "opt" / name)
+        self.stage.run(["python3", "-m", "venv", "--without-pip", f"/opt/{name}/.venv"])
+        (packages,) = folder.glob(".venv/lib/python*/site-packages")
+        (packages / "tests.pth").write_text(f"{sysconfig.get_path('purelib')}\n/opt/{name}/src\n")
+        for program in ("alembic", "quart"):
+            script = Path(sys.executable).with_name(program).read_text()
+            target = folder / ".venv/bin" / program
+            target.write_text(re.sub("^#!.*", f"#!/opt/{name}/.venv/bin/python", script))
+            target.chmod(0o755)
+        (folder / ".venv/runs").write_text(f"/opt/{name}\n")
+
     def follow(self, *blocks: str) -> str:
         """Run blocks of the guide in one shell, and return what they print."""
-        settings = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         script = "\n".join(["HOST=www.example.com", *blocks])
-        return self.stage.run(["sh", "-euc", script], cache="/root/.cache/pip", **settings).stdout
+        return self.stage.run(["sh", "-euc", script]).stdout
 
     @property
     def replaced(self) -> list[str]:
@@ -75,7 +90,8 @@ class Machine:
             process = subprocess.Popen(command, stdout=output, stderr=output)
         try:
             wait_until(lambda: "Running on" in log.read_text() or process.poll() is not None)
-            yield httpx.Client(base_url=f"http://{address}", headers={"Host": "www.example.com"})
+            with httpx.Client(base_url=f"http://{address}", headers={"Host": "www.example.com"}) as client:
+                yield client
         finally:
             process.kill()  # and with it the namespace
             process.wait()
@@ -116,7 +132,9 @@ def test_the_hook_of_certbot_gives_the_certificate_to_haproxy(machine: Machine) 
 
 def test_a_backup_is_restored(machine: Machine) -> None:
     backup, _, restore, _ = commands("Back up")
-    machine.follow("printf secret\\\\nsecret | site-run quart --app run users create ada@example.com", backup)
+    machine.follow(
+        "printf 'a long secret\\na long secret\\n' | site-run quart --app run users create ada@example.com", backup
+    )
     machine.follow("printf y | site-run quart --app run users delete ada@example.com", restore)
 
     assert "ada@example.com" in machine.follow("site-run quart --app run users list")
@@ -125,8 +143,7 @@ def test_a_backup_is_restored(machine: Machine) -> None:
 
 def test_an_upgrade_and_the_return_to_the_old_version(machine: Machine) -> None:
     upgrade, second_server, back = commands("Upgrade without downtime")
-    shutil.copytree(machine.root / "opt/site-1", machine.root / "opt/site-2", symlinks=True)
-    (machine.root / "opt/site-2/.venv/runs").write_text("/opt/site-2\n")  # saves the installation of the packages
+    machine.add_version("site-2")
     machine.follow(upgrade)
     assert (machine.root / "opt/site").readlink() == Path("site-2")
     assert machine.replaced[-1] == "systemctl restart site.service"

@@ -33,6 +33,7 @@ class Stage:
     workdir: str = "/"
     user: str = "0:0"
     is_local_writable: bool = False  # /usr/local
+    shown: tuple[str, ...] = ()  # further folders of this machine, read-only at the same paths
     variables: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin"})
     commands: dict[str, list[str]] = field(default_factory=dict)
 
@@ -63,8 +64,9 @@ class Stage:
         mounts = [f"mount --bind '{self.root}' '{self.root}'"]
         # The Python of the image is in /usr/local. One that was built elsewhere also loads its library from there.
         mounts += [self.mount("/usr", "/usr"), self.mount_local(python)]
-        if not python.startswith("/usr"):
-            mounts += [f"mkdir -p '{self.root}{python}'", self.mount(python, python)]
+        for path in (python, *self.shown):
+            if not path.startswith("/usr"):
+                mounts += [f"mkdir -p '{self.root}{path}'", self.mount(path, path)]
         mounts += [f"mount --rbind /dev '{self.root}/dev'", f"mount -t proc proc '{self.root}/proc'"]
         if cache:
             mounts.append(f"mkdir -p ~/.cache/pip '{self.root}{cache}'; mount --bind ~/.cache/pip '{self.root}{cache}'")
