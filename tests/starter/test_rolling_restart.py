@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -10,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from support.load import Crowd, client_of, instance_in, noted, serving_many
+from support.load import Crowd, instance_in, serving_many
 from support.mariadb_server import free_port
-from support.proxy_process import CONFIGURATION, PROGRAM, running_proxy
+from support.proxy_process import PROGRAM, running_proxy
 from support.server_process import Server
 
 pytestmark = [
@@ -21,12 +20,6 @@ pytestmark = [
 ]
 
 NOTICED_SECONDS = 1  # time for HAProxy to send requests to a server that is ready again
-
-
-def test_haproxy_accepts_the_configuration() -> None:
-    done = subprocess.run([str(PROGRAM), "-c", "-f", str(CONFIGURATION)], capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_rolling_restart_under_load_loses_no_request(tmp_path: Path, sqlite_template: Path) -> None:
@@ -56,18 +49,10 @@ def test_a_rolling_restart_under_load_loses_no_request(tmp_path: Path, sqlite_te
 async def restart_under_load(crowd: Crowd, servers: list[Server], start: Callable[[str], Server]) -> None:
     async with crowd.at_work(), asyncio.TaskGroup() as tasks:
         for _ in range(6):
-            tasks.create_task(post_forms(crowd))
+            tasks.create_task(crowd.post_forms())
         for server in servers:
             await asyncio.sleep(NOTICED_SECONDS)
             assert await asyncio.to_thread(server.end) == 0
             await asyncio.to_thread(start, server.address)
         await asyncio.sleep(NOTICED_SECONDS)
         crowd.go_on = False
-
-
-async def post_forms(crowd: Crowd) -> None:
-    """Send short POST requests without a pause: HAProxy does not repeat them, so every lost one shows."""
-    async with client_of(crowd.server) as client:
-        while crowd.go_on:
-            request = client.build_request("POST", "/language", data={"language": "en"})
-            crowd.outcomes.append(await noted("/language", request, client))
