@@ -82,7 +82,8 @@ async def test_a_database_that_is_down_or_frozen_does_not_stop_the_other_metrics
 ) -> None:
     for address in ("127.0.0.1:1", silent):
         uri = f"mysql+aiomysql://nouser@{address}/nowhere"
-        async with serving(settings | {"SQLALCHEMY_DATABASE_URI": uri}) as app, asyncio.timeout(5):
+        needed = {"SQLALCHEMY_DATABASE_URI": uri, "DATABASE_TIMEOUT": 8}
+        async with serving(settings | needed) as app, asyncio.timeout(5):
             found = await scrape(app.config["METRICS_BIND"])
 
         assert found.values["site_database_up", ()] == 0
@@ -97,6 +98,20 @@ async def test_a_port_in_use_is_logged_once_and_the_site_works(
 
     (line,) = [line for line in log.text.splitlines() if " metrics_unavailable " in line]
     assert "Address already in use" in line
+
+
+@pytest.fixture
+def no_folder(folder: Path) -> None:
+    folder.write_text("a file where the folder should be")
+
+
+@pytest.mark.usefixtures("no_folder")
+async def test_a_folder_that_cannot_be_used_is_logged_and_the_site_works(
+    settings: dict[str, Any], log: pytest.LogCaptureFixture
+) -> None:
+    async with serving(settings) as app:
+        assert (await app.test_client().get("/")).status_code == 200
+    assert " metrics_unavailable " in log.text
 
 
 @pytest.mark.parametrize("value", ["9100", "127.0.0.1", "127.0.0.1:99999", "unix:metrics.sock", "127.0.0.1:5000"])
@@ -153,6 +168,11 @@ def test_the_first_worker_of_a_start_deletes_the_files_of_an_earlier_one(folder:
     (folder / "counter_2.db").touch()
     second.join()
     assert (folder / "counter_2.db").exists()
+
+    sizes = {path: path.stat() for path in folder.glob("*.db")}
+    assert [
+        path for path, size in sizes.items() if size.st_blocks * 512 < size.st_size
+    ] == []  # a full disk is no SIGBUS
 
     assert (first.become_exporter(), second.become_exporter()) == (True, False)
     first.leave()
