@@ -4,7 +4,6 @@ import asyncio
 import json
 import stat
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from http.client import HTTPException
 from pathlib import Path
 from ssl import SSLError
@@ -23,7 +22,6 @@ from app.lib.settings.base_url import BaseUrl
 from app.lib.settings.loader import ENV_FILES, ROOT, unknown_settings
 from app.models import Base, UserSession
 
-MAX_CLOCK_DIFFERENCE = timedelta(seconds=30)
 RESPONSE_TIMEOUT_SECONDS = 5
 
 
@@ -101,7 +99,7 @@ def check_tables(metadata: MetaData) -> Iterator[str]:
 
 async def check_clock(session: AsyncSession) -> list[str]:
     newest = await session.scalar(select(func.max(UserSession.last_seen_on)))
-    if newest is not None and newest > clock.now() + MAX_CLOCK_DIFFERENCE:
+    if newest is not None and newest > clock.now() + clock.MAX_DIFFERENCE:
         return [f"the clock is wrong: a session was last used in the future, {newest:%Y-%m-%d %H:%M:%S} UTC"]
     return []
 
@@ -116,7 +114,7 @@ async def check_mysql(session: AsyncSession) -> list[str]:
         problems.append(f"sql_mode is {mode!r}, which truncates values: check SQLALCHEMY_ENGINE_OPTIONS")
     if database_charset != "utf8mb4":
         problems.append(f"the charset of the database is {database_charset}: ALTER DATABASE … CHARACTER SET utf8mb4")
-    if abs(now - clock.now().replace(tzinfo=None)) > MAX_CLOCK_DIFFERENCE:
+    if abs(now - clock.now().replace(tzinfo=None)) > clock.MAX_DIFFERENCE:
         problems.append(f"the clock of the database is {now} UTC, ours {clock.now():%Y-%m-%d %H:%M:%S}")
     return problems
 
