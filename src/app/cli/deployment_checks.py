@@ -15,6 +15,7 @@ from quart import Quart
 from sqlalchemy import MetaData, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cli.cluster_check import check_writer
 from app.lib import clock, proxy_probe
 from app.lib.db import db
 from app.lib.db.url import database_url
@@ -36,6 +37,7 @@ async def run_checks(app: Quart) -> Findings:
     problems += await db.read(check_clock)
     if database_url(app.config).get_backend_name() != "sqlite":
         problems += await db.read(check_mysql)
+        problems += await check_writer()
     try:
         problems += await asyncio.to_thread(check_proxies, app)
     except OSError as error:
