@@ -83,11 +83,11 @@ def running_nginx(folder: Path, *, port: int, sites: tuple[str, str]) -> Iterato
 
 
 @contextmanager
-def running_until_the_end(command: list[str], log_file: Path, port: int) -> Iterator[None]:
+def running_until_the_end(command: list[str], log_file: Path, port: int, *, host: str = "127.0.0.1") -> Iterator[None]:
     with log_file.open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        wait_until_it_listens(port)
+        wait_until_it_listens(port, host)
         yield
     finally:
         process.terminate()

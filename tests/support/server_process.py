@@ -110,10 +110,10 @@ def refusal(instance: Path, *options: str, **settings: str) -> str:
     return lines[0]
 
 
-def wait_until_it_listens(port: int) -> None:
+def wait_until_it_listens(port: int, host: str = "127.0.0.1") -> None:
     for _ in range(600):
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection((host, port), 1).close()
         except OSError:
             time.sleep(0.05)
         else:

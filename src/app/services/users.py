@@ -105,7 +105,7 @@ async def lock(session: AsyncSession, user_id: int) -> User | None:
 
 
 async def list_all(session: AsyncSession) -> Sequence[User]:
-    return (await session.scalars(select(User).order_by(User.id))).all()
+    return (await session.scalars(select(User).order_by(User.created_on, User.id))).all()
 
 
 async def confirm(session: AsyncSession, *, email: str) -> User:

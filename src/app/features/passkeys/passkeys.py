@@ -43,7 +43,8 @@ class KnownPasskey(NamedTuple):
 
 async def list_of(session: AsyncSession, *, user_id: int) -> Sequence[Passkey]:
     """Return the passkeys of a user, the oldest first."""
-    return (await session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))).all()
+    query = select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.created_on, Passkey.id)
+    return (await session.scalars(query)).all()
 
 
 async def find_own(session: AsyncSession, passkey_id: int, *, user_id: int) -> Passkey | None:

@@ -17,7 +17,7 @@ async def find(session: AsyncSession, *, user_id: int) -> SecondFactor | None:
 
 
 async def list_all(session: AsyncSession) -> Sequence[SecondFactor]:
-    return (await session.scalars(select(SecondFactor).order_by(SecondFactor.id))).all()
+    return (await session.scalars(select(SecondFactor).order_by(SecondFactor.created_on, SecondFactor.id))).all()
 
 
 async def delete_since(session: AsyncSession, user_id: int, since: datetime | None) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
@@ -49,10 +49,7 @@ async def begin(session: AsyncSession, user: User, new: NewSession) -> PendingLo
     row.remember, row.target, row.expires_on = new.remember, new.target or "/", expires_on
     session.add(row)
     await session.flush()
-    newest = select(LoginAttempt.id).where(LoginAttempt.user_id == user.id).order_by(LoginAttempt.id.desc())
-    if (first_to_end := await session.scalar(newest.offset(MAX_ATTEMPTS).limit(1))) is not None:
-        is_old = (LoginAttempt.user_id == user.id) & (LoginAttempt.id <= first_to_end)
-        await session.execute(delete(LoginAttempt).where(is_old))
+    await _end_oldest(session, user.id)
     audit_log.log(session, "second_factor_required", user=user.id)
     return PendingLogin("second_factor_login.new", token)
 
@@ -87,6 +84,13 @@ async def complete(token: str, typed: str, *, new: NewSession, is_trusted_device
 
 async def end_all(session: AsyncSession, *, user_id: int) -> None:
     await session.execute(delete(LoginAttempt).where(LoginAttempt.user_id == user_id))
+
+
+async def _end_oldest(session: AsyncSession, user_id: int) -> None:
+    age, is_own = (LoginAttempt.created_on, LoginAttempt.id), LoginAttempt.user_id == user_id
+    newest = select(*age).where(is_own).order_by(*(column.desc() for column in age))
+    if first_to_end := (await session.execute(newest.offset(MAX_ATTEMPTS).limit(1))).one_or_none():
+        await session.execute(delete(LoginAttempt).where(is_own, tuple_(*age) <= tuple(first_to_end)))
 
 
 async def _count_try(session: AsyncSession, attempt_id: int) -> None:

@@ -16,7 +16,7 @@ from app.lib.db.call import Call, Pool, current_call
 from app.lib.db.engine import make_engine, make_read_engine, pool_capacity
 from app.lib.db.errors import OUTAGE_ERRORS, PROGRAMMING_ERRORS, DatabaseUnavailable
 from app.lib.db.request_session import refuse_changes, request_session
-from app.lib.db.retry import CommitUncertain, RetryTransaction, retry
+from app.lib.db.retry import CommitUncertain, RetryTransaction, is_rolled_back, retry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -130,7 +130,7 @@ class Database:
                 await session.commit()
             except exc.DBAPIError as error:
                 await session.invalidate()  # a failed COMMIT may leave the transaction open
-                if error.connection_invalidated:
+                if not is_rolled_back(error):
                     raise CommitUncertain(str(error.orig)) from error
                 call.is_committing = False
                 raise
