@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -68,7 +68,7 @@ class Versions(NamedTuple):
     def start(self, root: Path, address: str) -> Server:
         instance = self.folder / address
         instance.mkdir(exist_ok=True)
-        settings = {"SQLALCHEMY_DATABASE_URI": self.uri, "TRUSTED_PROXIES": "1"} | UNLIMITED
+        settings: dict[str, Any] = {"SQLALCHEMY_DATABASE_URI": self.uri, "TRUSTED_PROXIES": "1"} | UNLIMITED
         return self.stack.enter_context(running(instance, address=address, folder=root, **settings))
 
 
