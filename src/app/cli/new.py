@@ -1,6 +1,7 @@
 """`quart --app run new note title:str body:text due:date?`: write a noun of your own, from the model to the tests."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -42,14 +43,14 @@ def write(app: Quart, root: Path, noun: nouns.Noun) -> None:
     if existing := [path for path in contents if (root / path).exists()]:
         raise nouns.WrongArguments(f"{existing[0]} exists already")
     names.check(app, root, noun)
-    changed = edits.edited(root, noun, is_removal=False)
+    changed = edits.added(root, noun)
     save(root, contents | changed)
-    new_messages = catalogs.add_messages()
+    untranslated = catalogs.add_messages()
 
     report("Wrote", contents)
     report("Changed", changed)
-    for path, number in new_messages.items():
-        click.echo(f"{number} texts to translate, marked {catalogs.NOT_TRANSLATED!r}: {path.relative_to(root)}")
+    for path, number in untranslated.items():
+        click.echo(f"Changed {path.relative_to(root)}: {number} texts to translate, under {catalogs.NOT_TRANSLATED!r}")
     click.echo("Next: read the migration, then run `.venv/bin/alembic upgrade head` and `make check`.")
 
 
@@ -57,20 +58,29 @@ def remove(app: Quart, root: Path, record: records.Record, *, is_forced: bool) -
     """Remove a noun. Raises WrongArguments and Unexpected before anything is removed."""
     noun, revision = record
     contents = files.rendered(noun, revision)
-    if later := records.following(root, revision):
-        raise nouns.WrongArguments(f"a later migration follows that of {noun.name}: {', '.join(later)}")
-    if asyncio.run(current_revision(app)) == revision.id:
-        raise nouns.WrongArguments(f"the database has the table: run `.venv/bin/alembic downgrade {revision.follows}`")
+    check_migration(app, root, record)
     changed = [path for path, text in contents.items() if not is_unchanged(root / path, text)]
     if changed and not is_forced:
         raise nouns.WrongArguments(f"changed since they were written, --force removes them: {', '.join(changed)}")
 
-    save(root, edits.edited(root, noun, is_removal=True))
+    restored = edits.removed(root, noun, is_forced=is_forced)
+    save(root, restored)
     for path in contents:
         (root / path).unlink(missing_ok=True)
-    (root / f"src/app/templates/{noun.plural}").rmdir()
+    with suppress(OSError):  # it is not empty
+        (root / f"src/app/templates/{noun.plural}").rmdir()
     catalogs.remove_messages()
     report("Removed", contents)
+    report("Changed", restored)
+
+
+def check_migration(app: Quart, root: Path, record: records.Record) -> None:
+    """Raise WrongArguments if a later migration follows, or if the database of the settings has the table."""
+    noun, revision = record
+    if later := records.following(root, revision):
+        raise nouns.WrongArguments(f"a later migration follows that of {noun.name}: {', '.join(later)}")
+    if asyncio.run(current_revision(app)) == revision.id:
+        raise nouns.WrongArguments(f"the database has the table: run `.venv/bin/alembic downgrade {revision.follows}`")
 
 
 async def current_revision(app: Quart) -> str | None:

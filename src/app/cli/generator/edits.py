@@ -137,12 +137,25 @@ EDITS = (
 )
 
 
-def edited(root: Path, noun: Noun, *, is_removal: bool) -> dict[str, str]:
+def added(root: Path, noun: Noun) -> dict[str, str]:
     """Return the new contents of each file, by its path. Raises Unexpected."""
+    return {edit.path: changed(root, edit.path, edit.add, noun) for edit in EDITS}
+
+
+def removed(root: Path, noun: Noun, *, is_forced: bool) -> dict[str, str]:
+    """Return the former contents of each file. A file without the lines raises Unexpected, or is left out if forced."""
     found = {}
-    for path, add, remove in EDITS:
+    for edit in EDITS:
         try:
-            found[path] = (remove if is_removal else add)((root / path).read_text(), noun)
-        except Unexpected as error:
-            raise Unexpected(f"{path} {error}") from error
+            found[edit.path] = changed(root, edit.path, edit.remove, noun)
+        except Unexpected:
+            if not is_forced:
+                raise
     return found
+
+
+def changed(root: Path, path: str, change: Callable[[str, Noun], str], noun: Noun) -> str:
+    try:
+        return change((root / path).read_text(), noun)
+    except Unexpected as error:
+        raise Unexpected(f"{path} {error}") from error

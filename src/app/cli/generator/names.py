@@ -5,6 +5,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from quart import Quart
@@ -17,24 +18,29 @@ from app.forms.base import SiteForm
 from app.lib.db.url import ASYNC_DRIVERS
 from app.models import Base
 
-# Columns of every noun; names with a meaning for the deletion and the expiry of rows; an element of the layout.
-COLUMNS = {"id", "user_id", "user", "created_on", "owner", "expires_on", "resets_on", "content", "next"}
+# Columns and parameters that every noun has, columns by which the site deletes rows, and an id of the layout.
+RESERVED_FIELDS = {"id", "user_id", "user", "created_on", "owner", "expires_on", "resets_on", "self", "content", "next"}
+FIELD_FILES = ("src/app/models/", "src/app/forms/", "src/app/services/")  # where a field is a name of Python
 DEFINED = re.compile(r"^class (\w+)|^    __tablename__ = \"(\w+)\"|^\w+_bp = Blueprint\(\s*\"(\w+)\"", re.MULTILINE)
 SAMPLE = Noun("sample_noun", "sample_nouns", tuple(Field(f"sample_{kind}", kind, is_optional=False) for kind in KINDS))
 
 
 def check(app: Quart, root: Path, noun: Noun) -> None:
     """Raise WrongArguments if a name is not free."""
-    used, taken = names_in_generated_code(), set(names_defined(root))
-    for word in (noun.name, noun.plural, *(field.name for field in noun.fields)):
-        check_word(word, used)
+    used, taken = names_in_generated_code(""), set(names_defined(root))
     for word in (noun.name, noun.plural, noun.model):
-        if word in taken | used:
+        check_word(word, used)
+        if word in taken:
             raise WrongArguments(f"{word} is a table, a class or a blueprint of the site: choose another")
     for field in noun.fields:
-        if field.name in COLUMNS or hasattr(SiteForm(), field.name) or hasattr(Base, field.name):
-            raise WrongArguments(f"{field.name} is a name that every table or form has: choose another for the field")
+        check_field(field.name)
     check_routes(app, noun)
+
+
+def check_field(name: str) -> None:
+    if name in RESERVED_FIELDS or hasattr(SiteForm(), name) or hasattr(Base, name):
+        raise WrongArguments(f"{name} is a name that every table or form has: choose another for the field")
+    check_word(name, names_in_generated_code(FIELD_FILES))
 
 
 def check_routes(app: Quart, noun: Noun) -> None:
@@ -63,12 +69,24 @@ def words_of_sql() -> Iterable[set[str]]:
         yield make_url(f"{ASYNC_DRIVERS[backend]}://").get_dialect()().identifier_preparer.reserved_words
 
 
-def names_in_generated_code() -> set[str]:
-    """Return every name in the Python files of a sample, without those of the sample."""
+@cache
+def names_in_generated_code(folders: str | tuple[str, ...]) -> set[str]:
+    """Return the names that the generated Python files of these folders use, without those of the noun itself."""
     files = rendered(SAMPLE, Revision("", ""))
-    nodes = [node for path, text in files.items() if path.endswith(".py") for node in ast.walk(ast.parse(text))]
-    names = {getattr(node, kind, None) for node in nodes for kind in ("id", "arg", "name", "asname")}
-    return {name for name in names if isinstance(name, str) and "ample" not in name}
+    trees = [ast.parse(text) for path, text in files.items() if path.endswith(".py") and path.startswith(folders)]
+    names = [name for tree in trees for node in ast.walk(tree) for name in names_of(node)]
+    return {name for name in names if "ample" not in name}
+
+
+def names_of(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Name(id=name) | ast.arg(arg=name):
+            return [name]
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.alias(name=name, asname=other):
+            return [other or name]
+    return []
 
 
 def names_defined(root: Path) -> Iterable[str]:

@@ -8,7 +8,8 @@ from app.cli.generator.kinds import KINDS, Kind
 
 WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 FIELD = re.compile(r"(?P<name>[^:]*):(?P<kind>[^?]*)(?P<optional>\??)")
-MAX_NOUN = 20  # characters: with longer names, lines of the generated code are too long
+MAX_NOUN = 18  # characters: with longer names, lines of the generated code are too long
+MAX_PLURAL = 20
 MAX_FIELD = 30
 MAX_FIELDS = 20
 ENDINGS = ((r"([^aeiou])y$", r"\1ies"), (r"(s|x|z|ch|sh)$", r"\1es"), (r"$", "s"))
@@ -104,18 +105,24 @@ def plural_of(noun: str) -> str:
 def parse(name: str, fields: list[str], plural: str | None) -> Noun:
     """Return the noun. Raises WrongArguments."""
     noun = Noun(name, plural or plural_of(name), tuple(map(parse_field, fields)))
-    for word in (noun.name, noun.plural):
-        check_word(word, "noun", max_length=MAX_NOUN)
+    check_word(noun.name, "noun", max_length=MAX_NOUN)
+    check_word(noun.plural, "plural", max_length=MAX_PLURAL)
     if noun.plural == noun.name:
         raise WrongArguments(f"{name} is its own plural: name another with --plural, such as {name}_items")
+    check_fields(noun)
+    return noun
+
+
+def check_fields(noun: Noun) -> None:
     names = [field.name for field in noun.fields]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise WrongArguments(f"{', '.join(doubled)} is there more than once")
     if not any(field.kind_name == "str" and not field.is_optional for field in noun.fields):
         raise WrongArguments("one field must be a str that is not optional, like title:str: the list shows it")
+    if f"{noun.name}_id" in names:
+        raise WrongArguments(f"{noun.name}_id is the id in the URL: choose another name for the field")
     if len(names) > MAX_FIELDS:
         raise WrongArguments(f"there are {len(names)} fields, and at most {MAX_FIELDS} are possible")
-    return noun
 
 
 def parse_field(text: str) -> Field:
