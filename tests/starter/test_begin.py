@@ -12,6 +12,7 @@ import pytest
 from app import features
 from app.cli import begin
 from support.app import ROOT, copy_tree
+from support.commands import QUART
 
 UPGRADE = re.findall(r"```sh\n(.*?)```", (ROOT / "UPGRADING.md").read_text(), re.DOTALL)
 ENVIRONMENT = {
@@ -76,6 +77,8 @@ def test_a_clone_becomes_a_product_whose_checks_pass(clone: Path) -> None:
 @pytest.mark.long
 def test_a_product_merges_the_next_version_of_the_starter(starter: Path, clone: Path) -> None:
     run(clone, *BEGIN, " ".join(features.NAMES))
+    run(clone, QUART, "--app", "run", "new", "note", "title:str")
+    commit(clone)
     for name in ("src/app/lib/clock.py", "README.md", "src/app/translations/de/LC_MESSAGES/messages.po"):
         with (starter / name).open("a") as file:
             file.write("# a later line\n")
@@ -91,6 +94,7 @@ def test_a_product_merges_the_next_version_of_the_starter(starter: Path, clone: 
     assert (clone / "src/app/lib/clock.py").read_text().endswith("# a later line\n")
     assert (clone / "README.md").read_text().startswith("# Book Shelf\n")
     assert not (clone / "src/app/translations/de").exists()
+    assert (clone / "src/app/models/note.py").exists()
 
 
 @pytest.mark.parametrize(

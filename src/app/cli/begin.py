@@ -27,7 +27,12 @@ STARTER = "quart-boilerplate"  # the name in pyproject.toml until `make begin` h
 NAME = re.compile(r"[^\W_][\w .,!+-]{0,49}")  # needs no escapes in Python, TOML, HTML and Markdown
 LICENSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 SETTINGS = ("src/app/default_config.py", "docs/reference/settings.md")
-GUIDE_TESTS = ("test_begin", "test_docs_pages", "test_removals")  # each changes a copy of the unchanged starter
+GUIDE_TESTS = (
+    "test_begin",
+    "test_docs_pages",
+    "test_new",
+    "test_removals",
+)  # each changes a copy of the unchanged starter
 
 
 def main(arguments: Sequence[str], *, root: Path = ROOT) -> None:
