@@ -29,12 +29,14 @@ pytestmark = [
 ]
 
 EXPECTED = {200, 303, 404, 422, 429, 503}  # 404: a link that was used; 422, 429: a wrong password
+PHASES = 7  # calls of under_load
 DEADLINE_SECONDS = 4 + 2  # DATABASE_TIMEOUT, and time to hash a password
 
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     with running_cluster() as cluster, running_machines(cluster, tmp_path_factory.mktemp("machines")) as machines:
+        machines.links += asyncio.run(reset_links(cluster.uri(machines.both[0].ip), machines.urls[0], PHASES))
         yield machines
 
 
@@ -42,15 +44,13 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 async def under_load(machines: Machines) -> AsyncIterator[Ledger]:
     """Run clients during the block. Then every node has what was acknowledged, and no race was won twice."""
     await complete(machines)
-    uri = machines.cluster.uri(machines.both[0].ip)
-    ledger = Ledger(machines.urls, await reset_links(uri, machines.urls[0], 3))
+    ledger = Ledger(machines.urls, [machines.links.pop()])
     async with ledger.at_work():
         yield ledger
     assert {outcome.status for outcome in ledger.outcomes} <= EXPECTED
     assert [outcome.retry_after for outcome in ledger.to(503)] == ["5"] * len(ledger.to(503))
     assert (ledger.stale, ledger.passed) == ([], [])
-    for node in machines.cluster.nodes:
-        assert ledger.lost(node) == []
+    assert ledger.lost(machines.cluster.nodes) == []
 
 
 async def problems(uri: str, instance: Path) -> list[str]:
@@ -85,7 +85,7 @@ async def test_healthy_machines_serve_every_request(machines: Machines) -> None:
         await asyncio.sleep(3)
 
     assert len(ledger.passwords) > 3
-    assert ledger.to(503) == []
+    assert ledger.to(503, "/account") == []
 
 
 async def test_check_reports_connections_that_reach_several_nodes(machines: Machines, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ async def test_a_frozen_writer_is_replaced_and_does_not_return(machines: Machine
         await asyncio.sleep(5)  # until the proxies would use it again
 
     assert machines.writer() is not frozen
-    assert len(ledger.to(503)) < len(ledger.outcomes) / 5
+    assert ledger.has_few_failures()
 
 
 async def test_a_killed_writer_is_replaced(machines: Machines) -> None:
@@ -120,7 +120,7 @@ async def test_a_killed_writer_is_replaced(machines: Machines) -> None:
             killed.start()
         await asyncio.to_thread(killed.wait_until_synced)
 
-    assert len(ledger.to(503)) < len(ledger.outcomes) / 5
+    assert ledger.has_few_failures()
 
 
 async def test_without_a_primary_component_responses_are_503_in_time_and_afterwards_normal(machines: Machines) -> None:
@@ -135,7 +135,7 @@ async def test_without_a_primary_component_responses_are_503_in_time_and_afterwa
     assert max(outcome.took for outcome in ledger.to(503)) < DEADLINE_SECONDS
     async with under_load(machines) as ledger:
         await asyncio.sleep(2)
-    assert ledger.to(503) == []
+    assert ledger.to(503, "/account") == []
 
 
 async def test_nodes_that_are_restarted_one_after_the_other_get_what_they_missed(machines: Machines) -> None:
@@ -147,12 +147,10 @@ async def test_nodes_that_are_restarted_one_after_the_other_get_what_they_missed
             await complete(machines)
             assert "IST received" in node.log()[known:]  # the missing transactions, and not all data
 
-    assert len(ledger.to(503)) < len(ledger.outcomes) / 5
+    assert ledger.has_few_failures()
 
 
-async def test_sites_that_are_restarted_one_after_the_other_refuse_nothing_but_too_many_passwords(
-    machines: Machines,
-) -> None:
+async def test_sites_that_are_restarted_one_after_the_other_refuse_no_page(machines: Machines) -> None:
     async with under_load(machines) as ledger:
         for machine in machines.both:
             await asyncio.sleep(1)
@@ -161,5 +159,4 @@ async def test_sites_that_are_restarted_one_after_the_other_refuse_nothing_but_t
             await asyncio.to_thread(machines.start_site, machine)
         await asyncio.sleep(1)
 
-    assert [outcome for outcome in ledger.to(503) if outcome.path == "/account"] == []
-    assert len(ledger.to(503)) < len(ledger.outcomes) / 5
+    assert ledger.to(503, "/account") == []
