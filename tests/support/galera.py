@@ -1,6 +1,7 @@
 """Three nodes of a Galera cluster with deploy/galera.cnf, on IP addresses of the loopback that no other cluster has."""
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pymysql
 
@@ -26,12 +28,10 @@ SMALL = ("--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--skip-p
 FAST = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF")
 RUNS_AS = "mysql" if os.geteuid() == 0 else ""  # rsync copies nothing for a server that runs as root
 TIMEOUT_SECONDS = 90
-ACCOUNTS = (
-    "CREATE DATABASE site CHARACTER SET utf8mb4",
-    "CREATE USER root@'127.%'",
-    "GRANT ALL ON *.* TO root@'127.%'",
-    "CREATE USER haproxy@'127.%'",
-)
+GUIDE = (ROOT / "docs/how-to/run-several-machines.md").read_text()
+ACCOUNTS, GRANT = [sql.replace("10.0.0.%", "127.%") for sql in re.findall(r"```sql\n(.*?)```", GUIDE, re.DOTALL)]
+PASSWORD = re.findall(r"IDENTIFIED BY '(.*)'", ACCOUNTS)[0]
+TESTER = "CREATE USER 'root'@'127.%'; GRANT ALL ON *.* TO 'root'@'127.%';\n"
 
 
 def query(ip: str, statement: str) -> list[tuple[Any, ...]]:
@@ -146,7 +146,7 @@ class Cluster:
         first.wait_until_synced()
         done = migrate(self.uri(first.ip), instance=self.home)
         assert done.returncode == 0, done.stderr
-        first.query("GRANT SELECT ON site.alembic_version TO haproxy@'127.%'")
+        first.query(GRANT)
         first.stop()
         for other in others:
             subprocess.run(["cp", "-a", first.home, other.home], check=True)
@@ -158,11 +158,11 @@ class Cluster:
             other.wait_until_synced()
 
     def uri(self, ip: str) -> str:
-        return f"mysql+aiomysql://root@{ip}:3306/site"
+        return f"mysql+aiomysql://site:{quote(PASSWORD)}@{ip}:3306/site"
 
     def _accounts(self) -> Path:
         file = self.home / "accounts.sql"
-        file.write_text("".join(f"{statement};\n" for statement in ACCOUNTS))
+        file.write_text(ACCOUNTS + TESTER)
         return file
 
     def stop(self) -> None:

@@ -113,18 +113,23 @@ class Ledger:
     async def at_once(self, client: httpx.AsyncClient, times: int, path: str, **form: str) -> Counter[int | str]:
         return Counter(await asyncio.gather(*(self.send(client, "POST", path, **form) for _ in range(times))))
 
-    def to(self, status: int) -> list[Outcome]:
-        return [outcome for outcome in self.outcomes if outcome.status == status]
+    def to(self, status: int, *paths: str) -> list[Outcome]:
+        return [one for one in self.outcomes if one.status == status and (not paths or one.path in paths)]
 
-    def lost(self, node: Node) -> list[str]:
-        """Return the acknowledged operations that a node does not have."""
-        rows = node.query("SET STATEMENT wsrep_sync_wait=1 FOR SELECT email, password FROM site.user")
-        stored = dict(rows)
-        assert len(stored) == len(rows), "two accounts have one e-mail address"
+    def has_few_failures(self) -> bool:
+        """Return whether less than a tenth of the pages were refused. Forms may also wait too long for a hash."""
+        return 10 * len(self.to(503, "/account")) < len(self.to(200, "/account"))
+
+    def lost(self, nodes: list[Node]) -> list[str]:
+        """Return the acknowledged accounts that the nodes do not have, or with another password."""
+        query = "SET STATEMENT wsrep_sync_wait=1 FOR SELECT email, password FROM site.user ORDER BY email"
+        first, *others = [node.query(query) for node in nodes]
+        assert others == [first] * len(others), "the nodes differ"
+        assert len(dict(first)) == len(first), "two accounts have one e-mail address"
         return [
             email
             for email, passwords in self.passwords.items()
-            if not any(HASHES.verify(password, stored.get(email)) for password in passwords)
+            if not any(HASHES.verify(password, dict(first).get(email)) for password in passwords)
         ]
 
 

@@ -47,6 +47,7 @@ class Machines:
     cluster: Cluster
     both: list[Machine]
     stack: ExitStack
+    links: list[str] = field(default_factory=list)  # of password resets
 
     @property
     def urls(self) -> list[str]:
