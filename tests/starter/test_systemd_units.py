@@ -90,7 +90,7 @@ def test_the_site_serves_within_the_limits_of_the_service(instance: Path) -> Non
         server.process.wait(TIMEOUT_SECONDS)
 
     used = set(re.findall(r"^(\w+)$", trace.read_text(), re.MULTILINE)) - {"syscall", "total"}
-    allowed, forbidden = (filtered(rf"^SystemCallFilter={sign}(@.*)$") for sign in ("", "~"))
+    allowed, forbidden = (filtered(rf"^SystemCallFilter={prefix}(@.*)$") for prefix in ("", "~"))
     assert response.status_code == 303
     assert len(used) > 40
     assert used - (allowed - forbidden) <= {"fchown"}  # SQLite changes the owner of its files, as root only
