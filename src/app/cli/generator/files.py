@@ -95,11 +95,13 @@ def imports_of(fields: Iterable[Field]) -> dict[str, str]:
 def shown_line(field: Field) -> str:
     """Return the line of the list that shows a value, if there is one."""
     if field.kind_name == "bool":
-        return f'{{% if row.{field.name} %}}· {{{{ _("{field.label}") }}}}{{% endif %}}'
-    line = f'· {{{{ _("{field.label}") }}}} {{{{ {field.shown} }}}}'
+        return f'{{% if row.{field.name} %}} · {{{{ _("{field.label}") }}}}{{% endif %}}'
     if field.kind_name == "text":
         line = f"<p>{{{{ {field.shown} }}}}</p>"
-    return f"{{% if row.{field.name} is not none %}}{line}{{% endif %}}" if field.is_optional else line
+    else:
+        line = f'· {{{{ _("{field.label}") }}}} {{{{ {field.shown} }}}}'
+    # A tag of Jinja takes the spaces before it along.
+    return f"{{% if row.{field.name} is not none %}} {line}{{% endif %}}" if field.is_optional else line
 
 
 def form_line(field: Field) -> str:

@@ -53,8 +53,10 @@ def format_day(day: date) -> str:
 
 
 def format_number(number: int | Decimal) -> str:
-    """Return a number with the separators of the locale, and with all decimals that it has."""
-    return format_decimal(number, locale=get_locale_context().locale, decimal_quantization=False)
+    """Return a number with the separators of the locale, and with the decimal places that it has."""
+    locale, places = get_locale_context().locale, -int(Decimal(number).as_tuple().exponent)
+    whole, _point, _places = locale.decimal_formats[None].pattern.partition(".")
+    return format_decimal(number, f"{whole}.{'0' * places}" if places > 0 else whole, locale)
 
 
 def format_duration(seconds: int | None) -> str:
