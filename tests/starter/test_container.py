@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from support.app import SECRET_KEY
-from support.container import Stage, build
+from support.container import Stage, build, end
 from support.containerfile import CONTAINERFILE
 from support.load import children, wait_until
 from support.mariadb_server import MariaDB, free_port
@@ -62,8 +62,7 @@ def running(image: Stage, volume: Path, **variables: str) -> Iterator[tuple["sub
         (pid,) = children(process.pid)
         yield process, pid
     finally:
-        process.kill()  # and with it the namespace
-        process.wait()
+        end(process)
 
 
 def test_the_image_serves_the_site_as_process_1_without_privileges_on_a_read_only_tree(

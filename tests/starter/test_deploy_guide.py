@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from support.app import ROOT, copy_tree
-from support.container import Stage
+from support.container import Stage, end
 from support.load import wait_until
 from support.mariadb_server import MariaDB, free_port
 from support.proxy_process import PROGRAM
@@ -93,8 +93,7 @@ class Machine:
             with httpx.Client(base_url=f"http://{address}", headers={"Host": "www.example.com"}) as client:
                 yield client
         finally:
-            process.kill()  # and with it the namespace
-            process.wait()
+            end(process)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ of this machine and the Python of the tests, both read-only. All of it needs the
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import Any
 
 from support.app import ROOT
 from support.containerfile import Instruction, instructions
+from support.load import children
 
 MERGED = ("bin", "sbin", "lib", "lib64")  # links to folders of /usr
 COPIED = ("resolv.conf", "hosts", "nsswitch.conf", "ssl", "ld.so.cache", "login.defs")  # of this machine's /etc
@@ -109,6 +111,13 @@ class Stage:
 def ignored(source: Path) -> Any:
     """Return what the builder is not sent of the project: deploy/Containerfile.dockerignore."""
     return shutil.ignore_patterns("__pycache__") if source.is_relative_to(ROOT) else None
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill process 1 of a namespace, and with it all others. It outlives `process` if it has changed its user."""
+    for pid in children(process.pid) if process.poll() is None else ():
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 def build(folder: Path) -> Stage:
