@@ -23,7 +23,10 @@ from support.mariadb_server import SERVER_PATHS
 CONFIGURATION = ROOT / "deploy/galera.cnf"
 PROGRAM = shutil.which("mariadbd", path=SERVER_PATHS)
 PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
-MISSING = None if PROGRAM and PROVIDER.exists() and shutil.which("rsync") else "apt-get install galera-4 rsync"
+SCRIPTS = ("rsync", "wsrep_sst_rsync")
+MISSING = (
+    None if PROGRAM and PROVIDER.exists() and all(map(shutil.which, SCRIPTS)) else "apt-get install galera-4 rsync"
+)
 SMALL = ("--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--skip-performance-schema")
 FAST = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF")
 RUNS_AS = "mysql" if os.geteuid() == 0 else ""  # rsync copies nothing for a server that runs as root
