@@ -19,7 +19,7 @@ from app.lib.db import db, schema
 from app.lib.db.startup_checks import PendingMigrations, StartupError, check_database_ready
 from app.lib.db.url import database_url
 from app.lib.server import hypercorn_patches
-from app.lib.server.serve import hypercorn_config, listen, serve_app
+from app.lib.server.serve import hypercorn_config, is_inherited, listen, serve_app
 from app.lib.settings import table
 from app.lib.settings.loader import ConfigError
 from app.mail.dev_mailbox import mailbox_path
@@ -51,7 +51,7 @@ def main() -> int:
         listeners = listen(options.bind, workers=options.workers)
         if app.config["LOG_FORMAT"] == "console":
             announce(options.bind, is_new=is_new)
-        return serve_app(app, listeners)
+        return serve_app(app, listeners, inherited=is_inherited(options.bind))
     except (StartupError, schema.UpgradeFailed, ValueError) as error:
         sys.exit(f"Cannot start: {error}")
     except OSError as error:

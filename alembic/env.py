@@ -18,7 +18,7 @@ from app.lib.db.engine import make_engine
 from app.lib.db.url import database_url
 from app.lib.settings.loader import ConfigError
 from app.models import Base
-from app.models.base import UtcDateTime
+from app.models.base import DecimalNumber, UtcDateTime
 
 LOCK_TIMEOUT_SECONDS = 10
 IN_USE = "Another run of Alembic is changing this database. Run the command again when it has finished."
@@ -27,8 +27,9 @@ MYSQL_SIZES = {"TINY": 255, "": 65_535, "MEDIUM": 16_777_215, "LONG": 4_294_967_
 
 
 def render_item(kind: str, item: Any, _autogen_context: Any) -> str | Literal[False]:
-    """Write UtcDateTime as the type that the database has: a migration must not depend on a class that may change."""
-    return "sa.DateTime()" if kind == "type" and isinstance(item, UtcDateTime) else False
+    """Write our types as those that the database has: a migration must not depend on a class that may change."""
+    is_ours = kind == "type" and isinstance(item, UtcDateTime | DecimalNumber)
+    return f"sa.{item.impl_instance!r}" if is_ours else False
 
 
 def compare_type(context: Any, _reflected: Any, _column: Any, found: Any, wanted: Any) -> bool | None:

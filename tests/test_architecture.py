@@ -80,6 +80,23 @@ def test_models_services_and_forms_do_not_import_quart() -> None:
     assert [path.name for path in paths if any("quart" in module for module in imports_of(path))] == []
 
 
+def test_no_id_is_taken_for_a_time() -> None:
+    """The nodes of a Galera cluster count in strides, so a later row may have a lower id: order by a time, then the id.
+
+    The id of a row may follow its time in `order_by`, and may be compared only in a tuple behind it.
+    """
+    is_id = re.compile(r"\w+\.(c\.)?id(\.(asc|desc)\(\))?").fullmatch
+    found = []
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            first = [ast.unparse(argument) for argument in node.args[:1]] if isinstance(node, ast.Call) else []
+            if first and ast.unparse(node).endswith((f".order_by({first[0]})", f"max({first[0]})")) and is_id(first[0]):
+                found.append((path.name, ast.unparse(node)))
+            if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE):
+                found += [(path.name, ast.unparse(node)) for side in ast.unparse(node).split() if is_id(side)]
+    assert found == []
+
+
 def test_nothing_is_imported_inside_a_function() -> None:
     nodes = [(name, node) for name, function in FUNCTIONS for node in ast.walk(function)]
 

@@ -1,6 +1,7 @@
 """The site behind HAProxy and nginx with TLS, as deploy/ describes them, and `check` against that deployment."""
 
 import os
+import re
 import sqlite3
 import ssl
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from quart import Quart
 
 from support.actions import EMAIL, PASSWORD
 from support.app import ROOT, SECRET_KEY
@@ -77,6 +79,17 @@ def test_a_user_registers_and_the_cookies_are_bound_to_the_host(site: PublicSite
     assert response.headers["strict-transport-security"] == "max-age=31536000"
 
 
+def test_plain_http_is_redirected_but_for_the_challenges_of_the_certificate_authority(site: PublicSite) -> None:
+    text = (site.folder / ("haproxy.cfg" if site.proxy == "haproxy" else "nginx.conf")).read_text()
+    found = re.search(r"^ +(?:bind|listen) 127.0.0.1:(\d+);?$", text, re.MULTILINE)
+    assert found
+    with httpx.Client(base_url=f"http://localhost:{found[1]}") as browser:
+        page, challenge = (browser.get(path) for path in ("/login", "/.well-known/acme-challenge/x"))
+
+    assert (page.status_code, page.headers["location"][:8]) == (308, "https://")
+    assert challenge.status_code in (502, 503)  # certbot does not run
+
+
 def test_the_proxy_compresses_no_page_for_a_request_with_a_cookie(site: PublicSite) -> None:
     """The length of a compressed page would reveal its content to another site (BREACH)."""
     with site.browser() as browser:
@@ -86,12 +99,19 @@ def test_the_proxy_compresses_no_page_for_a_request_with_a_cookie(site: PublicSi
             assert (response.status_code, response.headers.get("content-encoding")) == (200, encoding)
 
 
-def test_the_log_of_nginx_contains_no_token(site: PublicSite) -> None:
+def test_the_log_of_the_proxy_contains_no_token(site: PublicSite, app: Quart) -> None:
+    links = {rule.rule for rule in app.url_map.iter_rules() if rule.rule.endswith("/<token>")}
     with site.browser() as browser:
-        browser.get(f"/reset/{'secret' * 8}")
+        for link in links:
+            browser.get(link.replace("<token>", "secret" * 8))
+            browser.post(link.replace("<token>", "secret" * 8))
+            browser.get(link.replace("<token>", "x"), params={"next": f"/{'secret' * 8}"})
 
-    logs = [site.folder / "access.log", site.folder / "error.log"] if site.proxy == "nginx" else []
-    assert "secret" not in "".join(path.read_text() for path in logs)
+    logs = ["access.log", "error.log"] if site.proxy == "nginx" else ["haproxy.log"]
+    text = "".join((site.folder / name).read_text() for name in logs)
+    assert len(links) == 5
+    assert [link for link in links if f'{link.replace("<token>", "...")}" ' not in text] == []
+    assert "secret" not in text
 
 
 def test_another_site_cannot_send_our_forms_through_the_proxy(site: PublicSite) -> None:

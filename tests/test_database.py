@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, nullcontext
 from datetime import datetime
 from itertools import product
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
-from sqlalchemy import event, select, text, update
+from sqlalchemy import Connection, event, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import QueuePool
@@ -348,6 +348,27 @@ async def test_a_connection_lost_during_commit_is_a_503_and_does_not_run_again(a
     with pytest.raises(DatabaseUnavailable, match="CommitUncertain"):
         await write(app, add_role)
     assert runs == ["run"]
+
+
+@on_mariadb
+@pytest.mark.parametrize(("number", "runs"), [(1213, 2), (1205, 2), (1180, 1)])
+async def test_a_commit_runs_again_only_if_it_was_certainly_not_executed(app: Quart, number: int, runs: int) -> None:
+    """Galera reports 1213 if another node was faster, and 1180 if the node was cut off from the others meanwhile."""
+    ran: list[str] = []
+
+    async def add_role_once(session: AsyncSession) -> None:
+        ran.append("run")
+        await add_role(session)
+
+    def fail_once(connection: Connection) -> None:
+        if len(ran) == 1:
+            connection.exec_driver_sql(f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}")
+
+    event.listen(engines(app)[1], "commit", fail_once)
+    with nullcontext() if runs == 2 else pytest.raises(DatabaseUnavailable, match="CommitUncertain") as refused:
+        await write(app, add_role_once)
+    assert refused is None or refused.value.is_uncertain
+    assert (len(ran), await count(app, Role)) == (runs, runs - 1)
 
 
 # SQLite

@@ -33,6 +33,7 @@ from support.actions import (
 from support.app import CORE_TABLES, both_databases
 from support.email_links import FORMER_EMAIL, mailed_link
 from support.mail_helpers import mails, rendered_emails
+from support.own_tables import add_rows
 
 BOB = "bob@example.com"
 CONFIRMATIONS = [("account_deleted", EMAIL), ("account_deleted", FORMER_EMAIL)]  # one to each of the user's addresses
@@ -75,6 +76,7 @@ async def fill_every_table(app: Quart, client: TestClientProtocol) -> int:
     await write(app, roles.create, name="admin")
     await write(app, roles.add_to_user, email=EMAIL, role_name="admin")
     (user_id,) = await scalars(app, select(User.id))
+    await add_rows(app, user_id)
     return int(user_id)
 
 
@@ -109,6 +111,7 @@ async def test_everything_of_the_user_is_deleted_and_nothing_of_other_users(
     await register(bob, email=BOB)
     await app.test_client().post("/reset", form={"email": BOB})
     await write(app, roles.add_to_user, email=BOB, role_name="admin")
+    await add_rows(app, (await read(app, users.get_by_email, email=BOB)).id)
     own, others = await rows(app, user_id)
     owned = {table.name for table in Base.metadata.sorted_tables if "user_id" in table.columns} | {"user"}
     owned &= CORE_TABLES

@@ -35,7 +35,7 @@ def settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 async def send(client: TestClientProtocol, path: str, kind: str, accept: str = HTML, **more: Any) -> Response:
-    """Send a form with the right password of the account, unless a login would succeed."""
+    """Send a form with the correct password of the account, unless a login would succeed."""
     password = "wrong horse" if (path, kind) == ("/login", "confirmed") else PASSWORD
     form = {"email": EMAIL_OF[kind], "password": password, "password_confirm": password} | more.pop("form", {})
     return await client.post(path, form=form, headers={"Accept": accept}, **more)

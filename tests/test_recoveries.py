@@ -59,7 +59,7 @@ async def test_a_forgotten_password_is_replaced_with_a_mailed_link(app: Quart, c
     requested = await request_reset(client, " ADA@example.com ")
 
     assert (requested.status_code, requested.location) == (303, "/login")
-    assert "If an account exists for this address, we have sent" in await page(client, "/login")
+    assert "If there is an account for this e-mail address, we have sent" in await page(client, "/login")
     path = await link(app, "reset", to=EMAIL)
     assert EMAIL in await page(client, path)
     done = await press(client, path)

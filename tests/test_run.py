@@ -112,17 +112,22 @@ def test_a_database_that_does_not_respond_stops_the_start(tmp_path: Path, busy: 
 
 def test_no_schema_or_another_one_stops_the_start(instance: Path) -> None:
     assert "run `alembic upgrade head`" in refusal(instance.parent)  # an empty database
-    for revision, options, advice in (
-        ("3a542da63280", [], "run `alembic upgrade head`"),
-        ("from_the_future", [], "it is newer than the code"),
-        ("from_the_future", ["--upgrade"], "from_the_future"),
-    ):
+    for revision in ("3a542da63280", "3a542da63280, 490681539ae8"):
         with closing(sqlite3.connect(instance / "app.db")) as connection, connection:
             connection.execute("UPDATE alembic_version SET version_num = ?", [revision])
-        line = refusal(instance, *options)
-        assert line.startswith("Cannot start: ")
-        assert revision in line
-        assert advice in line
+        line = refusal(instance)
+        assert line.startswith(f"Cannot start: the database is at {revision}, the code needs ")
+        assert "run `alembic upgrade head`" in line
+
+
+@pytest.mark.parametrize("option", ["--workers=1", "--upgrade"])
+def test_the_code_before_a_migration_serves_on_the_new_tables(instance: Path, option: str) -> None:
+    with closing(sqlite3.connect(instance / "app.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
+
+    with running(instance, option) as server:
+        assert server.get("/readyz").status_code == 200
+    assert "database_is_newer revision=from_the_future code=" in server.log.read_text()
 
 
 def test_a_file_that_is_not_a_database_stops_the_start(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""How times and durations are written in each language and country."""
+"""How times, days, numbers and durations are written in each language and country."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -83,6 +84,24 @@ async def test_dates_have_the_form_of_the_accepted_country(app: Quart) -> None:
         set_locale(await locale_of(app, accepted=accepted))
         assert "2030" in formatting.format_datetime(NOON)
         assert formatting.format_duration(90).startswith("2")
+
+
+@pytest.mark.parametrize(
+    ("locale", "day", "price", "number"),
+    [
+        ("en-US", "Dec 31, 2030", "-1,234,567.50", "1,234"),
+        ("en-IN", "31 Dec 2030", "-12,34,567.50", "1,234"),
+        ("de-DE", "31.12.2030", "-1.234.567,50", "1.234"),
+        ("fr-CA", "31 déc. 2030", "-1 234 567,50", "1 234"),
+    ],
+)
+def test_a_day_and_a_number_have_the_form_of_the_country(locale: str, day: str, price: str, number: str) -> None:
+    with force_locale(locale[:2]):
+        set_locale(LocaleContext(locale[:2], Locale.parse(locale, sep="-"), NEWFOUNDLAND))
+
+        assert plain(formatting.format_day(date(2030, 12, 31))) == day
+        assert plain(formatting.format_number(Decimal("-1234567.50"))) == price
+        assert plain(formatting.format_number(1234)) == number
 
 
 @pytest.mark.parametrize(

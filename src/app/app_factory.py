@@ -99,7 +99,7 @@ def add_middleware(app: Quart) -> None:
     asgi_app = RequestTargetMiddleware(asgi_app, base_url)
     asgi_app = CrossOriginProtection(asgi_app, base_url, site=app)
     asgi_app = TrustedHostMiddleware(asgi_app, base_url, trusted=app.config["TRUSTED_HOSTS"])
-    asgi_app = RequestLogMiddleware(asgi_app)
+    asgi_app = RequestLogMiddleware(asgi_app, app.extensions.setdefault("request_observers", []))
     asgi_app = SecurityHeadersMiddleware(asgi_app, base_url)
     if hops := app.config["TRUSTED_PROXIES"]:
         asgi_app = ProxyFixMiddleware(asgi_app, trusted_hops=hops)

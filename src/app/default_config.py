@@ -25,7 +25,7 @@ TRUSTED_HOSTS: tuple[str, ...] = ()  # further hosts that a Host header may name
 TRUSTED_PROXIES = 0  # how many proxies in front add X-Forwarded-* headers
 
 # The features that are switched on, of the folders in features/
-FEATURES: tuple[str, ...] = ("second_factor", "passkeys")
+FEATURES: tuple[str, ...] = ("second_factor", "passkeys", "metrics")
 
 # The languages of the site. A browser that accepts none of them gets the first
 LANGUAGES: tuple[str, ...] = ("en", "de", "fr")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from app import features
 from app.cli import begin
 from support.app import ROOT, copy_tree
+from support.commands import QUART
 
 UPGRADE = re.findall(r"```sh\n(.*?)```", (ROOT / "UPGRADING.md").read_text(), re.DOTALL)
 ENVIRONMENT = {
@@ -20,8 +22,8 @@ ENVIRONMENT = {
 }
 BEGIN = (sys.executable, "-m", "app.cli.begin", "--name=Book Shelf", "--languages=en fr", "--features")
 
-# What the name, a language and a README of its own could break; test_features.py runs the whole tier without features.
-AFFECTED = ["architecture", "config", "demo_pages", "email_rendering", "glossary", "languages", "pages", "translations"]
+# The tests of what a new name, fewer languages and another README could break. test_removals.py runs the whole tier.
+AFFECTED = ["architecture", "config", "demo_pages", "email_rendering", "glossary", "pages", "translations"]
 AFFECTED = [*(f"tests/test_{name}.py" for name in AFFECTED), "tests/starter"]
 
 
@@ -44,6 +46,8 @@ def starter(tmp_path: Path) -> Path:
 @pytest.fixture
 def clone(starter: Path, tmp_path: Path) -> Path:
     run(tmp_path, "git", "clone", "--quiet", str(starter), "clone")
+    if (cache := starter / ".mypy_cache").exists():
+        shutil.copytree(cache, tmp_path / "clone/.mypy_cache")
     return tmp_path / "clone"
 
 
@@ -73,6 +77,8 @@ def test_a_clone_becomes_a_product_whose_checks_pass(clone: Path) -> None:
 @pytest.mark.long
 def test_a_product_merges_the_next_version_of_the_starter(starter: Path, clone: Path) -> None:
     run(clone, *BEGIN, " ".join(features.NAMES))
+    run(clone, QUART, "--app", "run", "new", "note", "title:str")
+    commit(clone)
     for name in ("src/app/lib/clock.py", "README.md", "src/app/translations/de/LC_MESSAGES/messages.po"):
         with (starter / name).open("a") as file:
             file.write("# a later line\n")
@@ -88,6 +94,7 @@ def test_a_product_merges_the_next_version_of_the_starter(starter: Path, clone: 
     assert (clone / "src/app/lib/clock.py").read_text().endswith("# a later line\n")
     assert (clone / "README.md").read_text().startswith("# Book Shelf\n")
     assert not (clone / "src/app/translations/de").exists()
+    assert (clone / "src/app/models/note.py").exists()
 
 
 @pytest.mark.parametrize(
@@ -95,8 +102,8 @@ def test_a_product_merges_the_next_version_of_the_starter(starter: Path, clone: 
     [
         ("--name=", "NAME must begin with"),
         ('--name=Book "Shelf', "NAME must begin with"),
-        ("--features=passkey", "FEATURES names passkey. There are:"),
-        ("--languages=en xx", "LANGUAGES names xx. There are: en"),
+        ("--features=passkey", "FEATURES has unknown names: passkey. Known names:"),
+        ("--languages=en xx", "LANGUAGES has unknown names: xx. Known names: en"),
         ("--languages=", "LANGUAGES must name en"),
         ("--license=MIT license", "LICENSE must be an SPDX identifier"),
     ],

@@ -1,7 +1,10 @@
 """The tests, settings and files that the documentation names exist."""
 
+import ast
 import re
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from app.cli import COMMANDS
@@ -11,6 +14,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 NAMED = re.compile(r"(?:((?:tests/[\w/]*)?test_\w+\.py))?::(test_\w+)|(tests/[\w/]+\.py)")
 SETTING = re.compile(r"\b((?:RATE_LIMIT|SECURITY|SESSION|REMEMBER|TRUSTED|LOG|DATABASE)_[A-Z_]*[A-Z])\b")
 CODE = re.compile(r"`([^`\n]+)`")
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -43,6 +47,17 @@ def test_every_link_leads_to_a_file() -> None:
     links = {(page, link) for page in PAGES for link in LINK.findall(page.read_text())}
 
     assert {(page.name, link) for page, link in links if not (page.parent / link).exists()} == set()
+
+
+def test_what_two_recipes_import_of_the_site_exists() -> None:
+    """Their libraries are not installed here, so the recipes were tried by hand."""
+    for name in ("report-errors-to-sentry.md", "trace-requests.md"):
+        code = "".join(PYTHON.findall((ROOT / "docs/how-to" / name).read_text()))
+        imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+        ours = [(str(node.module), alias.name) for node in imports for alias in node.names if "app" in str(node.module)]
+        assert len(ours) >= 2
+        for module, attribute in ours:
+            assert hasattr(import_module(module), attribute) or find_spec(f"{module}.{attribute}"), (module, attribute)
 
 
 def test_every_path_and_command_that_agents_md_names_exists() -> None:

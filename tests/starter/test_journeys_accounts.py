@@ -75,7 +75,7 @@ async def test_a_user_forgets_the_password_and_secures_the_account(page: Page, a
     await page.goto("/login")
     await page.get_by_role("link", name="Forgot your password?").click()
     await fill(page, email=ada)
-    await expect(page.get_by_role("status")).to_contain_text("If an account exists for this address")
+    await expect(page.get_by_role("status")).to_contain_text("If there is an account for this e-mail address")
 
     await open_mail(page, "Reset your password", ada)
     await fill(page, new_password=NEW, new_password_confirm=NEW)
@@ -91,7 +91,7 @@ async def test_a_user_changes_the_e_mail_address_in_web_mail_and_undoes_it(
     page: Page, ada: str, served_site: ServedSite
 ) -> None:
     await page.goto("/account")
-    await page.get_by_role("link", name="Change e-mail").click()
+    await page.get_by_role("link", name="Change e-mail address").click()
     await fill(page, email=f"new-{ada}")
     tab = await open_from_web_mail(page, served_site.url + await mailed_link(page.context, "change-email"))
     await tab.get_by_role("button", name="Confirm e-mail address").click()

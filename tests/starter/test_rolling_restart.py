@@ -1,19 +1,21 @@
 """Two servers behind HAProxy with deploy/haproxy.cfg, restarted one after the other under load."""
 
 import asyncio
+import socket
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from support.load import Crowd, client_of, instance_in, noted, serving_many
+from support.app import UNLIMITED
+from support.load import Crowd, instance_in, serving_many
 from support.mariadb_server import free_port
-from support.proxy_process import CONFIGURATION, PROGRAM, running_proxy
-from support.server_process import Server
+from support.proxy_process import PROGRAM, running_proxy
+from support.server_process import Server, running
 
 pytestmark = [
     pytest.mark.slow,
@@ -21,12 +23,6 @@ pytestmark = [
 ]
 
 NOTICED_SECONDS = 1  # time for HAProxy to send requests to a server that is ready again
-
-
-def test_haproxy_accepts_the_configuration() -> None:
-    done = subprocess.run([str(PROGRAM), "-c", "-f", str(CONFIGURATION)], capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_rolling_restart_under_load_loses_no_request(tmp_path: Path, sqlite_template: Path) -> None:
@@ -53,21 +49,30 @@ def test_a_rolling_restart_under_load_loses_no_request(tmp_path: Path, sqlite_te
     assert set(crowd.acknowledged) <= stored
 
 
+def test_a_restart_of_the_only_server_loses_no_request_if_it_inherits_its_socket(instance: Path) -> None:
+    port, unused = free_port(), f"127.0.0.1:{free_port()}"
+    settings: dict[str, Any] = {"TRUSTED_PROXIES": "1"} | UNLIMITED
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
+
+        def start(_address: str) -> Server:
+            return stack.enter_context(running(instance, "--workers=2", workers=2, listener=listener, **settings))
+
+        server = start("")
+        stack.enter_context(running_proxy(instance, port=port, sites=(server.address, unused)))
+        crowd = Crowd(replace(server, address=f"127.0.0.1:{port}"), people=4, watched=("/healthz", "/") * 6)
+        asyncio.run(restart_under_load(crowd, [server], start))
+
+    assert {outcome.status for outcome in crowd.outcomes} == {200, 303}
+
+
 async def restart_under_load(crowd: Crowd, servers: list[Server], start: Callable[[str], Server]) -> None:
     async with crowd.at_work(), asyncio.TaskGroup() as tasks:
         for _ in range(6):
-            tasks.create_task(post_forms(crowd))
+            tasks.create_task(crowd.post_forms())
         for server in servers:
             await asyncio.sleep(NOTICED_SECONDS)
             assert await asyncio.to_thread(server.end) == 0
             await asyncio.to_thread(start, server.address)
         await asyncio.sleep(NOTICED_SECONDS)
         crowd.go_on = False
-
-
-async def post_forms(crowd: Crowd) -> None:
-    """Send short POST requests without a pause: HAProxy does not repeat them, so every lost one shows."""
-    async with client_of(crowd.server) as client:
-        while crowd.go_on:
-            request = client.build_request("POST", "/language", data={"language": "en"})
-            crowd.outcomes.append(await noted("/language", request, client))

@@ -12,6 +12,7 @@ CHECKS = (HERE / "page_checks.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RUN_AXE = "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})"
 HEIGHT = 800
+MAX_PARTS = 8  # of a field for a date and time, with the button of its calendar
 
 
 class Look(NamedTuple):
@@ -111,7 +112,18 @@ async def tab(page: Page) -> Stop | None:
 async def walk(page: Page) -> tuple[list[str], list[Stop | None]]:
     """Return all that can take the focus, in the order of the page, and where as many presses of Tab lead, plus one."""
     names: list[str] = await page.evaluate("pageChecks.rewind()")
-    return names, [await tab(page) for _ in range(len(names) + 1)]
+    return names, [await leave_and_tab(page) for _ in range(len(names) + 1)]
+
+
+async def leave_and_tab(page: Page) -> Stop | None:
+    """Press Tab, several times if the focus is on a date: its day, month and year are reached one after the other."""
+    left: str | None = await page.evaluate("pageChecks.dateInFocus()")
+    stop = await tab(page)
+    for _ in range(MAX_PARTS):
+        if stop is None or stop.name != left:
+            break
+        stop = await tab(page)
+    return stop
 
 
 async def focus_each(page: Page) -> list[Stop]:

@@ -60,8 +60,21 @@ def copy_project(root: Path) -> Path:
 
 
 def copy_tree(root: Path) -> Path:
-    """Copy the source tree into a folder, without its repository and what git ignores."""
-    caches = (".git", ".venv*", ".*_cache", "__pycache__", ".hypothesis", ".coverage*", "test-results", "*.egg-info")
+    """Copy the source tree into a folder, without its repository and what git ignores.
+
+    The cache of mypy is copied: without it a check of the types takes 30 s and not 3 s.
+    """
+    caches = (
+        ".git",
+        ".venv*",
+        ".pytest_cache",
+        ".ruff_cache",
+        "__pycache__",
+        ".hypothesis",
+        ".coverage*",
+        "test-results",
+        "*.egg-info",
+    )
     private = ("*.db*", "secret_key", "application.cfg.py")
     return shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*caches, *private))
 

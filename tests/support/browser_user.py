@@ -43,7 +43,7 @@ class BrowserUser:
     async def go(self, path: str) -> None:
         await self.page.goto(self.site.url + path)
 
-    async def send(self, path: str = "", **typed: str) -> None:
+    async def send(self, path: str = "", /, **typed: str) -> None:
         """Open a page, and send its form with this in its fields, by their ids."""
         if path:
             await self.go(path)
@@ -56,7 +56,7 @@ class BrowserUser:
         async with self.page.expect_navigation():
             await self.page.click(button)
 
-    async def post(self, path: str, **form: str) -> None:
+    async def post(self, path: str, /, **form: str) -> None:
         """Send a form in this browser and follow where it leads, without looking at it."""
         response = await self.page.context.request.post(self.site.url + path, form={**form})
         assert response.ok, f"{path}: {response.status}"

@@ -138,6 +138,22 @@ class Crowd:
                 self.outcomes.append(await ask(client, path))
                 await asyncio.sleep(random.uniform(0.1, 0.3))  # noqa: S311 # no secret
 
+    async def post_forms(self, connection: str = "keep-alive") -> None:
+        """Send short POST requests without a pause: a proxy does not repeat them, so every lost one shows."""
+        async with client_of(self.server) as client:
+            while self.go_on:
+                request = client.build_request(
+                    "POST", "/language", data={"language": "en"}, headers={"Connection": connection}
+                )
+                self.outcomes.append(await noted("/language", request, client))
+
+    async def have_sent(self, path: str, number: int) -> None:
+        """Wait until so many more requests to a path have ended."""
+        number += len(self.to(path))
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while len(self.to(path)) < number:  # noqa: ASYNC110 # a poll is simpler than an event in each client
+                await asyncio.sleep(0.05)
+
     def to(self, *paths: str) -> list[Outcome]:
         return [one for one in self.outcomes if one.path in paths]
 

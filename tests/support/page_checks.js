@@ -103,7 +103,10 @@ window.pageChecks = (() => {
 
   const isOnTop = (element) => {
     const [box] = element.getClientRects();
-    const found = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+    // A browser scrolls only the first lines of a textarea into the window.
+    const [top, bottom] = [Math.max(box.top, 0), Math.min(box.bottom, innerHeight)];
+    if (bottom - top < Math.min(box.height, 24)) return false;
+    const found = document.elementFromPoint(box.left + box.width / 2, (top + bottom) / 2);
     return Boolean(found) && (element.contains(found) || found.contains(element));
   };
 
@@ -120,6 +123,12 @@ window.pageChecks = (() => {
     return element && element !== document.body ? stop(element) : null;
   };
 
+  // The field for a date that has the focus. The Tab key reaches its parts one after the other.
+  const dateInFocus = () => {
+    const element = document.activeElement;
+    return element && element.matches("[type=date], [type=datetime-local]") ? named(element) : null;
+  };
+
   // Give the focus to one element after the other. After a key was pressed it shows as it does for the keyboard.
   const each = () => {
     rewind();
@@ -131,5 +140,5 @@ window.pageChecks = (() => {
     return stops;
   };
 
-  return { structure, errors, refusal, width, shown, settle, rewind, focused, each };
+  return { structure, errors, refusal, width, shown, settle, rewind, focused, dateInFocus, each };
 })();

@@ -6,14 +6,15 @@ Add yours: a name, the template, the way there, and the status if it is not 200.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 
-from app import features
 from support.actions import PASSWORD
-from support.app import MAILBOX
+from support.app import MAILBOX, ROOT
 from support.browser_user import BrowserUser
 
 Way = Callable[[BrowserUser], Awaitable[None]]
 
+FEATURES = ROOT / "src/app/features"
 ERROR = "errors/error.html"
 NEW_PASSWORD = "another horse battery staple"
 NEW = {"new_password": NEW_PASSWORD, "new_password_confirm": NEW_PASSWORD}
@@ -34,12 +35,12 @@ def at(path: str) -> Way:
     return lambda user: user.go(path)
 
 
-def sent(path: str, **typed: str) -> Way:
+def sent(path: str, /, **typed: str) -> Way:
     """Send the form of a page with this in its fields; `{email}` in it is that of the user."""
     return lambda user: user.send(path, **user.filled_in(typed))
 
 
-def posted(path: str, **typed: str) -> Way:
+def posted(path: str, /, **typed: str) -> Way:
     """Send it over HTTP, without a look."""
     return lambda user: user.post(path, **user.filled_in(typed))
 
@@ -270,8 +271,10 @@ ERRORS = [
 ]
 
 CONFIRMING = [replace(state, site="confirming") for state in WITH_A_CONFIRMATION]
-OF_FEATURES = [f"app.features.{name}.tests.page_states" for name in features.NAMES]
+OF_FEATURES = [f"app.features.{path.parts[-3]}.tests.page_states" for path in FEATURES.glob("*/tests/page_states.py")]
+GENERATED = [f"support.{path.stem}" for path in sorted(Path(__file__).parent.glob("states_of_*.py"))]
 STATES = [*LOGGED_OUT, *WITH_A_LINK, *LOGGED_IN, *CONFIRMING, *ERRORS]
-STATES += [state for module in OF_FEATURES for state in import_module(module).STATES]  # they use the steps above
+# They use the steps above.
+STATES += [state for module in (*OF_FEATURES, *GENERATED) for state in import_module(module).STATES]
 # One for each template, the fullest: what is wrong is said in it, too.
 ONE_OF_EACH = list({state.template: state for state in sorted(STATES, key=lambda state: state.status == 422)}.values())

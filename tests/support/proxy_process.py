@@ -23,13 +23,16 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # folders of n
 
 def configuration_for(folder: Path, *, port: int, sites: tuple[str, str], tls: bool) -> str:
     """Return deploy/haproxy.cfg with the ports and URLs of a test, and without a change of the Unix user."""
-    bind = ("    bind :80\n", f"    bind 127.0.0.1:{port}\n")
-    if tls:
-        certificate = "    # bind :443 ssl crt /etc/haproxy/www.example.com.pem"
-        bind = (f"{bind[0]}{certificate}", f"    bind 127.0.0.1:{port} ssl crt {folder}/both.pem")
+    http, https = f"127.0.0.1:{port if not tls else free_port()}", f"127.0.0.1:{port}"
+    public = "    bind :443 ssl crt /etc/haproxy/www.example.com.pem alpn h2,http/1.1\n"
+    redirect = "    http-request redirect scheme https code 308 unless { ssl_fc } or is_challenge\n"
+    with_tls = public.replace(":443", https).replace("/etc/haproxy/www.example.com", f"{folder}/both")
     text = CONFIGURATION.read_text()
     for old, new in (
-        bind,
+        ("    bind :80\n", f"    bind {http}\n"),
+        (public, with_tls if tls else ""),
+        (redirect, redirect if tls else ""),
+        ("    log /dev/log local0 ", "    log stdout format raw local0 "),
         ("    user haproxy\n    group haproxy\n", ""),
         ("hdr Host www.example.com", f"hdr Host localhost:{port}"),
         ("server one 127.0.0.1:5001", f"server one {sites[0]}"),
@@ -80,11 +83,11 @@ def running_nginx(folder: Path, *, port: int, sites: tuple[str, str]) -> Iterato
 
 
 @contextmanager
-def running_until_the_end(command: list[str], log_file: Path, port: int) -> Iterator[None]:
+def running_until_the_end(command: list[str], log_file: Path, port: int, *, host: str = "127.0.0.1") -> Iterator[None]:
     with log_file.open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        wait_until_it_listens(port)
+        wait_until_it_listens(port, host)
         yield
     finally:
         process.terminate()

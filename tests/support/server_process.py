@@ -65,9 +65,15 @@ def running(
     address: str = "",
     workers: int = 1,
     folder: Path = ROOT,
+    listener: socket.socket | None = None,
     **settings: str,
 ) -> Iterator[Server]:
-    """Start a server, wait until each of its workers listens, and kill remaining processes at the end."""
+    """Start a server, wait until each of its workers listens, and kill remaining processes at the end.
+
+    It inherits a listening socket, as from systemd, and is told so by BIND.
+    """
+    if listener:
+        settings["BIND"], address = f"fd://{listener.fileno()}", "127.0.0.1:{}".format(*listener.getsockname()[1:])
     log, address = instance / "log", address or f"127.0.0.1:{free_port()}"
     paths = [str(folder / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
     source = {"PYTHONPATH": os.pathsep.join(paths)} if (folder / "src").exists() else {}
@@ -78,6 +84,7 @@ def running(
             env=environment(instance, {"BIND": address} | settings) | source,
             stdout=output,
             stderr=output,
+            pass_fds=[listener.fileno()] if listener else [],
             start_new_session=True,  # the process and its workers are one group, which we may end together
         )
     server = Server(process, log, address)
@@ -103,10 +110,10 @@ def refusal(instance: Path, *options: str, **settings: str) -> str:
     return lines[0]
 
 
-def wait_until_it_listens(port: int) -> None:
+def wait_until_it_listens(port: int, host: str = "127.0.0.1") -> None:
     for _ in range(600):
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection((host, port), 1).close()
         except OSError:
             time.sleep(0.05)
         else:

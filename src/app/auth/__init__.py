@@ -8,7 +8,7 @@ from app.auth.client import current_client
 from app.auth.current_user import current_user, require_session, require_user
 from app.auth.current_user import init_app as init_current_user
 from app.auth.limits import rate_limited
-from app.auth.preserved_forms import preserves_input, restored_input
+from app.auth.preserved_forms import preserves_input, restored_form, restored_input
 
 __all__ = [
     "current_client",
@@ -19,6 +19,7 @@ __all__ = [
     "rate_limited",
     "require_session",
     "require_user",
+    "restored_form",
     "restored_input",
     "roles_accepted",
     "roles_required",

@@ -138,12 +138,12 @@ async def touch(session: UserSession) -> None:
 
 
 async def record_route_and_user(response: Response | None = None) -> Response | None:
-    """Add the route and the user to the log line of the request or the websocket."""
+    """Add the endpoint, the route and the user to the record of the request or the websocket."""
     here = websocket if has_websocket_context() else request
     scope = cast(Scope, here.scope)
     record, user = cast(RequestRecord, scope[RECORD]), current_user.user
     if here.url_rule and REJECTION not in scope:  # a rejected request has the route of another page
-        record.route = here.url_rule.rule
+        record.endpoint, record.route = here.url_rule.endpoint, here.url_rule.rule
     record.user_id = user.id if user else None
     return response
 

@@ -14,7 +14,7 @@ MESSAGES: dict[int, Message] = {
     404: (_("Page not found"), _("Check the URL, or start from the front page.")),
     405: (_("Method not allowed"), _("This URL does not accept this kind of request. Start from the front page.")),
     408: (_("Request timed out"), _("Your request did not arrive in time. Try again.")),
-    413: (_("Too large"), _("What you sent is larger than allowed. Send less.")),
+    413: (_("Too large"), _("Your input is larger than allowed. Go back and send less.")),
     414: (_("URL too long"), _("Start from the front page.")),
     422: (_("Invalid input"), _("Go back and check what you entered.")),
     429: (_("Too many attempts"), _("Try again in %(wait)s.")),

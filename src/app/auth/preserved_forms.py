@@ -12,6 +12,7 @@ from typing import Any, ParamSpec
 
 from quart import Quart, current_app, flash, redirect, request, session
 from quart.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from app.auth.current_user import current_user, require_user
@@ -75,6 +76,11 @@ async def restored_input() -> dict[str, str]:
     user, preserved = await require_user(), _pop(request.path)
     fields: dict[str, str] = preserved.get("fields", {})
     return fields if is_owner(user, preserved.get("owner", "")) else {}
+
+
+async def restored_form() -> MultiDict[str, str] | None:
+    """Return what `restored_input` returns, for a form whose fields are not all texts; None without any input."""
+    return MultiDict(restored) if (restored := await restored_input()) else None
 
 
 def form_owner() -> str:

@@ -14,6 +14,7 @@ from app.services.extension_points import ROOT
 COMMANDS = {
     "check": "app.cli.check:check",
     "mail": "app.cli.mail:mail_group",
+    "new": "app.cli.new:new",
     "purge": "app.cli.purge:purge",
     "roles": "app.cli.roles:roles_group",
     "translations": "app.cli.translations:translations",

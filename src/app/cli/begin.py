@@ -1,8 +1,10 @@
 """`make begin NAME="Book Shelf"`: turn a clone of the starter into a product, in one commit.
 
-It writes the name into the settings, the package metadata, README.md and LICENSE, begins CHANGELOG.md, and deletes the
-features and languages that were not chosen and the tests of the starter's own guides. The remote `origin` becomes
-`boilerplate`, from which UPGRADING.md merges. It changes nothing if the arguments are wrong or a file is not committed.
+The command writes the name into the settings, the package metadata, README.md and LICENSE, and begins CHANGELOG.md. It
+deletes the features and languages that were not chosen, and the tests of the starter's own guides. The remote `origin`
+becomes `boilerplate`, from which updates are merged (UPGRADING.md).
+
+The command changes nothing if an argument is wrong or the working tree has changes.
 """
 
 import argparse
@@ -21,18 +23,23 @@ from app.cli.remove_feature import replace
 from app.default_config import LANGUAGES, SITE_NAME
 from app.lib.settings.loader import ROOT
 
-STARTER = "quart-boilerplate"  # the name in pyproject.toml until a product begins
-NAME = re.compile(r"[^\W_][\w .,!+-]{0,49}")  # is valid without escapes in Python, TOML, HTML and Markdown
+STARTER = "quart-boilerplate"  # the name in pyproject.toml until `make begin` has run
+NAME = re.compile(r"[^\W_][\w .,!+-]{0,49}")  # needs no escapes in Python, TOML, HTML and Markdown
 LICENSE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 SETTINGS = ("src/app/default_config.py", "docs/reference/settings.md")
-GUIDE_TESTS = ("test_begin", "test_docs_pages", "test_removals")  # each changes a copy of the unchanged starter
+GUIDE_TESTS = (
+    "test_begin",
+    "test_docs_pages",
+    "test_new",
+    "test_removals",
+)  # each changes a copy of the unchanged starter
 
 
 def main(arguments: Sequence[str], *, root: Path = ROOT) -> None:
-    """Begin a product. Raises SystemExit with the reason if an argument is wrong or the working tree is not clean."""
+    """Begin a product. Raises SystemExit if an argument is wrong or the working tree has changes."""
     options = parse(arguments, features=remove_feature.names(root))
     if f'name = "{STARTER}"' not in (root / "pyproject.toml").read_text():
-        print(f"This is {SITE_NAME} already: nothing was changed.")  # noqa: T201 # a command
+        print(f"This is already {SITE_NAME}: nothing was changed.")  # noqa: T201 # a command
         return
     check_repository(root)
 
@@ -62,7 +69,7 @@ def parse(arguments: Sequence[str], *, features: list[str]) -> argparse.Namespac
         sys.exit("LICENSE must be an SPDX identifier, like MIT or LicenseRef-Proprietary")
     for key, chosen, known in (("FEATURES", options.features, features), ("LANGUAGES", options.languages, LANGUAGES)):
         if unknown := set(chosen) - set(known):
-            sys.exit(f"{key} names {', '.join(sorted(unknown))}. There are: {', '.join(known)}")
+            sys.exit(f"{key} has unknown names: {', '.join(sorted(unknown))}. Known names: {', '.join(known)}")
     if LANGUAGES[0] not in options.languages:
         sys.exit(f"LANGUAGES must name {LANGUAGES[0]}, the language of the texts in the code")
     return options
@@ -71,11 +78,11 @@ def parse(arguments: Sequence[str], *, features: list[str]) -> argparse.Namespac
 def check_repository(root: Path) -> None:
     if git(root, "status", "--porcelain"):
         sys.exit("Commit or delete your changes first: `git status` must list none.")
-    git(root, "var", "GIT_COMMITTER_IDENT")  # fails if git does not know who commits
+    git(root, "var", "GIT_COMMITTER_IDENT")  # fails if git has no author for the commit
 
 
 def write_name(root: Path, name: str) -> None:
-    """Write the name of the product over the name of the starter."""
+    """Replace the name of the starter by the name of the product."""
     for file in SETTINGS:
         replace(root / file, f'"{SITE_NAME}"', f'"{name}"')
     path = root / "pyproject.toml"
@@ -88,13 +95,13 @@ def write_name(root: Path, name: str) -> None:
 
 
 def package_name(name: str) -> str:
-    """Return the name of the package: lower-case ASCII letters and digits, with hyphens between."""
+    """Return the name of the package: lower-case ASCII letters and digits, in words separated by hyphens."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return "-".join(re.findall("[a-z0-9]+", ascii_name)) or "site"
 
 
 def write_license(root: Path, name: str, license_id: str) -> None:
-    """Add the holder of the product. The notice of the starter stays, as its license requires."""
+    """Add the copyright holder of the product. The notice of the starter stays, as its license requires."""
     path, holder = root / "LICENSE", f"Copyright (c) {datetime.now(UTC).year} The authors of {name}\n"
     text = re.sub("^Copyright .*$", r"\g<0>, from which this was made", path.read_text(), count=1, flags=re.MULTILINE)
     if license_id == "MIT":
@@ -106,7 +113,7 @@ def write_license(root: Path, name: str, license_id: str) -> None:
 
 
 def remove_languages(root: Path, codes: list[str]) -> None:
-    """Delete the catalogs and the words in LANGUAGES."""
+    """Delete the catalogs of languages, and remove the languages from LANGUAGES."""
     for code in codes:
         shutil.rmtree(root / "src/app/translations" / code)
         for path in SETTINGS:
@@ -118,7 +125,7 @@ def remove_languages(root: Path, codes: list[str]) -> None:
 
 
 def rename_remote(root: Path) -> None:
-    """Call the starter `boilerplate`, and fetch its tags under that name, so that they are not those of the product."""
+    """Rename `origin` to `boilerplate`, and fetch its tags under this name, apart from the tags of the product."""
     if "origin" in git(root, "remote").split():
         git(root, "remote", "rename", "origin", "boilerplate")
         git(root, "config", "--add", "remote.boilerplate.fetch", "+refs/tags/*:refs/tags/boilerplate/*")
@@ -134,5 +141,5 @@ def git(root: Path, *arguments: str) -> str:
 
 if __name__ == "__main__":
     if Path.cwd() != ROOT:  # the package of another folder is installed here
-        sys.exit(f"This changes {ROOT}: run it there.")
+        sys.exit(f"This command changes {ROOT}. Run it there.")
     main(sys.argv[1:])

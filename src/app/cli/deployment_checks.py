@@ -4,7 +4,6 @@ import asyncio
 import json
 import stat
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from http.client import HTTPException
 from pathlib import Path
 from ssl import SSLError
@@ -16,14 +15,15 @@ from quart import Quart
 from sqlalchemy import MetaData, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cli.cluster_check import check_writer
 from app.lib import clock, proxy_probe
 from app.lib.db import db
 from app.lib.db.url import database_url
 from app.lib.settings.base_url import BaseUrl
 from app.lib.settings.loader import ENV_FILES, ROOT, unknown_settings
 from app.models import Base, UserSession
+from app.services.extension_points import extension_points
 
-MAX_CLOCK_DIFFERENCE = timedelta(seconds=30)
 RESPONSE_TIMEOUT_SECONDS = 5
 
 
@@ -35,9 +35,11 @@ class Findings(NamedTuple):
 async def run_checks(app: Quart) -> Findings:
     """Run every check. The schema was checked before, by check_database_ready()."""
     problems = [*check_names(app), *check_settings(app), *check_files(app), *check_tables(Base.metadata)]
+    problems += [problem for check in extension_points().checks for problem in check(app.config)]
     problems += await db.read(check_clock)
     if database_url(app.config).get_backend_name() != "sqlite":
         problems += await db.read(check_mysql)
+        problems += await check_writer()
     try:
         problems += await asyncio.to_thread(check_proxies, app)
     except OSError as error:
@@ -101,7 +103,7 @@ def check_tables(metadata: MetaData) -> Iterator[str]:
 
 async def check_clock(session: AsyncSession) -> list[str]:
     newest = await session.scalar(select(func.max(UserSession.last_seen_on)))
-    if newest is not None and newest > clock.now() + MAX_CLOCK_DIFFERENCE:
+    if newest is not None and newest > clock.now() + clock.MAX_DIFFERENCE:
         return [f"the clock is wrong: a session was last used in the future, {newest:%Y-%m-%d %H:%M:%S} UTC"]
     return []
 
@@ -116,7 +118,7 @@ async def check_mysql(session: AsyncSession) -> list[str]:
         problems.append(f"sql_mode is {mode!r}, which truncates values: check SQLALCHEMY_ENGINE_OPTIONS")
     if database_charset != "utf8mb4":
         problems.append(f"the charset of the database is {database_charset}: ALTER DATABASE … CHARACTER SET utf8mb4")
-    if abs(now - clock.now().replace(tzinfo=None)) > MAX_CLOCK_DIFFERENCE:
+    if abs(now - clock.now().replace(tzinfo=None)) > clock.MAX_DIFFERENCE:
         problems.append(f"the clock of the database is {now} UTC, ours {clock.now():%Y-%m-%d %H:%M:%S}")
     return problems
 

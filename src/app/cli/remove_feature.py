@@ -1,7 +1,7 @@
 """`make without FEATURE=second_factor`: delete a feature from the source tree.
 
-It deletes the folder, the migration, the page in docs/features/, the messages, the dependencies that only the feature
-needs, and the word in FEATURES. Later migrations follow the one before that of the feature.
+The command deletes the folder, the migration, the page in docs/features/, the messages, and the dependencies that only
+the feature needs. It removes the name from FEATURES, and links the later migrations to the earlier ones.
 """
 
 import re
@@ -14,12 +14,12 @@ from pathlib import Path
 from app.lib.settings.loader import ROOT
 
 REVISION = re.compile(r'^(down_)?revision = "(\w+)"$', re.MULTILINE)
-REVISION_ID = "[0-9a-f]" * 12  # as the files of migrations begin
+REVISION_ID = "[0-9a-f]" * 12  # the beginning of the file name of a migration
 LINKING_FILES = ("alembic/versions/*.py", "docs/**/*.md", "README.md")
 
 
 def main(root: Path, name: str) -> None:
-    """Delete a feature. Raises SystemExit if there is none of this name."""
+    """Delete a feature. Raises SystemExit if no feature has this name."""
     folder = root / "src/app/features" / name
     if not re.fullmatch(r"\w+", name) or not folder.is_dir():
         sys.exit(f"There is no feature {name!r}. Features: {', '.join(names(root)) or 'none'}")
@@ -40,7 +40,7 @@ def names(root: Path) -> list[str]:
 
 
 def remove_migrations(root: Path, name: str) -> None:
-    """Delete the migrations of a feature, and let what named them name the one before."""
+    """Delete the migrations of a feature, and link the later migrations to the earlier ones."""
     for migration in sorted((root / "alembic/versions").glob(f"{REVISION_ID}_{name}.py")):
         revisions = dict(REVISION.findall(migration.read_text()))
         migration.unlink()
@@ -81,5 +81,5 @@ def replace(path: Path, old: str, new: str) -> None:
 
 if __name__ == "__main__":
     if Path.cwd() != ROOT:  # the package of another folder is installed here
-        sys.exit(f"This deletes from {ROOT}: run it there.")
+        sys.exit(f"This command changes {ROOT}. Run it there.")
     main(ROOT, " ".join(sys.argv[1:]))

@@ -1,6 +1,6 @@
 """`quart --app run translations …`: maintain the catalogs of messages (docs/how-to/languages.md)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -27,14 +27,7 @@ def translations() -> None:
 @click.argument("languages", nargs=-1)
 def update(languages: tuple[str, ...]) -> None:
     """Extract all messages from the code and the templates into the catalogs. A named LANGUAGE gets a new catalog."""
-    messages = extracted()
-    for path in dict.fromkeys([*map(path_of, languages), *paths()]):
-        catalog = read(path)
-        messages.creation_date = catalog.creation_date  # otherwise every update would change every file
-        catalog.update(messages, no_fuzzy_matching=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            write_po(file, catalog, width=120, ignore_obsolete=True, include_lineno=False, omit_header=False)
+    for catalog in update_all(languages):
         missing = sum(not all(message.string or [""]) for message in catalog if message.id)
         click.echo(f"{catalog.locale}: {len(catalog)} messages, {missing} of them to translate")
 
@@ -43,8 +36,30 @@ def update(languages: tuple[str, ...]) -> None:
 def compile_all() -> None:
     """Compile the catalogs."""
     for path in paths():
-        with path.with_suffix(".mo").open("wb") as file:
-            write_mo(file, read(path))
+        compile_one(path)
+
+
+def update_all(languages: Sequence[str] = ()) -> list[Catalog]:
+    """Extract all messages into the catalogs, and return them. Raises ClickException for an unknown language."""
+    messages, updated = extracted(), []
+    for path in dict.fromkeys([*map(path_of, languages), *paths()]):
+        catalog = read(path)
+        messages.creation_date = catalog.creation_date  # otherwise every update would change every file
+        catalog.update(messages, no_fuzzy_matching=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, catalog)
+        updated.append(catalog)
+    return updated
+
+
+def write(path: Path, catalog: Catalog) -> None:
+    with path.open("wb") as file:
+        write_po(file, catalog, width=120, ignore_obsolete=True, include_lineno=False, omit_header=False)
+
+
+def compile_one(path: Path) -> None:
+    with path.with_suffix(".mo").open("wb") as file:
+        write_mo(file, read(path))
 
 
 def extracted() -> Catalog:

@@ -1,8 +1,8 @@
 """The parts of the site that can be deleted, one folder each: `make without FEATURE=second_factor`.
 
 A feature is a package with `init_app(app)`, which registers its blueprints and fills the extension points. It may have
-models.py and default_config.py. The setting FEATURES names the features that are switched on; the tables of the others
-stay. Nothing else imports a feature, and no feature imports another.
+models.py and default_config.py. The setting FEATURES names the features that are switched on. The tables of the others
+stay. Only this module imports features, and no feature imports another.
 """
 
 import pkgutil
@@ -18,7 +18,7 @@ NAMES = [module.name for module in pkgutil.iter_modules(__path__) if module.ispk
 
 
 def _modules(name: str) -> list[Any]:
-    """Return a module of each feature that has one."""
+    """Return the module of this name from each feature that has one."""
     packages = {feature: import_module(f"{__name__}.{feature}") for feature in NAMES}
     having = [feature for feature, package in packages.items() if _has_module(package, name)]
     return [import_module(f"{__name__}.{feature}.{name}") for feature in having]
@@ -29,7 +29,7 @@ def _has_module(package: Any, name: str) -> bool:
 
 
 def import_models() -> None:
-    """Define the tables of every feature, also of those that are switched off: migrations need all of them."""
+    """Define the tables of every feature. Migrations need them also if a feature is switched off."""
     _modules("models")
 
 

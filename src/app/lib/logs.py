@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -20,11 +21,14 @@ FACT_LENGTH = 500  # characters
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 logger = logging.getLogger("app")
+listeners: list[Callable[[str, dict[str, Any]], None]] = []  # called with each event and its facts
 
 
 def record(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **facts: Any) -> None:
     """Log an event with its facts; `error` adds the traceback of an exception."""
     logger.log(level, event, exc_info=error, extra={"facts": facts})
+    for listen in listeners:
+        listen(event, facts)
 
 
 def set_up(log_format: str) -> None:

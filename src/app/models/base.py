@@ -1,6 +1,7 @@
 """The base class of the tables, and column types with one meaning on SQLite and MySQL."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -38,6 +39,26 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, _dialect: sa.Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+class DecimalNumber(sa.types.TypeDecorator[Decimal]):
+    """A decimal number: `DecimalNumber(12, 2)` has 12 digits, two of them after the point.
+
+    SQLite has no such type and stores a float, which is exact up to 15 digits; a sum in SQL may not be.
+    """
+
+    impl = sa.Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Return the type, on SQLite one for floats: SQLAlchemy would warn of the loss."""
+        numeric: Any = self.impl_instance
+        options: Any = {"asdecimal": dialect.name != "sqlite"}
+        return dialect.type_descriptor(sa.Numeric(numeric.precision, numeric.scale, **options))
+
+    def process_result_value(self, value: Any, _dialect: sa.Dialect) -> Decimal | None:
+        numeric: Any = self.impl_instance
+        return None if value is None else round(Decimal(str(value)), numeric.scale)
 
 
 def case_sensitive_string(length: int, charset: str = "ascii") -> sa.types.TypeEngine[str]:

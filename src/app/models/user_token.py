@@ -31,7 +31,7 @@ class UserToken(Base):
     __table_args__ = {
         **Base.__table_args__,
         "sqlite_autoincrement": True,
-    }  # ids are never reused: they order the tokens
+    }  # ids are never reused: they order the tokens of one second
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)

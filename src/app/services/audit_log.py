@@ -51,5 +51,6 @@ async def occurred_within(
 
 async def list_recent(session: AsyncSession, *, user_id: int, limit: int = PAGE_LENGTH) -> Sequence[UserEvent]:
     """Return the latest events of a user, newest first."""
-    newest = select(UserEvent).where(UserEvent.user_id == user_id).order_by(UserEvent.id.desc()).limit(limit)
+    newest = select(UserEvent).where(UserEvent.user_id == user_id)
+    newest = newest.order_by(UserEvent.created_on.desc(), UserEvent.id.desc()).limit(limit)
     return (await session.scalars(newest)).all()

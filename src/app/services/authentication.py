@@ -41,9 +41,9 @@ class InvalidCredentials(ServiceError):
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedPassword:
-    """The user whose password was right, the hash that it matched, and the hash to store from now on.
+    """The user whose password was correct, the hash that it matched, and the hash to store from now on.
 
-    `hits` are all that the attempt has added to rate limits, `refundable` those that a right password refunds.
+    `hits` are all that the attempt has added to rate limits, `refundable` those that a correct password refunds.
     """
 
     user_id: int
@@ -120,6 +120,6 @@ async def _find_samples() -> list[str]:
 
 
 async def _find_older_hashes(session: AsyncSession, *, parameters: str) -> list[str]:
-    """Return hashes with other parameters, of the oldest accounts. Scans the table if there are none."""
-    query = select(User.password).where(User.password.not_like(f"{parameters}$%")).order_by(User.id).limit(SAMPLES)
+    """Return hashes with other parameters. Scans the table if there are none."""
+    query = select(User.password).where(User.password.not_like(f"{parameters}$%")).limit(SAMPLES)
     return [stored for stored in await session.scalars(query) if stored]

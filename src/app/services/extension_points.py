@@ -1,9 +1,9 @@
-"""The extension points: what features add to the core. Each is empty without features.
+"""The extension points, through which features add to the core. Without features, each is empty.
 
 A feature fills them in its `init_app(app)` (docs/explanation/features.md). The core uses them and imports no feature.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
@@ -22,16 +22,16 @@ ROOT = ""  # the group of the commands directly below `quart --app run`
 
 
 class PendingLogin(NamedTuple):
-    """A login whose password was right, and which needs another step: the page at `endpoint`.
+    """A login with the correct password that requires another step, on the page of `endpoint`.
 
-    The browser gets `token` in a cookie, which identifies the login there.
+    The browser gets `token` in a cookie, which identifies the pending login on that page.
     """
 
     endpoint: str
     token: str
 
 
-# Returns what a user must do after the right password, or None. The user's row is locked.
+# A step after the correct password. Returns a pending login, or None to start the session. The user's row is locked.
 LoginStep = Callable[[AsyncSession, User, NewSession], Awaitable[PendingLogin | None]]
 
 
@@ -43,7 +43,7 @@ class WrongProof(ServiceError):
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """A proof that /verify requires of some users besides the password: a form field, and how to check its value.
+    """A proof that /verify requires of some users besides the password: a form field, and the check of its value.
 
     `verify` raises WrongProof. It runs after the password was verified, in transactions of its own.
     """
@@ -59,7 +59,7 @@ class AccessEnd(Enum):
     """Why access to an account ends."""
 
     PASSWORD_CHANGED = auto()
-    RECOVERED = auto()  # by the e-mail address: a reset, or a confirmation in another browser
+    RECOVERED = auto()  # through the e-mail address: a reset, or a confirmation in another browser
     COMPROMISE_REPORTED = auto()  # "This was not me", or the former e-mail address was restored
     SESSIONS_ENDED = auto()  # by an operator
     DEACTIVATED = auto()
@@ -67,9 +67,9 @@ class AccessEnd(Enum):
 
 
 class EndAccess(Protocol):
-    """End what a feature has given to a user. The user's row is locked.
+    """End the access that a feature gives to a user. The user's row is locked.
 
-    `since` is when an attacker may have gained access, if the user has reported one.
+    `since` is the time of the security alert that the user has reported, or None.
     """
 
     async def __call__(
@@ -78,18 +78,22 @@ class EndAccess(Protocol):
 
 
 class Expiring(NamedTuple):
-    """A table whose expired rows are purged: its primary key, and the column with the time."""
+    """A table whose expired rows are purged: its primary key, and the column with the time of expiry."""
 
     key: InstrumentedAttribute[Any]
     expires_on: InstrumentedAttribute[Any]
+
+
+# Returns what is wrong with the settings for a public site: a line for each error of `quart --app run check`.
+Check = Callable[[Mapping[str, Any]], Iterable[str]]
 
 
 @dataclass
 class ExtensionPoints:
     """The extension points of one app.
 
-    `templates` are included by a page: "account", "login", "navigation" or "reauthentication". `commands` are import
-    paths by name, for each group: {"users": {"reset-second-factor": "app.features.…:command"}}.
+    `templates` has the templates that a page includes: "account", "login", "navigation" or "reauthentication".
+    `commands` has the import paths of each group: {"users": {"reset-second-factor": "app.features.…:command"}}.
     """
 
     login_steps: list[LoginStep] = field(default_factory=list)
@@ -99,6 +103,7 @@ class ExtensionPoints:
     event_labels: dict[str, str] = field(default_factory=dict)
     templates: dict[str, list[str]] = field(default_factory=dict)
     commands: dict[str, dict[str, str]] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
 
     def add_template(self, page: str, template: str) -> None:
         self.templates.setdefault(page, []).append(template)
@@ -114,6 +119,6 @@ def extension_points() -> ExtensionPoints:
 
 
 async def end_access(session: AsyncSession, user: User, reason: AccessEnd, *, since: datetime | None = None) -> None:
-    """Let every feature end what it has given to a user."""
+    """End the access that the features give to a user."""
     for end in extension_points().access_ends:
         await end(session, user, reason, since=since)

@@ -23,6 +23,7 @@ ENQUEUED = "email_enqueued"  # key in session.info: the worker is woken after th
 CLAIM_DURATION = timedelta(minutes=2)  # longer than a delivery may take
 RETRY_PERIOD = timedelta(days=5)  # RFC 5321, 4.5.4.1
 RETENTION = timedelta(days=7)  # after delivery, for support
+NEWEST_FIRST = (Email.created_on.desc(), Email.id.desc())
 
 
 class EmailedToken(NamedTuple):
@@ -117,13 +118,13 @@ async def mark_failed(session: AsyncSession, email: Email, *, error: str | None 
 
 async def list_undelivered(session: AsyncSession, *, limit: int = 50) -> Sequence[Email]:
     """Return the e-mails that were not delivered, newest first."""
-    newest = select(Email).where(Email.sent_on.is_(None)).order_by(Email.id.desc()).limit(limit)
+    newest = select(Email).where(Email.sent_on.is_(None)).order_by(*NEWEST_FIRST).limit(limit)
     return (await session.scalars(newest)).all()
 
 
 async def list_of(session: AsyncSession, *, user_id: int, limit: int = 10) -> Sequence[Email]:
     """Return the latest e-mails to a user, newest first."""
-    newest = select(Email).where(Email.user_id == user_id).order_by(Email.id.desc()).limit(limit)
+    newest = select(Email).where(Email.user_id == user_id).order_by(*NEWEST_FIRST).limit(limit)
     return (await session.scalars(newest)).all()
 
 

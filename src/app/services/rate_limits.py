@@ -100,8 +100,9 @@ async def refund(session: AsyncSession, hits: Iterable[Hit]) -> None:
 
 def _is_running(limit: Limit, row: Row[Any] | None, now: datetime) -> bool:
     """Return whether the window of a row is running. Raises RateLimitExceeded when it is used up."""
-    # A window that ends too late was started with another setting, or by a wrong clock.
-    if row is None or not now < row.resets_on <= now + limit.rate.window:
+    # A window that ends too late was started with another setting, or by a wrong clock. The clock of the machine that
+    # started it may be ahead of ours: a new window would give the client its attempts again.
+    if row is None or not now < row.resets_on <= now + limit.rate.window + clock.MAX_DIFFERENCE:
         return False
     if row.used >= limit.rate.hits:
         raise RateLimitExceeded(limit, math.ceil((row.resets_on - now).total_seconds()))

@@ -56,7 +56,7 @@ async def get_by_name(session: AsyncSession, *, name: str) -> Role:
 async def list_users(session: AsyncSession, *, name: str, lock: bool = False) -> Sequence[User]:
     """Return the users with a role. Lock their rows to write rows that refer to them. Raises UnknownRole."""
     role = await get_by_name(session, name=name)
-    query = select(User).join(User.roles).where(Role.id == role.id).order_by(User.id)
+    query = select(User).join(User.roles).where(Role.id == role.id).order_by(User.created_on, User.id)
     return (await session.scalars(query.with_for_update(of=User) if lock else query)).all()
 
 

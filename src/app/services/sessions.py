@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager, defer, joinedload
 
@@ -61,10 +61,10 @@ async def start(session: AsyncSession, *, user_id: int, new: NewSession) -> str:
 async def _end_oldest(session: AsyncSession, user_id: int) -> None:
     """Keep the newest sessions of a user. The caller has locked the user's row."""
     await session.flush()
-    newest = select(UserSession.id).where(UserSession.user_id == user_id).order_by(UserSession.id.desc())
-    if (first_to_end := await session.scalar(newest.offset(MAX_SESSIONS).limit(1))) is not None:
-        is_old = (UserSession.user_id == user_id) & (UserSession.id <= first_to_end)
-        await session.execute(delete(UserSession).where(is_old))
+    age, is_own = (UserSession.created_on, UserSession.id), UserSession.user_id == user_id
+    newest = select(*age).where(is_own).order_by(*(column.desc() for column in age))
+    if first_to_end := (await session.execute(newest.offset(MAX_SESSIONS).limit(1))).one_or_none():
+        await session.execute(delete(UserSession).where(is_own, tuple_(*age) <= tuple(first_to_end)))
 
 
 async def find(session: AsyncSession, *, token: str) -> UserSession | None:

@@ -9,7 +9,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
@@ -29,6 +29,7 @@ LIFETIME = {
     TokenPurpose.UNDO_EMAIL: timedelta(days=7),
     TokenPurpose.NOT_ME: timedelta(days=7),
 }
+OLDEST_FIRST = (UserToken.created_on, UserToken.id)
 
 
 class InvalidToken(ServiceError):
@@ -55,8 +56,9 @@ async def send(
     if purpose in USER_REQUESTED:
         await revoke(session, user.id, purpose)
     token, email, lifetime, now = secrets.token_urlsafe(32), email or user.email, LIFETIME[purpose], clock.now()
-    row = UserToken(user_id=user.id, purpose=purpose, digest=_digest(token), created_on=now, expires_on=now + lifetime)
+    row = UserToken(user_id=user.id, purpose=purpose, digest=_digest(token), expires_on=now + lifetime)
     row.email, row.email_key, row.since = email, email_key(email), since
+    row.created_on = max(now, await _last_created_on(session, user.id) or now)
     session.add(row)
     emailed = EmailedToken(purpose, token, lifetime)
     await outbox.enqueue(session, template, user, to=email, token=emailed, facts=facts, client=client)
@@ -100,8 +102,8 @@ async def revoke(session: AsyncSession, user_id: int, *purposes: TokenPurpose) -
 async def revoke_alerts_since(session: AsyncSession, row: UserToken, *purposes: TokenPurpose) -> None:
     """Revoke the tokens of security alerts that are not older than this one, which undoes what came later."""
     is_meant = UserToken.purpose.in_(purposes) if purposes else UserToken.purpose.not_in(USER_REQUESTED)
-    is_later = (UserToken.user_id == row.user_id) & (UserToken.id >= row.id) & is_meant
-    await session.execute(delete(UserToken).where(is_later))
+    is_earlier = tuple_(*OLDEST_FIRST) < (row.created_on, row.id)
+    await session.execute(delete(UserToken).where(UserToken.user_id == row.user_id, is_meant, ~is_earlier))
 
 
 async def oldest_alert(session: AsyncSession, user_id: int) -> datetime | None:
@@ -115,7 +117,7 @@ async def find_undo_token(session: AsyncSession, user: User) -> UserToken | None
     """Return the oldest token that reverts the e-mail address to the present one."""
     is_present = (UserToken.user_id == user.id) & (UserToken.email_key == user.email_key)
     is_undo = (UserToken.purpose == TokenPurpose.UNDO_EMAIL) & (UserToken.expires_on > clock.now())
-    return await session.scalar(select(UserToken).where(is_present, is_undo).order_by(UserToken.id).limit(1))
+    return await session.scalar(select(UserToken).where(is_present, is_undo).order_by(*OLDEST_FIRST).limit(1))
 
 
 async def last_undo(session: AsyncSession, user_id: int) -> datetime | None:
@@ -123,6 +125,11 @@ async def last_undo(session: AsyncSession, user_id: int) -> datetime | None:
     is_undo = (UserToken.user_id == user_id) & (UserToken.purpose == TokenPurpose.UNDO_EMAIL)
     query = select(UserToken.expires_on).where(is_undo, UserToken.expires_on > clock.now())
     return await session.scalar(query.order_by(UserToken.expires_on.desc()).limit(1))
+
+
+async def _last_created_on(session: AsyncSession, user_id: int) -> datetime | None:
+    """Return when the newest token of a user was created: by another machine, whose clock may be ahead of this one."""
+    return await session.scalar(select(func.max(UserToken.created_on)).where(UserToken.user_id == user_id))
 
 
 def _digest(token: str) -> str:

@@ -32,7 +32,9 @@ class EmailTaken(ServiceError):
 class EmailReserved(ServiceError):
     """Another account had this e-mail address until recently, and may take it back."""
 
-    message = _("Another account recently used this e-mail address. To recover it, use the link in our last e-mail.")
+    message = _(
+        "Another account recently used this e-mail address. To recover that account, use the link in our last e-mail."
+    )
 
 
 class UnknownUser(ServiceError):
@@ -78,7 +80,7 @@ async def find(session: AsyncSession, user_id: int) -> User | None:
 
 
 async def find_for_login(session: AsyncSession, *, email: str, confirmed_only: bool) -> User | None:
-    """Return the user who may log in with an e-mail address and the right password."""
+    """Return the user who may log in with an e-mail address and the correct password."""
     user = await find_by_email(session, email=email)
     return None if user is not None and confirmed_only and user.confirmed_on is None else user
 
@@ -103,7 +105,7 @@ async def lock(session: AsyncSession, user_id: int) -> User | None:
 
 
 async def list_all(session: AsyncSession) -> Sequence[User]:
-    return (await session.scalars(select(User).order_by(User.id))).all()
+    return (await session.scalars(select(User).order_by(User.created_on, User.id))).all()
 
 
 async def confirm(session: AsyncSession, *, email: str) -> User:

@@ -18,7 +18,7 @@ from app.models import Email
 from app.services import outbox
 
 dev_mailbox_bp = Blueprint("dev_mailbox", __name__)
-KEY_NEEDED = (_("Key needed"), _("Open the mailbox with the URL that the server has logged at its start."))
+KEY_NEEDED = (_("Key required"), _("Open the mailbox with the URL that the server logged at startup."))
 FORWARDING_HEADERS = (
     "forwarded",
     "x-forwarded-",

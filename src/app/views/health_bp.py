@@ -21,11 +21,15 @@ async def alive() -> ResponseReturnValue:
 @health_bp.get("/readyz")
 @public
 async def ready() -> ResponseReturnValue:
-    """Return 200 if the schema is at head and the process is not about to stop."""
+    """Return 200 if the process is not about to stop, and the schema is at head or newer than this code.
+
+    During an upgrade the database is migrated first. The servers with the old code must stay in the load balancer.
+    """
     if current_app.extensions.get("draining"):
         return {"status": "draining"}, 503
     try:
-        if await db.read(schema.current_revision) == schema.head_revision():
+        revision = await db.read(schema.current_revision)
+        if revision == schema.head_revision() or schema.is_newer(revision):
             return {"status": "ready"}
     except DatabaseUnavailable as error:
         log_unavailable(error)

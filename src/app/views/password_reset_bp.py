@@ -33,7 +33,7 @@ async def create() -> ResponseReturnValue:
         return await render_invalid_form("password_reset/new.html", form)
 
     await password_reset.request_reset(form.email.data, client=current_client())
-    await flash(_("If an account exists for this address, we have sent a link. It expires in one hour."))
+    await flash(_("If there is an account for this e-mail address, we have sent a link. It expires in one hour."))
     return redirect("/login", 303)
 
 

@@ -26,4 +26,4 @@ def init_app(app: Quart) -> None:
     app.register_blueprint(prompts_bp)
     app.add_template_global(relying_party)
     app.add_template_test(is_other_host, "other_host")
-    logging.getLogger("fido2").setLevel(logging.WARNING)  # below that it logs the ids of credentials
+    logging.getLogger("fido2").setLevel(logging.WARNING)  # at lower levels it logs credential ids

@@ -1,6 +1,7 @@
-"""The ceremonies of WebAuthn: what a browser gets, and how its response is verified, by the library fido2.
+"""The ceremonies of WebAuthn, registration and authentication, with the library fido2.
 
-A response is hostile input. All that is wrong with it raises PasskeyRefused.
+Each begins with options for the browser, and ends with the verification of its response. A response may be forged, so
+every fault in it raises PasskeyRefused.
 """
 
 import struct
@@ -30,7 +31,7 @@ from app.lib.settings import current_settings
 from app.models import User, UserSession
 
 REQUIRED = UserVerificationRequirement.REQUIRED
-# What the library raises for a malformed response, besides ValueError.
+# The exceptions that fido2 and cryptography raise for a malformed response.
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError)
 UNSUPPORTED = (struct.error, RecursionError, NotImplementedError, UnsupportedAlgorithm)
 
@@ -56,7 +57,7 @@ class Assertion(NamedTuple):
 
 
 def creation_options(user: User, handle: str, passkeys: Iterable[Passkey], session: UserSession) -> dict[str, Any]:
-    """Return the options for a new passkey. A device that has one of `passkeys` makes no other."""
+    """Return the options for a new passkey. A device that has one of `passkeys` creates no other."""
     entity = PublicKeyCredentialUserEntity(
         id=websafe_decode(handle), name=user.email, display_name=user.name or user.email
     )
@@ -73,7 +74,7 @@ def creation_options(user: User, handle: str, passkeys: Iterable[Passkey], sessi
 def request_options(
     purpose: Purpose, passkeys: Iterable[Passkey] = (), session: UserSession | None = None
 ) -> dict[str, Any]:
-    """Return the options for a login with any passkey, or with one of `passkeys`."""
+    """Return the options for a login with any passkey, or only with one of `passkeys`."""
     descriptors = [credentials.descriptor(passkey) for passkey in passkeys]
     options, _state = _server().authenticate_begin(
         descriptors or None, user_verification=REQUIRED, challenge=challenges.issue(purpose, session)
@@ -116,9 +117,9 @@ def verify_assertion(
     purpose: Purpose,
     session: UserSession | None = None,
 ) -> Assertion:
-    """Verify the signature of a passkey, and all that it signs. Raises PasskeyRefused, ChallengeExpired.
+    """Verify the response of a passkey: its signature, and the signed data. Raises PasskeyRefused, ChallengeExpired.
 
-    A browser returns the user handle with a discoverable credential. Users log in with no other.
+    A login requires the user handle. Browsers return it with discoverable credentials, and the site creates no others.
     """
     with refused_if_malformed():
         client_data, found = response.response.client_data, response.response.authenticator_data
@@ -137,7 +138,7 @@ def verify_assertion(
 
 @contextmanager
 def refused_if_malformed() -> Iterator[None]:
-    """Raise PasskeyRefused for what the library raises."""
+    """Raise PasskeyRefused in place of an exception of the library."""
     try:
         yield
     except (*MALFORMED, *UNSUPPORTED) as error:
@@ -160,5 +161,5 @@ def _verify_challenge(client_data: CollectedClientData, purpose: Purpose, sessio
 
 
 def _state_of(client_data: CollectedClientData) -> dict[str, Any]:
-    """Return the state that the library expects. It has no challenge of its own: `challenges` has verified it."""
+    """Return the state that the library expects, with the challenge that `challenges` has verified."""
     return {"challenge": websafe_encode(client_data.challenge), "user_verification": REQUIRED}

@@ -1,6 +1,7 @@
-"""Challenges: what an authenticator signs. A challenge is signed with SECRET_KEY, and stored only when it is used.
+"""Challenges: the random values that an authenticator signs.
 
-So the login page needs no query. A challenge for a logged-in user is valid in one session only.
+The site signs each challenge with SECRET_KEY, and stores it only when it is used, so the login page needs no query. A
+challenge for a logged-in user is valid in one session only.
 """
 
 import secrets
@@ -34,18 +35,18 @@ class Challenge(NamedTuple):
 
 
 def issue(purpose: Purpose, session: UserSession | None = None) -> bytes:
-    """Return a new challenge, for a session if the user is logged in."""
+    """Return a new challenge. With a session, it is valid only in this session."""
     expires_on = clock.now() + LIFETIME
     nonce = secrets.token_urlsafe(NONCE_BYTES)
     return _signer(purpose, session).sign(f"{nonce}.{int(expires_on.timestamp())}")
 
 
 def verify(challenge: bytes, purpose: Purpose, session: UserSession | None = None) -> Challenge:
-    """Return a challenge that `issue` made for the same purpose and session. Raises PasskeyRefused."""
+    """Verify a challenge of `issue` for the same purpose and session. Raises PasskeyRefused, ChallengeExpired."""
     try:
         nonce, _dot, expires = _signer(purpose, session).unsign(challenge).decode().partition(".")
     except BadSignature:
-        raise PasskeyRefused("the challenge is not one of this site, purpose and session") from None
+        raise PasskeyRefused("the challenge belongs to another site, purpose or session") from None
     expires_on = datetime.fromtimestamp(int(expires), UTC)
     if expires_on <= clock.now():
         raise ChallengeExpired("the challenge has expired")
@@ -53,7 +54,10 @@ def verify(challenge: bytes, purpose: Purpose, session: UserSession | None = Non
 
 
 async def claim(session: AsyncSession, challenge: Challenge) -> None:
-    """Use a challenge. Raises PasskeyRefused if it was used; of two simultaneous uses the database accepts one."""
+    """Mark a challenge as used. Raises PasskeyRefused if it was used before.
+
+    The nonce is the primary key, so that of two simultaneous requests only one succeeds.
+    """
     session.add(PasskeyChallenge(nonce=challenge.nonce, expires_on=challenge.expires_on))
     try:
         await session.flush()

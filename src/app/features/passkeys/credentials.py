@@ -1,4 +1,4 @@
-"""Credentials in the types of the library: new ones are checked, stored ones are converted."""
+"""Check new credentials, and convert stored ones to the types of fido2."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ from fido2.webauthn import (
 from app.features.passkeys.errors import PasskeyRefused
 from app.features.passkeys.models import MAX_CREDENTIAL_ID_BYTES, PUBLIC_KEY_LENGTH, Passkey
 
-ALGORITHMS = {-8, -7, -257}  # EdDSA, ES256 and RS256, which WebAuthn recommends to offer
+ALGORITHMS = {-8, -7, -257}  # EdDSA, ES256 and RS256, as WebAuthn recommends
 TRANSPORTS = {str(transport) for transport in AuthenticatorTransport}
 
 
 def check(credential: AttestedCredentialData) -> None:
-    """Raise PasskeyRefused for a key that could not verify a login. The library accepts any key here."""
+    """Check that the public key can verify a login. Raises PasskeyRefused. The library accepts any key here."""
     key = credential.public_key
     if key.ALGORITHM not in ALGORITHMS or len(encoded_key(credential)) > PUBLIC_KEY_LENGTH:
         raise PasskeyRefused("the public key has another algorithm, or is too long")
@@ -32,7 +32,7 @@ def check(credential: AttestedCredentialData) -> None:
     try:
         key.verify(b"", b"")
     except InvalidSignature:
-        return  # as it should be
+        return  # the expected result
     raise PasskeyRefused("the public key verifies an empty signature")
 
 
@@ -50,7 +50,7 @@ def encoded_key(credential: AttestedCredentialData) -> str:
 
 
 def known_transports(data: Any) -> str:
-    """Return the transports in the JSON of a registration, as they are stored."""
+    """Return the known transports in the JSON of a registration, separated by commas."""
     return ",".join(sorted({each for each in data["response"].get("transports", ()) if each in TRANSPORTS}))
 
 
@@ -60,7 +60,7 @@ def stored(passkey: Passkey) -> AttestedCredentialData:
 
 
 def descriptor(passkey: Passkey) -> PublicKeyCredentialDescriptor:
-    """Return how a browser finds a passkey."""
+    """Return the descriptor with which a browser finds a passkey."""
     transports = [AuthenticatorTransport(each) for each in passkey.transports.split(",") if each]
     id_ = websafe_decode(passkey.credential_id)
     return PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=id_, transports=transports or None)

@@ -1,4 +1,4 @@
-"""Why a passkey is refused. The text is shown to the user, the reason is only in the log."""
+"""The errors of a refused passkey. The user sees the message, and the reason is only in the log."""
 
 from app.lib.errors import ServiceError
 from app.lib.i18n.catalogs import lazy_gettext as _
@@ -29,9 +29,9 @@ class UnknownPasskey(PasskeyRefused):
 
 class PasskeyTaken(PasskeyRefused):
     code = "passkey_taken"
-    message = _("This passkey was added before.")
+    message = _("This passkey was already added.")
 
 
 class TooManyPasskeys(PasskeyRefused):
     code = "too_many_passkeys"
-    message = _("You have the maximum number of passkeys. Remove one first.")
+    message = _("You have reached the maximum number of passkeys. Remove one first.")

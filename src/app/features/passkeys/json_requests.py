@@ -1,4 +1,4 @@
-"""Requests and responses in JSON, which passkeys.js sends and reads."""
+"""The JSON requests of passkeys.js, and the JSON responses to them."""
 
 from logging import WARNING
 from typing import Any
@@ -11,7 +11,7 @@ from app.lib import logs
 from app.lib.asgi.body_limit import body_limit
 from app.models import User
 
-# A response has 1 to 4 KB. Parsing a hostile one takes time that grows faster than its size.
+# The response of an authenticator has 1 to 4 KB. The time to parse a hostile one grows faster than its size.
 limited = body_limit(max_bytes=16 * 1024, seconds=10)
 
 

@@ -1,4 +1,4 @@
-"""Log in and reauthenticate with a passkey. It is two factors in one: the device, and its screen lock or PIN."""
+"""Log in and reauthenticate with a passkey, which needs two factors: the device, and its screen lock or PIN."""
 
 from fido2.webauthn import AuthenticationResponse
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,9 +34,9 @@ async def log_in(
 async def reauthenticate(
     known: KnownPasskey, response: AuthenticationResponse, *, current: UserSession, client: Client
 ) -> None:
-    """Make a session fresh. Raises PasskeyRefused, ChallengeExpired, UnknownPasskey; also for another user's passkey.
+    """Reauthenticate a session. Raises PasskeyRefused, ChallengeExpired, UnknownPasskey.
 
-    The challenge is valid in this session only.
+    The passkey must belong to the user of the session, and the challenge is valid in this session only.
     """
     if known.passkey.user_id != current.user_id:
         raise PasskeyRefused("the passkey is that of another user")
@@ -64,9 +64,10 @@ async def _mark_reauthenticated(
 
 
 async def _use(session: AsyncSession, passkey: Passkey, assertion: Assertion, *, client: Client) -> User | None:
-    """Return the user, locked. None if the sign count shows a copy, which is recorded. Raises PasskeyRefused.
+    """Use a passkey and return its user, locked. Returns None if the sign count shows a copy. Raises PasskeyRefused.
 
-    The account may have been deactivated since the passkey was looked up, or the passkey removed.
+    The copy is recorded in the same transaction, which an exception would roll back. The account may have been
+    deactivated since the passkey was looked up, or the passkey removed.
     """
     user = await users.lock(session, passkey.user_id)
     row = await passkeys.find_own(session, passkey.id, user_id=passkey.user_id)

@@ -1,4 +1,4 @@
-"""Passkeys, the handles of their users, and the challenges that were used."""
+"""Passkeys, user handles, and used challenges."""
 
 from datetime import datetime
 
@@ -10,8 +10,8 @@ from app.models.base import Base, UtcDateTime, case_sensitive_string
 NAME_LENGTH = 50
 HANDLE_LENGTH = 43  # 32 bytes in base64url
 NONCE_LENGTH = 22  # 16 bytes in base64url
-MAX_CREDENTIAL_ID_BYTES = 1023  # WebAuthn, 4: credential ID
-CREDENTIAL_ID_LENGTH = 1364  # those bytes in base64url
+MAX_CREDENTIAL_ID_BYTES = 1023  # WebAuthn, section 4
+CREDENTIAL_ID_LENGTH = 1364  # 1023 bytes in base64url
 PUBLIC_KEY_LENGTH = 1024  # an RSA key of 4096 bits has 710
 TRANSPORTS_LENGTH = 50
 
@@ -29,7 +29,7 @@ class Passkey(Base):
     public_key: Mapped[str] = mapped_column(case_sensitive_string(PUBLIC_KEY_LENGTH))  # COSE
     sign_count: Mapped[int] = mapped_column(BigInteger)  # of 32 bits; 0 if the authenticator does not count
     backup_eligible: Mapped[bool]  # a password manager may copy it to other devices; this never changes
-    backed_up: Mapped[bool]  # when it was last used
+    backed_up: Mapped[bool]  # at the last use
     transports: Mapped[str] = mapped_column(case_sensitive_string(TRANSPORTS_LENGTH))  # separated by commas
     name: Mapped[str] = mapped_column(String(NAME_LENGTH))
     created_on: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -37,7 +37,7 @@ class Passkey(Base):
 
 
 class PasskeyHandle(Base):
-    """The random name of a user in authenticators, which does not reveal the id or the e-mail address."""
+    """The random identifier of a user in authenticators. It reveals neither the id nor the e-mail address."""
 
     __tablename__ = "passkey_handle"
 
@@ -46,7 +46,7 @@ class PasskeyHandle(Base):
 
 
 class PasskeyChallenge(Base):
-    """A challenge that was used. It stays until it expires, so that it is not used again."""
+    """A used challenge. The row stays until the challenge expires, so that it cannot be used again."""
 
     __tablename__ = "passkey_challenge"
 

@@ -23,18 +23,18 @@ from app.services import audit_log, security_alerts, users
 from app.services.client import Client
 from app.services.extension_points import AccessEnd
 
-MAX_PASSKEYS = 20  # of an account; its page lists all of them
+MAX_PASSKEYS = 20  # of an account; one page lists all of them
 HANDLE_BYTES = 32
 CLOCK_TOLERANCE = timedelta(minutes=1)  # between a passkey and the alert about it
 EVENT_LABELS = {
     "passkey_added": _("Passkey added"),
     "passkey_removed": _("Passkey removed"),
-    "passkey_count_decreased": _("Login with a passkey refused: it may have been copied"),
+    "passkey_count_decreased": _("Passkey refused: it may have been copied"),
 }
 
 
 class KnownPasskey(NamedTuple):
-    """A passkey, and whose it is."""
+    """A passkey, with the handle and the e-mail address of its user."""
 
     passkey: Passkey
     handle: str
@@ -43,7 +43,8 @@ class KnownPasskey(NamedTuple):
 
 async def list_of(session: AsyncSession, *, user_id: int) -> Sequence[Passkey]:
     """Return the passkeys of a user, the oldest first."""
-    return (await session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))).all()
+    query = select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.created_on, Passkey.id)
+    return (await session.scalars(query)).all()
 
 
 async def find_own(session: AsyncSession, passkey_id: int, *, user_id: int) -> Passkey | None:
@@ -62,7 +63,7 @@ async def find(session: AsyncSession, credential_id: bytes) -> KnownPasskey:
 
 
 async def prepare(session: AsyncSession, *, user_id: int) -> tuple[str, Sequence[Passkey]]:
-    """Return the handle of a user, made when it is first needed, and the passkeys. Raises UnknownUser."""
+    """Return the handle of a user and the passkeys. Creates the handle if there is none. Raises UnknownUser."""
     if await users.lock(session, user_id) is None:
         raise users.UnknownUser
     row = await session.get(PasskeyHandle, user_id)
@@ -114,8 +115,8 @@ async def remove(session: AsyncSession, passkey_id: int, *, user_id: int, client
 async def end_access(session: AsyncSession, user: User, reason: AccessEnd, *, since: datetime | None) -> None:
     """Remove the passkeys that an attacker may have added.
 
-    Those are the ones that are not older than the alert which the user has reported. If the e-mail address was never
-    confirmed, another person may have registered the account, so a recovery by e-mail removes all of them.
+    The report of a security alert removes the passkeys that were added since the alert. An attacker may have registered
+    an account whose e-mail address was never confirmed, so its recovery by e-mail removes all passkeys.
     """
     is_removed = Passkey.user_id == user.id
     if reason is AccessEnd.COMPROMISE_REPORTED:

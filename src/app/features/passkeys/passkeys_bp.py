@@ -96,11 +96,11 @@ async def update(passkey_id: int) -> ResponseReturnValue:
 async def remove(passkey_id: int) -> ResponseReturnValue:
     user = await require_user()
     await db.write(passkeys.remove, passkey_id, user_id=user.id, client=current_client())
-    await flash(_("The passkey was removed. Delete it on your device, too."))
+    await flash(_("The passkey was removed. Delete it from your device too."))
     return redirect("/account/passkeys", 303)
 
 
 async def own_passkey(passkey_id: int) -> Passkey:
-    """Return a passkey of the user. Responds with 404 to the id of another one."""
+    """Return a passkey of the user. Responds with 404 to any other id."""
     row = await db.read(passkeys.find_own, passkey_id, user_id=(await require_user()).id)
     return row or abort(404)

@@ -1,4 +1,4 @@
-"""Log in and reauthenticate with a passkey, and tell password managers where passkeys are managed."""
+"""Log in and reauthenticate with a passkey, and show password managers the page of the passkeys."""
 
 from quart import Blueprint, current_app
 from quart.typing import ResponseReturnValue
@@ -62,6 +62,6 @@ async def reauthenticate() -> ResponseReturnValue:
 @prompts_bp.get("/.well-known/passkey-endpoints")
 @public
 async def endpoints() -> ResponseReturnValue:
-    """Return the page on which a password manager can offer a passkey: https://www.w3.org/TR/passkey-endpoints/."""
+    """Return where users add and manage passkeys (https://www.w3.org/TR/passkey-endpoints/)."""
     page = f"{current_app.config['BASE_URL']}/account/passkeys"
     return {"enroll": page, "manage": page}

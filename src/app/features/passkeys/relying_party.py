@@ -1,4 +1,4 @@
-"""The relying party of WebAuthn: the site, for which a passkey is valid."""
+"""The relying party of WebAuthn: the site for which a passkey is valid."""
 
 import ipaddress
 from typing import NamedTuple
@@ -22,13 +22,13 @@ def can_be_used(base_url: BaseUrl) -> bool:
 
 
 def relying_party() -> RelyingParty:
-    """Return the relying party of BASE_URL. An IP address cannot be one, so for a loopback one it is localhost."""
+    """Return the relying party of BASE_URL. It must have a host name, so a loopback IP address becomes localhost."""
     origin = _origin()
     return RelyingParty(origin.authority.host, str(origin))
 
 
 def is_other_host(host: str) -> bool:
-    """Return whether a Host header names another host, where browsers offer no passkeys of this relying party."""
+    """Return whether a Host header names a host on which browsers offer no passkeys of this site."""
     return Authority.parse(host).host != relying_party().id
 
 

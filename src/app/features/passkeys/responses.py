@@ -1,8 +1,8 @@
-"""The responses of browsers, checked before the library reads them.
+"""Check the responses of browsers before fido2 parses them.
 
-Where WebAuthn has text or bytes, fido2 calls `bytes()` also on a number n, which makes n zero bytes.
-Without these checks a request of 100 bytes would use up the memory of the machine. It also parses and encodes a public
-key several times, which takes 0.1 s for one of 12 KB.
+If a response has a number n in place of text or bytes, fido2 calls `bytes(n)`, which creates n zero bytes. Without
+these checks, a request of 100 bytes could use up the memory of the machine. fido2 also parses and encodes a public key
+several times, which takes 0.1 s for a key of 12 KB.
 """
 
 import json
@@ -18,7 +18,7 @@ MAX_AUTHENTICATOR_DATA_BYTES = 4096  # one with the longest credential id and an
 
 
 def registration(data: Any) -> RegistrationResponse:
-    """Return the JSON of a new credential. Raises PasskeyRefused, and what the library raises."""
+    """Parse the JSON of a new credential. Raises PasskeyRefused, and the exceptions of the library."""
     texts = _texts(data, "clientDataJSON", "attestationObject")
     attestation: Any = cbor.decode(websafe_decode(texts["response"]["attestationObject"]))
     if not isinstance(attestation["authData"], bytes):
@@ -28,7 +28,7 @@ def registration(data: Any) -> RegistrationResponse:
 
 
 def authentication(data: Any) -> AuthenticationResponse:
-    """Return the JSON of an assertion. Raises PasskeyRefused, and what the library raises."""
+    """Parse the JSON of an assertion. Raises PasskeyRefused, and the exceptions of the library."""
     has_handle = data["response"].get("userHandle") is not None
     names = ("clientDataJSON", "authenticatorData", "signature", *(["userHandle"] if has_handle else []))
     texts = _texts(data, *names)
@@ -37,7 +37,7 @@ def authentication(data: Any) -> AuthenticationResponse:
 
 
 def _texts(data: Any, *names: str) -> dict[str, Any]:
-    """Return only what the library needs of a credential; all of it is text."""
+    """Return the parts of a credential that the library needs. Each of them is text."""
     credential = {name: _text(data[name], name) for name in ("id", "rawId", "type")}
     response = {name: _text(data["response"][name], name) for name in names}
     _text(json.loads(websafe_decode(response["clientDataJSON"]))["challenge"], "challenge")

@@ -17,7 +17,7 @@ EVENTS = {
     "second_factor_reset": _("Two-factor authentication reset"),
     "second_factor_failed": _("Wrong code entered"),
     "recovery_code_used": _("Recovery code used"),
-    "recovery_codes_replaced": _("New recovery codes"),
+    "recovery_codes_replaced": _("Recovery codes replaced"),
 }
 
 
@@ -42,7 +42,7 @@ async def is_required(session: AsyncSession, user_id: int) -> bool:
 
 PROOF = Proof(
     name="code",
-    label=lazy_gettext("Code of your authenticator app, or a recovery code"),
+    label=lazy_gettext("Code from your authenticator app, or a recovery code"),
     required=lazy_gettext("Enter the code."),
     is_required=is_required,
     verify=codes.verify,

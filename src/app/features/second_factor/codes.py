@@ -1,6 +1,6 @@
-"""Check a code that a user has typed: of the authenticator app, or a recovery code.
+"""Check and consume a code of the authenticator app, or a recovery code.
 
-A caller counts the try and checks the code; then one transaction consumes it. No transaction is open while a recovery
+A caller counts the try and checks the code. Then one transaction consumes it. No transaction is open while a recovery
 code is hashed.
 """
 
@@ -26,7 +26,7 @@ from app.services.extension_points import WrongProof
 from app.services.rate_limits import Hit, limit
 
 SEPARATORS = re.compile(r"[\s-]+")
-ALERT_INTERVAL = 3  # wrong codes
+ALERT_INTERVAL = 3  # wrong codes until the next security alert
 
 
 class WrongCode(WrongProof):
@@ -36,13 +36,13 @@ class WrongCode(WrongProof):
 
 
 class ClockWrong(WrongCode):
-    """The code was right a few minutes ago, or will be."""
+    """The code is correct, but for a time up to five minutes earlier or later."""
 
-    message = _("The clock of your phone is wrong. Set the time automatically, and enter the next code.")
+    message = _("The clock of your phone is wrong. Turn on automatic time, and enter the next code.")
 
 
 class CheckedCode(NamedTuple):
-    """A right code that was not consumed yet: a step of the authenticator app, or a recovery code."""
+    """A correct code that is not consumed yet: a step of the authenticator app, or the hash of a recovery code."""
 
     user_id: int
     hits: list[Hit]
@@ -63,7 +63,7 @@ async def counted(user_id: int, client: Client) -> AsyncIterator[list[Hit]]:
 
 
 async def check(user_id: int, typed: str, *, hits: list[Hit]) -> CheckedCode:
-    """Return the right code. Raises WrongCode, ClockWrong."""
+    """Check a code, without consuming it. Raises WrongCode, ClockWrong."""
     if recovery_code := recovery_codes.parse_code(SEPARATORS.sub("", typed).upper()):
         return await _check_recovery_code(user_id, *recovery_code, hits=hits)
     factor = await db.read(factors.find, user_id=user_id)
@@ -84,7 +84,7 @@ def step_of(typed: str, secret: bytes) -> int:
 
 
 async def consume(session: AsyncSession, checked: CheckedCode) -> None:
-    """Consume a code, so that it works once. Raises WrongCode. The user's row is locked."""
+    """Consume a code, so that it works once. Raises WrongCode. The caller has locked the user's row."""
     if checked.recovery_hash is not None:
         if not await recovery_codes.consume(session, checked.user_id, hashed=checked.recovery_hash):
             raise WrongCode
@@ -95,14 +95,14 @@ async def consume(session: AsyncSession, checked: CheckedCode) -> None:
 
 
 async def verify(user: User, typed: str, client: Client) -> None:
-    """Verify and consume a code in one go, for /verify. Raises WrongCode, RateLimitExceeded."""
+    """Check and consume a code, for /verify. Raises WrongCode, ClockWrong, RateLimitExceeded."""
     async with counted(user.id, client) as hits:
         checked = await check(user.id, typed, hits=hits)
         await db.write(_consume_alone, checked, client)
 
 
 async def report(session: AsyncSession, user: User, event: str, client: Client) -> None:
-    """Record what happened to a second factor, and alert the user."""
+    """Record an event of the second factor, and send a security alert."""
     await audit_log.record(session, user.id, event, client)
     await security_alerts.send_alert(session, user, "second_factor_changed", client, change=event)
 

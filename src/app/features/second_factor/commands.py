@@ -19,11 +19,11 @@ async def reset_second_factor(email: str) -> None:
 @click.command()
 @with_app
 async def rekey() -> None:
-    """Encrypt the secrets of second factors with SECRET_KEY, before a former key is removed from the fallbacks."""
+    """Encrypt every secret with the current SECRET_KEY. Run this before you remove a key from SECRET_KEY_FALLBACKS."""
     encrypted, unreadable = await db.write(_encrypt_all_again)
-    click.echo(f"{encrypted} secrets encrypted again")
+    click.echo(f"Secrets encrypted again: {encrypted}")
     if unreadable:
-        raise click.ClickException(f"{unreadable} secrets were encrypted with a key that the site does not have")
+        raise click.ClickException(f"secrets encrypted with a key that the site does not have: {unreadable}")
 
 
 async def _encrypt_all_again(session: AsyncSession) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Encryption of the secrets in the database, with keys that are derived from SECRET_KEY.
 
-Each user has a key of their own, so an attacker who can write to the database cannot give one user the secret of
-another. SECRET_KEY_FALLBACKS decrypt too.
+Each user has a separate key, so an attacker who can write to the database cannot give one user the secret of another.
+The keys in SECRET_KEY_FALLBACKS only decrypt.
 """
 
 import base64
@@ -23,7 +23,7 @@ def encrypt(content: bytes, *, purpose: str) -> str:
 
 
 def decrypt(encrypted: str, *, purpose: str, max_age_seconds: int | None = None) -> bytes:
-    """Return the content. Raises Undecryptable, also when it is older than `max_age_seconds`."""
+    """Return the content. Raises Undecryptable, also if it is older than `max_age_seconds`."""
     try:
         return _cipher(purpose).decrypt(encrypted.encode(), ttl=max_age_seconds)
     except InvalidToken as error:

@@ -19,11 +19,11 @@ from app.services.extension_points import AccessEnd
 from app.services.rate_limits import limit
 from app.services.users import UnknownUser
 
-BEFORE_ALERT = timedelta(minutes=1)  # an alert follows what it reports, and MySQL rounds to seconds
+ALERT_DELAY = timedelta(minutes=1)  # an alert is stored after the factor that it reports, and MySQL rounds to seconds
 
 
 class NotConfirmed(ServiceError):
-    """An attacker who has registered another user's e-mail address must not be able to lock that user out."""
+    """The e-mail address is not confirmed. An attacker may have registered it, and could lock its user out."""
 
     message = _("Confirm your e-mail address first.")
 
@@ -31,7 +31,7 @@ class NotConfirmed(ServiceError):
 class AlreadyEnrolled(ServiceError):
     """The user has a second factor."""
 
-    message = _("You have a second factor already.")
+    message = _("Two-factor authentication is already on.")
 
 
 class NotEnrolled(ServiceError):
@@ -41,9 +41,9 @@ class NotEnrolled(ServiceError):
 
 
 async def enrol(current: UserSession, secret: bytes, typed: str, *, client: Client) -> list[str]:
-    """Store the secret of an authenticator app that has shown a right code, and return the recovery codes.
+    """Enrol an authenticator app with its secret and a correct code, and return the recovery codes.
 
-    The other sessions end, because they have given no code: a fresh one could remove the factor.
+    The other sessions end. They have not entered a code, and a fresh one could remove the factor.
     Raises NotConfirmed, AlreadyEnrolled, WrongCode, ClockWrong, RateLimitExceeded, Overloaded.
     """
     user = current.user
@@ -75,16 +75,16 @@ async def reset(session: AsyncSession, *, email: str) -> None:
 
 
 async def end_access(session: AsyncSession, user: User, reason: AccessEnd, *, since: datetime | None) -> None:
-    """End the logins that wait for a code. Remove what an attacker may have enrolled.
+    """End the pending logins of a user, and remove a second factor that an attacker may have enrolled.
 
-    A reset keeps the second factor, unless the account was never confirmed. "This was not me" removes what was added
-    since the alert was sent.
+    A reset keeps the second factor, unless the account was never confirmed. "This was not me" removes a factor that was
+    added since the alert.
     """
     await login_attempts.end_all(session, user_id=user.id)
     if reason is AccessEnd.RECOVERED and user.confirmed_on is None:
         await factors.delete_since(session, user.id, None)
     elif reason is AccessEnd.COMPROMISE_REPORTED and since is not None:
-        await factors.delete_since(session, user.id, since - BEFORE_ALERT)
+        await factors.delete_since(session, user.id, since - ALERT_DELAY)
 
 
 async def _new_codes(user: User) -> tuple[list[tuple[int, str]], list[str]]:

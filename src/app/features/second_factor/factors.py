@@ -1,4 +1,4 @@
-"""The second factor of a user: its row, with the secret encrypted, and the recovery codes that belong to it."""
+"""The second factor of a user: its row, with the encrypted secret, and the recovery codes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,11 +17,14 @@ async def find(session: AsyncSession, *, user_id: int) -> SecondFactor | None:
 
 
 async def list_all(session: AsyncSession) -> Sequence[SecondFactor]:
-    return (await session.scalars(select(SecondFactor).order_by(SecondFactor.id))).all()
+    return (await session.scalars(select(SecondFactor).order_by(SecondFactor.created_on, SecondFactor.id))).all()
 
 
 async def delete_since(session: AsyncSession, user_id: int, since: datetime | None) -> None:
-    """Delete the factor and the recovery codes that were added since, or all. Without a factor no code is left."""
+    """Delete the factor and the recovery codes that were added since a time, or all of them if it is None.
+
+    If no factor remains, all recovery codes are deleted.
+    """
     for table in (SecondFactor, RecoveryCode):
         rows = delete(table).where(table.user_id == user_id)
         await session.execute(rows if since is None else rows.where(table.created_on >= since))
@@ -34,7 +37,7 @@ def encrypt(secret: bytes, *, user_id: int) -> str:
 
 
 def decrypt(factor: SecondFactor) -> bytes | None:
-    """Return the secret. None if SECRET_KEY was replaced: then only recovery codes work."""
+    """Return the secret, or None if SECRET_KEY was replaced. Then only recovery codes work."""
     try:
         return encryption.decrypt(factor.secret, purpose=_purpose(factor.user_id))
     except encryption.Undecryptable:

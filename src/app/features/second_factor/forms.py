@@ -1,4 +1,4 @@
-"""Enter a code."""
+"""The field for a code."""
 
 from wtforms import StringField
 from wtforms.validators import InputRequired

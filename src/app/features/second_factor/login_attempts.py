@@ -1,10 +1,10 @@
-"""Logins that wait for a code: the step between the right password and the session."""
+"""Pending logins: the password was correct, and the code is still required."""
 
 import hashlib
 import secrets
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
@@ -21,11 +21,11 @@ from app.services.client import NewSession
 from app.services.extension_points import PendingLogin
 
 MAX_TRIES = 5
-MAX_ATTEMPTS = 10  # of a user at a time
+MAX_ATTEMPTS = 10  # pending logins of a user at a time
 
 
 class UnknownAttempt(ServiceError):
-    """The login has expired, was completed, or its tries are used up."""
+    """The pending login has expired, was completed, or has no tries left."""
 
     message = "Log in again."
 
@@ -41,7 +41,7 @@ class CompletedLogin(NamedTuple):
 
 
 async def begin(session: AsyncSession, user: User, new: NewSession) -> PendingLogin | None:
-    """Return the login of a user who has a second factor, as it waits for a code. None for other users."""
+    """Store and return a pending login, or return None if the user has no second factor."""
     if await factors.find(session, user_id=user.id) is None:
         return None
     token, expires_on = secrets.token_urlsafe(32), clock.now() + LIFETIME
@@ -49,16 +49,13 @@ async def begin(session: AsyncSession, user: User, new: NewSession) -> PendingLo
     row.remember, row.target, row.expires_on = new.remember, new.target or "/", expires_on
     session.add(row)
     await session.flush()
-    newest = select(LoginAttempt.id).where(LoginAttempt.user_id == user.id).order_by(LoginAttempt.id.desc())
-    if (first_to_end := await session.scalar(newest.offset(MAX_ATTEMPTS).limit(1))) is not None:
-        is_old = (LoginAttempt.user_id == user.id) & (LoginAttempt.id <= first_to_end)
-        await session.execute(delete(LoginAttempt).where(is_old))
+    await _end_oldest(session, user.id)
     audit_log.log(session, "second_factor_required", user=user.id)
     return PendingLogin("second_factor_login.new", token)
 
 
 async def find(session: AsyncSession, token: str) -> LoginAttempt:
-    """Return a login that waits for a code, with its user. Raises UnknownAttempt."""
+    """Return a pending login with its user. Raises UnknownAttempt."""
     query = (
         select(LoginAttempt)
         .join(LoginAttempt.user)
@@ -73,7 +70,7 @@ async def find(session: AsyncSession, token: str) -> LoginAttempt:
 
 
 async def complete(token: str, typed: str, *, new: NewSession, is_trusted_device: bool) -> CompletedLogin:
-    """Start the session of a login whose code is right.
+    """Complete a pending login with a code, and start its session.
 
     Raises WrongCode, ClockWrong, UnknownAttempt, RateLimitExceeded. Every try is counted before the code is checked, so
     simultaneous guesses cannot exceed the limit.
@@ -89,6 +86,13 @@ async def end_all(session: AsyncSession, *, user_id: int) -> None:
     await session.execute(delete(LoginAttempt).where(LoginAttempt.user_id == user_id))
 
 
+async def _end_oldest(session: AsyncSession, user_id: int) -> None:
+    age, is_own = (LoginAttempt.created_on, LoginAttempt.id), LoginAttempt.user_id == user_id
+    newest = select(*age).where(is_own).order_by(*(column.desc() for column in age))
+    if first_to_end := (await session.execute(newest.offset(MAX_ATTEMPTS).limit(1))).one_or_none():
+        await session.execute(delete(LoginAttempt).where(is_own, tuple_(*age) <= tuple(first_to_end)))
+
+
 async def _count_try(session: AsyncSession, attempt_id: int) -> None:
     has_tries = (LoginAttempt.id == attempt_id) & (LoginAttempt.tries < MAX_TRIES)
     counted: Any = await session.execute(update(LoginAttempt).where(has_tries).values(tries=LoginAttempt.tries + 1))
@@ -99,7 +103,7 @@ async def _count_try(session: AsyncSession, attempt_id: int) -> None:
 async def _start_session(
     session: AsyncSession, attempt_id: int, checked: CheckedCode, *, new: NewSession, is_trusted_device: bool
 ) -> CompletedLogin:
-    """Consume the code and the attempt, if the password is still the one that was verified."""
+    """Consume the code and the pending login, unless the password was changed since it was verified."""
     user = await users.lock(session, checked.user_id)
     attempt = await session.get(LoginAttempt, attempt_id)
     if user is None or not user.active or attempt is None or attempt.password_digest != _digest(user.password or ""):

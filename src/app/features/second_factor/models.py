@@ -1,4 +1,4 @@
-"""The second factor of a user, their recovery codes, and logins that wait for a code."""
+"""Second factors, recovery codes, and pending logins."""
 
 from datetime import datetime
 
@@ -18,8 +18,8 @@ class SecondFactor(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), unique=True)
     secret: Mapped[str] = mapped_column(case_sensitive_string(255))  # encrypted
-    last_step: Mapped[int]  # of the last code that was used: it and earlier ones are refused
-    wrong_codes: Mapped[int] = mapped_column(default=0)  # since the last right one
+    last_step: Mapped[int]  # of the last used code; this step and earlier ones are refused
+    wrong_codes: Mapped[int] = mapped_column(default=0)  # since the last correct one
     created_on: Mapped[datetime] = mapped_column(UtcDateTime, default=clock.now)
 
 
@@ -35,14 +35,14 @@ class RecoveryCode(Base):
 
 
 class LoginAttempt(Base):
-    """A login whose password was right."""
+    """A pending login: the password was correct, and the code is still required."""
 
     __tablename__ = "login_attempt"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
     digest: Mapped[str] = mapped_column(case_sensitive_string(64), unique=True)  # SHA-256 of the token, in hex
-    password_digest: Mapped[str] = mapped_column(case_sensitive_string(64))  # SHA-256 of the hash that was matched
+    password_digest: Mapped[str] = mapped_column(case_sensitive_string(64))  # SHA-256 of the verified password hash
     remember: Mapped[bool]
     target: Mapped[str] = mapped_column(case_sensitive_string(TARGET_LENGTH))  # the page to open after the login
     tries: Mapped[int] = mapped_column(default=0)

@@ -1,6 +1,7 @@
-"""Recovery codes: ten for a user, each works once instead of the code of an authenticator app.
+"""Recovery codes: each user has ten, and each works once in place of a code of the authenticator app.
 
-A code is 07-K3XJ9-2PQRM: a number, so that only one hash is verified, and 49 random bits.
+A code looks like 07-K3XJ9-2PQRM. The number names the hash, so that only one hash is verified. The rest has 49 random
+bits.
 """
 
 import re
@@ -36,12 +37,12 @@ def parse_code(typed: str) -> tuple[int, str] | None:
 
 
 async def hash_codes(codes: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Return the hash for each code. Raises Overloaded."""
+    """Return the number and the hash of each code. Raises Overloaded."""
     return [(number, await hash_password(secret)) for number, secret in codes]
 
 
 async def replace_all(session: AsyncSession, user_id: int, hashes: list[tuple[int, str]]) -> None:
-    """Store new codes in place of the former ones. The user's row is locked."""
+    """Store new codes in place of the former ones. The caller has locked the user's row."""
     await session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
     now = clock.now()
     rows = [RecoveryCode(user_id=user_id, number=number, hash=hashed, created_on=now) for number, hashed in hashes]
@@ -54,9 +55,9 @@ async def find(session: AsyncSession, user_id: int, *, number: int) -> RecoveryC
 
 
 async def consume(session: AsyncSession, user_id: int, *, hashed: str) -> bool:
-    """Delete a code, and return whether it was still there.
+    """Delete a code by its hash, and return whether it existed.
 
-    Not by its id: SQLite gives the id of a deleted code to a new one.
+    SQLite may give the id of a deleted code to a new one, so the id cannot identify it.
     """
     is_meant = (RecoveryCode.user_id == user_id) & (RecoveryCode.hash == hashed)
     deleted: Any = await session.execute(delete(RecoveryCode).where(is_meant))

@@ -9,7 +9,7 @@ from app.features.second_factor import factors
 from app.lib.db import db
 from app.lib.web.negotiation import wants_json
 
-# What the enrolment needs: a fresh login, and a confirmed e-mail address.
+# The enrolment requires a fresh login and a confirmed e-mail address, so these pages stay open.
 OPEN_BLUEPRINTS = {"second_factor", "reauthentication", "confirmation_links"}
 
 

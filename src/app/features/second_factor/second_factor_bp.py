@@ -20,7 +20,7 @@ from app.views.responses import render_invalid_form
 second_factor_bp = Blueprint(
     "second_factor", __name__, url_prefix="/account/second-factor", template_folder="templates"
 )
-SECRET, NEW_CODES = "second_factor_secret", "recovery_codes"  # keys in Quart's session: encrypted texts
+SECRET, NEW_CODES = "second_factor_secret", "recovery_codes"  # keys in Quart's session; the values are encrypted
 SECRET_MAX_AGE_SECONDS = 1800
 NEW_CODES_MAX_AGE_SECONDS = 300
 
@@ -95,7 +95,7 @@ async def replace_codes() -> ResponseReturnValue:
 
 
 def context_of(user: User) -> dict[str, object]:
-    """Return what the enrolment shows: the secret as text, as a link, and as a QR code."""
+    """Return the template context of the enrolment: the secret as text, as a link, and as a QR code."""
     secret = pending_secret(user)
     uri = totp.provisioning_uri(secret, issuer=current_app.config["SITE_NAME"], email=user.email)
     code = segno.make(uri, error="m").svg_inline(border=4, dark="#000", light="#fff", omitsize=True)
@@ -103,7 +103,7 @@ def context_of(user: User) -> dict[str, object]:
 
 
 def pending_secret(user: User) -> bytes:
-    """Return the secret of an enrolment that is not finished: the same one in every tab, for half an hour."""
+    """Return the secret of an unfinished enrolment. It is the same in every tab for half an hour."""
     purpose = f"enrolment of {user.id}"
     try:
         return encryption.decrypt(session.get(SECRET, ""), purpose=purpose, max_age_seconds=SECRET_MAX_AGE_SECONDS)
@@ -114,7 +114,7 @@ def pending_secret(user: User) -> bytes:
 
 
 def store_new_codes(user: User, new_codes: list[str]) -> None:
-    """Store the recovery codes, encrypted, until the next page shows them once."""
+    """Store the recovery codes, encrypted, for the next page, which shows them once."""
     session[NEW_CODES] = encryption.encrypt(json.dumps(new_codes).encode(), purpose=f"codes of {user.id}")
 
 

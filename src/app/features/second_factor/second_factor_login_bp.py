@@ -1,4 +1,4 @@
-"""The second step of a login: enter a code."""
+"""Complete a pending login with a code."""
 
 from quart import Blueprint, flash, redirect, render_template, request
 from quart.typing import ResponseReturnValue
@@ -50,7 +50,7 @@ async def create() -> ResponseReturnValue:
     await login(completed.token, remember=completed.remember)
     await trust_device(completed.email)
     if (left := completed.codes_left) is not None:
-        await flash(_("You have used a recovery code. Codes left: %(number)s.", number=left))
+        await flash(_("You have used a recovery code. Recovery codes left: %(number)s.", number=left))
     return forget_pending_login(redirect(completed.target, 303))
 
 

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 STEP_SECONDS = 30
 DIGITS = 6
 SECRET_SIZE_BYTES = 20  # RFC 4226, 4
-TOLERANCE_STEPS = 1  # before and after the present one
-CLOCK_ERROR_STEPS = 10  # a code within these shows that the clock of the phone is wrong
+TOLERANCE_STEPS = 1  # steps before and after the present one
+CLOCK_ERROR_STEPS = 10  # a code within these steps means that the clock of the phone is wrong
 
 
 def new_secret() -> bytes:
@@ -30,7 +30,7 @@ def step_at(time: datetime) -> int:
 
 
 def find_step(secret: bytes, code: str, *, now: datetime, tolerance: int = TOLERANCE_STEPS) -> int | None:
-    """Return the step to which a code belongs. None if it is not among those around the present one."""
+    """Return the step to which a code belongs, or None if no step within the tolerance has it."""
     present = step_at(now)
     steps = range(present - tolerance, present + tolerance + 1)
     matching = [step for step in steps if hmac.compare_digest(code_at(secret, step).encode(), code.encode())]
@@ -43,7 +43,7 @@ def as_text(secret: bytes) -> str:
 
 
 def provisioning_uri(secret: bytes, *, issuer: str, email: str) -> str:
-    """Return what the QR code contains: https://github.com/google/google-authenticator/wiki/Key-Uri-Format."""
+    """Return the URI in the QR code (https://github.com/google/google-authenticator/wiki/Key-Uri-Format)."""
     issuer = issuer.replace(":", "")  # it separates the issuer from the account
     values = {"secret": as_text(secret), "issuer": issuer, "algorithm": "SHA1", "digits": DIGITS}
     return f"otpauth://totp/{quote(issuer)}:{quote(email)}?{urlencode(values, quote_via=quote)}&period={STEP_SECONDS}"

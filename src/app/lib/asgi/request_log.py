@@ -3,7 +3,9 @@
 import logging
 import secrets
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
 from app.lib import logs
@@ -15,25 +17,35 @@ MAX_SEGMENT_LENGTH = 32  # a longer part of a path may be a token
 
 @dataclass
 class RequestRecord:
-    """The facts of the log line of a request. Quart's hooks add the route and the user."""
+    """The facts of the log line of a request. Quart's hooks add the endpoint, the route and the user."""
 
+    method: str
     id: str = field(default_factory=lambda: secrets.token_hex(8))
+    endpoint: str | None = None  # None if there is no route, or the request was rejected
     route: str | None = None
     user_id: int | None = None
     status: int | None = None  # None if the client disconnected before the response
+    seconds: float = 0.0
+
+
+Observer = Callable[[RequestRecord], None]
 
 
 class RequestLogMiddleware:
-    """Give each request an id, log it after its response, and respond with 500 if other middleware fails."""
+    """Give each request an id, log it after its response, and respond with 500 if other middleware fails.
 
-    def __init__(self, app: App) -> None:
+    Each observer is called with the record of a request after its response.
+    """
+
+    def __init__(self, app: App, observers: Sequence[Observer]) -> None:
         self.app = app
+        self.observers = observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        record, started = RequestRecord(), time.monotonic()
+        record, started = RequestRecord(scope.get("method", "WEBSOCKET")), time.monotonic()
         logs.request_id.set(record.id)
 
         async def send_and_record(message: Message) -> None:
@@ -47,11 +59,16 @@ class RequestLogMiddleware:
             if record.status is None and scope["type"] == "http":
                 await send_500(send_and_record)
         finally:
-            route = record.route or loggable_path(scope["path"])
-            milliseconds = round((time.monotonic() - started) * 1000)
-            method = scope.get("method", "WEBSOCKET")
-            facts = {"method": method, "route": route, "status": record.status, "ms": milliseconds}
-            logs.record("request", **facts, user=record.user_id)
+            record.seconds = time.monotonic() - started
+            log(record, scope["path"])
+            for observe in self.observers:
+                observe(record)
+
+
+def log(record: RequestRecord, path: str) -> None:
+    route, milliseconds = record.route or loggable_path(path), round(record.seconds * 1000)
+    facts: dict[str, Any] = {"method": record.method, "route": route, "status": record.status, "ms": milliseconds}
+    logs.record("request", **facts, user=record.user_id)
 
 
 def record_response(record: RequestRecord, message: Message) -> None:

@@ -1,6 +1,7 @@
 """`db`: the database of the running app."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
@@ -15,7 +16,7 @@ from app.lib.db.call import Call, Pool, current_call
 from app.lib.db.engine import make_engine, make_read_engine, pool_capacity
 from app.lib.db.errors import OUTAGE_ERRORS, PROGRAMMING_ERRORS, DatabaseUnavailable
 from app.lib.db.request_session import refuse_changes, request_session
-from app.lib.db.retry import CommitUncertain, RetryTransaction, retry
+from app.lib.db.retry import CommitUncertain, RetryTransaction, is_rolled_back, retry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,8 +39,8 @@ class Database:
         capacity = pool_capacity(options)
         # A second writer to SQLite would sleep between its attempts. It waits for a slot instead.
         max_writers = 1 if url.get_backend_name() == "sqlite" else capacity
-        app.extensions["db_read_pool"] = Pool(make_read_engine(url, options), asyncio.Semaphore(capacity))
-        app.extensions["db_write_pool"] = pool = Pool(make_engine(url, options), asyncio.Semaphore(max_writers))
+        app.extensions["db_read_pool"] = Pool(make_read_engine(url, options), capacity)
+        app.extensions["db_write_pool"] = pool = Pool(make_engine(url, options), max_writers)
         app.extensions["db"] = pool.engine
         app.extensions["db_timeout"] = timeout.total_seconds()
         app.teardown_appcontext(self._wait_for_shielded_calls)
@@ -89,8 +90,9 @@ class Database:
     async def _run(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(MAX_QUEUE_SHARE * current_app.extensions["db_timeout"]):
-                await call.pool.slots.acquire()
+                await call.pool.acquire()
         except TimeoutError as error:
+            call.pool.timeouts += 1
             raise DatabaseUnavailable("TimeoutError: all connections are in use") from error
         # A client disconnect cancels this coroutine. Shield the call: it completes and returns a clean connection.
         task = asyncio.create_task(self._finish(call, attempt))
@@ -99,6 +101,7 @@ class Database:
 
     async def _finish(self, call: Call, attempt: Callable[[], Awaitable[T]]) -> T:
         current_call.set(call)  # for this task alone
+        started = time.monotonic()
         try:
             async with asyncio.timeout_at(call.deadline), request_session().lock:
                 return await retry(attempt)
@@ -109,7 +112,7 @@ class Database:
             raise DatabaseUnavailable(reason, is_uncertain=call.is_committing) from error
         finally:
             call.is_running = False
-            call.pool.slots.release()
+            call.pool.release(busy_seconds=time.monotonic() - started)
 
     async def _read(self, call: Call, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         async with request_session().use(call.pool.engine, read_only=True, deadline=call.deadline) as session:
@@ -127,7 +130,7 @@ class Database:
                 await session.commit()
             except exc.DBAPIError as error:
                 await session.invalidate()  # a failed COMMIT may leave the transaction open
-                if error.connection_invalidated:
+                if not is_rolled_back(error):
                     raise CommitUncertain(str(error.orig)) from error
                 call.is_committing = False
                 raise

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from sqlalchemy import exc
 
+from app.lib.db.errors import PROGRAMMING_ERRORS
+
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 3
@@ -20,13 +22,20 @@ class RetryTransaction(Exception):
 
 
 class CommitUncertain(Exception):
-    """The connection was lost during COMMIT: the transaction may have been committed, so it must not run again."""
+    """COMMIT failed, for example with its connection: it may have been executed, so the function must not run again."""
 
 
 def is_retryable(error: RetryTransaction | exc.DBAPIError) -> bool:
     """Return whether the same function may succeed at once: after a lock conflict, or on a new connection."""
-    if isinstance(error, RetryTransaction) or error.connection_invalidated:
-        return True
+    return isinstance(error, RetryTransaction) or error.connection_invalidated or is_lock_conflict(error)
+
+
+def is_rolled_back(error: exc.DBAPIError) -> bool:
+    """Return whether a COMMIT that failed with this error was certainly not executed."""
+    return not error.connection_invalidated and (isinstance(error, PROGRAMMING_ERRORS) or is_lock_conflict(error))
+
+
+def is_lock_conflict(error: exc.DBAPIError) -> bool:
     if isinstance(error.orig, Exception) and error.orig.args and error.orig.args[0] in MYSQL_ERRORS:
         return True
     return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_ERRORS

@@ -36,9 +36,14 @@ def head_revision() -> str | None:
     return heads[0] if heads else None
 
 
-def is_known(revision: str) -> bool:
-    """Return whether alembic/versions contains a revision. Raises BrokenMigrations."""
-    return any(script.revision == revision for script in _scripts().walk_revisions())
+def is_newer(revision: str | None) -> bool:
+    """Return whether a database is at a revision that alembic/versions does not have. Raises BrokenMigrations.
+
+    The database was then migrated by newer code. This code still runs on it, because a migration must be compatible
+    with the code before it (docs/how-to/deploy.md).
+    """
+    known = {script.revision for script in _scripts().walk_revisions()}
+    return revision is not None and not known.issuperset(revision.split(", "))
 
 
 async def current_revision(session: AsyncSession) -> str | None:

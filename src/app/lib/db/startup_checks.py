@@ -1,7 +1,10 @@
 """The checks of the database before the site is served."""
 
+from logging import WARNING
+
 from quart import current_app
 
+from app.lib import logs
 from app.lib.db import schema
 from app.lib.db.database import db
 from app.lib.db.errors import DatabaseUnavailable
@@ -17,18 +20,21 @@ class PendingMigrations(StartupError):
 
 
 async def check_database_ready() -> None:
-    """Raise StartupError unless the database of the running app can be reached and is at the head revision."""
+    """Raise StartupError unless the database of the running app can be reached and is at the head revision.
+
+    A database at a revision that this code does not know is accepted, with a warning in the log.
+    """
     try:
         head = schema.head_revision()
         current = await db.read(schema.current_revision)
-        is_newer = current is not None and not schema.is_known(current)
+        is_newer = schema.is_newer(current)
     except schema.BrokenMigrations as error:
         raise StartupError(str(error)) from error
     except (DatabaseUnavailable, TypeError) as error:  # TypeError: the driver has no argument that the URL names
         url = database_url(current_app.config).render_as_string(hide_password=True)
         raise StartupError(f"the database {url} is unavailable: {error}") from error
-    if is_newer:
-        raise StartupError(f"the database is at {current}, which this code does not have: it is newer than the code")
-    if current != head:
+    if is_newer:  # during an upgrade, or after a return to the code before it
+        logs.record("database_is_newer", level=WARNING, revision=current, code=head)
+    elif current != head:
         at = f"at {current}" if current else "empty"
         raise PendingMigrations(f"the database is {at}, the code needs {head}: run `alembic upgrade head`")

@@ -1,8 +1,10 @@
-"""Dates, durations and user agents as text, in the locale of the request."""
+"""Dates, numbers, durations and user agents as text, in the locale of the request."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 from babel.dates import format_date, format_time, get_datetime_format
+from babel.numbers import format_decimal
 from babel.units import format_unit
 
 from app.lib.i18n.catalogs import get_locale_context, gettext
@@ -43,6 +45,18 @@ def format_datetime(time: datetime | str) -> str:
     day = format_date(time, "medium", context.locale)
     hour = format_time(time, "short", context.zone, context.locale)
     return pattern.format(hour, day) + (" UTC" if context.zone is UTC else "")
+
+
+def format_day(day: date) -> str:
+    """Return a date without a time, which is the same day in every time zone."""
+    return format_date(day, "medium", get_locale_context().locale)
+
+
+def format_number(number: int | Decimal) -> str:
+    """Return a number with the separators of the locale, and with the decimal places that it has."""
+    locale, places = get_locale_context().locale, -int(Decimal(number).as_tuple().exponent)
+    whole, _point, _places = locale.decimal_formats[None].pattern.partition(".")
+    return format_decimal(number, f"{whole}.{'0' * places}" if places > 0 else whole, locale)
 
 
 def format_duration(seconds: int | None) -> str:

@@ -12,7 +12,7 @@ from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app.lib.i18n.catalogs import LocaleContext, catalog, current_language, get_locale_context, set_locale
-from app.lib.i18n.formatting import describe_user_agent, format_datetime
+from app.lib.i18n.formatting import describe_user_agent, format_datetime, format_day, format_number
 from app.lib.web.templates import translate
 
 LANGUAGE_COOKIE = "language"
@@ -90,8 +90,8 @@ def init_templates(app: Quart) -> None:
     languages = [(code, _own_name(code)) for code in app.config["LANGUAGES"]]
     app.jinja_env.globals |= {"_": translate, "gettext": translate, "languages": languages}
     app.jinja_env.globals["get_locale_context"] = get_locale_context
-    app.add_template_filter(format_datetime)
-    app.add_template_filter(describe_user_agent)
+    for text_filter in (format_datetime, format_day, format_number, describe_user_agent):
+        app.add_template_filter(text_filter)
 
 
 def init_app(app: Quart) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,12 +33,17 @@ def _lower_priority() -> None:
 
 
 class HashExecutor:
-    """The threads and the number of requests that use them or wait for them."""
+    """The threads, the number of requests that use them or wait for them, and how much the threads are used."""
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hashing", initializer=_lower_priority)
         self.waiting = 0
         self.seconds_each = 0.02  # a running mean of what was measured
+        self.passwords = 0  # that are hashed now, or wait for a thread
+        self.finished = 0  # since the start, as the next two
+        self.busy_seconds = 0.0
+        self.wait_seconds = 0.0
+        self.measuring = threading.Lock()
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -60,14 +66,22 @@ class HashExecutor:
             if began - submitted > LONGEST_WAIT_SECONDS:
                 raise Overloaded("a password has waited too long to be hashed")
             result = function(*args, **kwargs)
-            self._update_estimate(time.monotonic() - began)
+            self._measure(waited=began - submitted, took=time.monotonic() - began)
             return result
 
-        return await asyncio.get_running_loop().run_in_executor(self.threads, timed)
+        self.passwords += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.threads, timed)
+        finally:
+            self.passwords -= 1
 
-    def _update_estimate(self, seconds: float) -> None:
-        """Update the mean. One long pause of the whole machine must not count much."""
-        self.seconds_each += (min(seconds, 2 * self.seconds_each) - self.seconds_each) / 8
+    def _measure(self, *, waited: float, took: float) -> None:
+        """Update the sums and the mean. One long pause of the whole machine must not count much."""
+        with self.measuring:  # the threads measure at the same time
+            self.finished += 1
+            self.wait_seconds += waited
+            self.busy_seconds += took
+            self.seconds_each += (min(took, 2 * self.seconds_each) - self.seconds_each) / 8
 
 
 executor = HashExecutor()

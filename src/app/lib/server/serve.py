@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import socket
+from functools import partial
 from logging import WARNING, getLogger
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from app.lib.server.websockets import ClosingWebsockets
 
 BACKLOG = 1024  # connections that the kernel queues for each listening socket
 LAME_DUCK_SECONDS = 1  # for proxies to detect the 503 of /readyz; more than two intervals between their checks
+HANDOVER_SECONDS = 0.3  # for the requests on connections that were accepted just before the stop
 GRACE_PERIOD_SECONDS = 10  # for requests under way; a supervisor must wait longer before it kills the process
 SHUTDOWN_SECONDS = 2  # for the app to close its connections when requests outlast the grace period
 ORPHAN_CHECK_SECONDS = 0.5
@@ -37,12 +39,18 @@ def hypercorn_config(bind: str) -> Config:
     return config
 
 
-def serve_app(app: Quart, listeners: list[socket.socket]) -> int:
+def is_inherited(bind: str) -> bool:
+    """Return whether a supervisor opened the listening socket and keeps it open, as systemd does for a socket unit."""
+    return bind.startswith("fd://")
+
+
+def serve_app(app: Quart, listeners: list[socket.socket], *, inherited: bool = False) -> int:
     """Serve on the sockets of `listen`, each in a worker, until a signal arrives. Return the exit code."""
     if len(listeners) > 1:
         master = os.getpid()
-        return Master(lambda slot: _work(app, listeners, slot, master=master), listeners).run()
-    asyncio.run(_serve(app, listeners[0]))
+        work = partial(_work, app, listeners, master=master, inherited=inherited)
+        return Master(work, listeners).run()
+    asyncio.run(_serve(app, listeners[0], inherited=inherited))
     return 0
 
 
@@ -55,7 +63,7 @@ def listen(bind: str, *, workers: int) -> list[socket.socket]:
     config = hypercorn_config(bind)
     (listener,) = config.create_sockets().insecure_sockets
     listener.listen(BACKLOG)  # fails if another process listens there, which SO_REUSEPORT would let pass
-    if workers == 1 or bind.startswith(("unix:", "fd://")):
+    if workers == 1 or bind.startswith("unix:") or is_inherited(bind):
         return [listener] * workers
 
     listener.close()
@@ -66,21 +74,22 @@ def listen(bind: str, *, workers: int) -> list[socket.socket]:
     return listeners
 
 
-def _work(app: Quart, listeners: list[socket.socket], slot: int, *, master: int) -> None:
+def _work(app: Quart, listeners: list[socket.socket], slot: int, *, master: int, inherited: bool) -> None:
     """Serve in a worker process."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     for listener in listeners:
         if listener is not listeners[slot]:
             listener.close()  # a copy that is open but not served would keep connections waiting
-    asyncio.run(_serve(app, listeners[slot], master=master))
+    asyncio.run(_serve(app, listeners[slot], master=master, inherited=inherited))
 
 
-async def _serve(app: Quart, listener: socket.socket, *, master: int | None = None) -> None:
+async def _serve(app: Quart, listener: socket.socket, *, master: int | None = None, inherited: bool = False) -> None:
     """Serve until a signal arrives, then let the requests under way finish."""
-    config = hypercorn_config(f"fd://{listener.detach()}")
+    listening_fd = listener.detach()
+    config = hypercorn_config(f"fd://{listening_fd}")
     config.graceful_timeout = 10 * GRACE_PERIOD_SECONDS  # never reached: this function stops waiting earlier
-    stopped = asyncio.create_task(_wait_for_stop(app, config))
+    stopped = asyncio.create_task(_wait_for_stop(app, config, inherited_fd=listening_fd if inherited else None))
     closing: Any = ClosingWebsockets(cast(App, app), stopped)
     serving = asyncio.create_task(serve(closing, config, shutdown_trigger=lambda: asyncio.wait({stopped})))
     orphan_check = asyncio.create_task(_stop_when_orphaned(master))
@@ -93,11 +102,14 @@ async def _serve(app: Quart, listener: socket.socket, *, master: int | None = No
     serving.result()  # raises the error that ended the server
 
 
-async def _wait_for_stop(app: Quart, config: Config) -> None:
+async def _wait_for_stop(app: Quart, config: Config, *, inherited_fd: int | None) -> None:
     """Wait for a signal and, behind a proxy, until the proxy has stopped sending requests here.
 
     Closing a listening socket resets the connections in its queue, so a proxy must first receive 503 from /readyz
     and use another server. Ctrl-C (SIGINT) stops at once.
+
+    An inherited socket stays open elsewhere, and connections wait in its queue for the next process. So /readyz goes on
+    responding with 200, and only the requests on accepted connections must arrive before Hypercorn closes those.
     """
     received: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in SIGNALS:
@@ -106,7 +118,10 @@ async def _wait_for_stop(app: Quart, config: Config) -> None:
 
     number = await received.get()
     config.keep_alive_max_requests = 0  # every response now carries `Connection: close`
-    if number == signal.SIGTERM and app.config.get("TRUSTED_PROXIES"):
+    if inherited_fd is not None:
+        asyncio.get_running_loop().remove_reader(inherited_fd)  # accept no further connection
+        await asyncio.sleep(HANDOVER_SECONDS)
+    elif number == signal.SIGTERM and app.config.get("TRUSTED_PROXIES"):
         app.extensions["draining"] = True
         await asyncio.sleep(LAME_DUCK_SECONDS)
 

@@ -14,6 +14,7 @@ from quart.helpers import get_load_dotenv
 from app.lib.db.url import database_url
 from app.lib.settings import table
 from app.lib.settings.base_url import BaseUrl
+from app.lib.settings.environment import settings_from_environment, variables
 from app.lib.settings.mail import derive_mail
 from app.lib.settings.secret_key import check_secret_key, load_or_create_secret_key
 
@@ -59,10 +60,10 @@ def load(app: Quart, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) 
         config.from_pyfile(str(instance / "application.cfg.py"), silent=True)
     except (Exception, SystemExit) as error:  # the file is Python, which may raise anything
         raise ConfigError(f"instance/application.cfg.py: {type(error).__name__}: {error}") from error
-    config.update({key: os.environ[f"QUART_{key}"] for key in defaults if f"QUART_{key}" in os.environ})
-    config.update(overrides)
-    config["INSTANCE_PATH"] = str(instance)
     try:
+        config.update(settings_from_environment(defaults))
+        config.update(overrides)
+        config["INSTANCE_PATH"] = str(instance)
         config.update({key: table.read(key, config[key], default) for key, default in defaults.items()})
         table.check_exclusions(config)
         _derive(config, instance, initial, defaults)
@@ -75,7 +76,7 @@ def unknown_settings(app: Quart) -> Iterator[tuple[str, str | None]]:
     """Yield the names of settings that do not exist, from every source, each with the closest name that does."""
     defaults = app.extensions["default_settings"]
     of_environment = {name for name in os.environ if name.startswith("QUART_")}
-    yield from table.unknown(of_environment, table.OF_QUART | {f"QUART_{key}" for key in defaults})
+    yield from table.unknown(of_environment, table.OF_QUART.union(*map(variables, defaults)))
     known = set(defaults) | set(app.default_config) | table.KNOWN
     yield from table.unknown(app.config, known)
 

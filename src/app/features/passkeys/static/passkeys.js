@@ -3,8 +3,8 @@
 const box = document.getElementById("passkeys");
 const { mode, action } = box.dataset;
 const CHALLENGE_MILLISECONDS = 4 * 60_000; // a challenge is valid for five minutes
-let request = new AbortController(); // of the request for a passkey: a browser has one at a time
-let isPressed = false; // until the request of the button has ended
+let request = new AbortController(); // of the current request: a browser allows one at a time
+let isPressed = false; // true while a request of the button runs
 let renewOn = 0; // when autofill needs a new challenge
 
 class Refusal extends Error {}
@@ -12,13 +12,14 @@ class Refusal extends Error {}
 const post = async (url, body) => {
   const headers = { "Content-Type": "application/json", Accept: "application/json" };
   const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
-  if (response.status === 401 && mode !== "login") location.reload(); // the login has expired, or another user has logged in
+  // The session has expired or is not fresh, or another user has logged in.
+  if (response.status === 401 && mode !== "login") location.reload();
   const result = await response.json();
   if (!response.ok) throw Object.assign(new Refusal(result.error.message), { code: result.error.code });
   return result;
 };
 
-// Abort the former request, and return the signal of the next one.
+// Abort the current request, and return the signal of the next one.
 const restart = () => {
   request.abort();
   request = new AbortController();
@@ -30,7 +31,7 @@ const send = async (credential, more) => {
     const { next } = await post(action, { ...more, credential: credential.toJSON() });
     location.assign(next);
   } catch (error) {
-    // The password manager stops offering a passkey that was removed from the account.
+    // This stops the password manager from offering a passkey that was removed from the account.
     const unknown = { rpId: location.hostname, credentialId: credential.id };
     if (error.code === "unknown_passkey") PublicKeyCredential.signalUnknownCredential?.(unknown).catch(() => {});
     throw Object.assign(error, { wasSent: true });
@@ -88,7 +89,7 @@ const startAutofill = async () => {
 
 const start = async (event) => {
   event.preventDefault();
-  event.stopPropagation(); // main.js would send a form only once
+  event.stopPropagation(); // main.js would block a second submission
   if (isPressed) return;
   isPressed = true;
   show("");

@@ -1,4 +1,4 @@
-"""An authenticator in software, whose responses a test can forge, and what a user does with it."""
+"""A software authenticator with responses that a test can forge, and the actions of its user."""
 
 import hashlib
 import json
@@ -102,7 +102,7 @@ async def code_of(response: Response) -> str:
 
 
 def tampered(credential: dict[str, Any], part: str) -> dict[str, Any]:
-    """Return a credential in which one bit of a part of its response is another one."""
+    """Return a credential with one flipped bit in a part of its response."""
     changed = bytearray(websafe_decode(credential["response"][part]))
     changed[-1] ^= 1
     return credential | {"response": credential["response"] | {part: websafe_encode(bytes(changed))}}

@@ -9,7 +9,7 @@ NAME = "Augusta Ada King-Noel, Countess of Lovelace: phone"
 
 
 async def added(browser_user: BrowserUser) -> None:
-    """Add a passkey over HTTP, without a look."""
+    """Add a passkey over HTTP, without opening a page."""
     request, url = browser_user.page.context.request, browser_user.site.url + PAGE
     options = await (await request.post(f"{url}/options", headers=JSON)).json()
     credential = Authenticator().create(options)

@@ -1,4 +1,4 @@
-"""Log in with a passkey, and reauthenticate: what a forged, replayed or stolen response cannot do."""
+"""Log in and reauthenticate with a passkey. Forged, replayed and stolen responses are refused."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -116,7 +116,7 @@ async def test_no_forged_response_logs_in(app: Quart, client: TestClientProtocol
 async def test_a_challenge_is_valid_for_five_minutes_and_one_login(
     app: Quart, client: TestClientProtocol, laptop: Authenticator, frozen_clock: FrozenClock
 ) -> None:
-    phone = await added(await enter(app), flags=SEEN | SYNCED)  # whose sign count refuses no replay
+    phone = await added(await enter(app), flags=SEEN | SYNCED)  # its sign count does not refuse a replay
     early, late, last = [phone.get(await options_of(client, LOGIN)) for _ in range(3)]
     assert (await send(client, LOGIN, early)).status_code == 200
     assert await code_of(await send(client, LOGIN, early)) == "passkey_refused"
@@ -159,7 +159,7 @@ async def test_a_copied_passkey_is_refused_recorded_and_reported(app: Quart, cli
     assert await scalars(app, select(Passkey.sign_count)) == [9]
 
 
-async def test_a_synced_passkey_and_one_that_does_not_count_need_no_higher_count(
+async def test_a_passkey_that_is_synced_or_does_not_count_needs_no_higher_count(
     app: Quart, client: TestClientProtocol
 ) -> None:
     await create_user(app)
@@ -194,15 +194,15 @@ async def test_a_passkey_reauthenticates_its_user_in_the_session_of_the_challeng
     assert [await code_of(response) for response in refused] == ["passkey_refused"] * 7
     assert (await ada.get(PAGE)).location == f"/verify?next={PAGE}"
 
-    answer = laptop.get(options)
-    response = await send(ada, VERIFY, answer, next=PAGE)
+    credential = laptop.get(options)
+    response = await send(ada, VERIFY, credential, next=PAGE)
     assert await response.get_json() == {"next": PAGE}
-    assert await code_of(await send(ada, VERIFY, answer)) == "passkey_refused"
+    assert await code_of(await send(ada, VERIFY, credential)) == "passkey_refused"
     assert [(await each.get(PAGE)).status_code for each in (ada, elsewhere, bob)] == [200, 303, 303]
     assert await events(app, "reauthenticated") == 1
 
 
-async def test_an_anonymous_client_writes_only_what_the_rate_limit_counts(
+async def test_an_anonymous_client_writes_only_to_the_rate_limits(
     settings: dict[str, Any], frozen_clock: FrozenClock
 ) -> None:
     async with serving(settings | {"RATE_LIMIT_LOGINS_PER_IP": "5 per minute"}) as app:
@@ -216,11 +216,11 @@ async def test_an_anonymous_client_writes_only_what_the_rate_limit_counts(
             statuses = [(await send(client, LOGIN, laptop.get(options, flags=0))).status_code for _ in range(6)]
             written = {kind(each).split()[1] for each in sent if each.startswith(("INSERT", "UPDATE", "DELETE"))}
 
-        assert statuses == [422] * 3 + [429] * 3  # after the login with the password, and the new passkey
+        assert statuses == [422] * 3 + [429] * 3  # the first hits were the login and the new passkey
         assert written == {"throttle"}
 
 
-async def test_a_user_still_logs_in_with_the_password(app: Quart, laptop: Authenticator) -> None:
+async def test_a_user_with_a_passkey_can_log_in_with_the_password(app: Quart, laptop: Authenticator) -> None:
     client = app.test_client()
     assert (await log_in(client)).status_code == 303
     assert (await use(client, laptop)).status_code == 200  # replaces the session

@@ -1,4 +1,4 @@
-"""Passkeys in Chromium, with its virtual authenticator, and what the pages look like."""
+"""Passkeys in Chromium, with its virtual authenticator, and the accessibility of the pages."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ DEVICE = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def passkey_site(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServedSite]:
-    """Serve a site at the origin of its BASE_URL, as passkeys need it."""
+    """Serve a site at the origin of its BASE_URL, as passkeys require."""
     folder, port = tmp_path_factory.mktemp("passkeys"), free_port()
     shutil.copy(sqlite_template, folder / "app.db")
     needed = {"INSTANCE_PATH": str(folder), "SECRET_KEY": SECRET_KEY, "BASE_URL": f"http://localhost:{port}"}
@@ -41,7 +41,7 @@ async def passkey_site(sqlite_template: Path, tmp_path_factory: pytest.TempPathF
 
 
 class Device:
-    """The authenticator of a browser. `touched` is whether its user confirms each request at once."""
+    """The authenticator of a browser. If it is `touched`, the user confirms each request at once."""
 
     def __init__(self, devtools: CDPSession) -> None:
         self.devtools, self.id = devtools, ""
@@ -88,7 +88,7 @@ async def add_passkey(page: Page, name: str = "Laptop") -> None:
 
 
 async def choose_by_button(page: Page, device: Device) -> None:
-    """Press the button of the login page, while the e-mail field offers the passkey too."""
+    """Press the button of the login page while the e-mail field offers the passkey too."""
     await device.touch(touched=False)
     async with page.expect_response("**/options"):
         await page.goto("/login?next=/account")
@@ -156,7 +156,7 @@ async def test_a_refused_or_repeated_passkey_is_explained(ada: BrowserUser, devi
     await device.devtools.send("WebAuthn.setUserVerified", {"authenticatorId": device.id, "isUserVerified": False})
     await page.goto("/verify")
     await page.get_by_role("button", name="Use a passkey").click()
-    await expect(page.get_by_role("alert")).to_have_text("The passkey was not used. Try again, or use your password.")
+    await expect(page.get_by_role("alert")).to_have_text("The request was cancelled or timed out. Try again.")
     await fill(page, password=PASSWORD)
     await expect(page).to_have_url(re.compile(r"\d/$"))
 
@@ -165,7 +165,7 @@ async def test_the_pages_work_without_javascript(ada: BrowserUser, pages: Pages,
     async with pages.borrowed(request.node, base_url=ada.site.url, java_script_enabled=False) as page:
         await registered(BrowserUser(page, ada.site, ada.sites, ada.email))
         await page.goto(PAGE)
-        await expect(page.get_by_text("This needs JavaScript")).to_be_visible()
+        await expect(page.get_by_text("Passkeys need JavaScript")).to_be_visible()
         await expect(page.get_by_role("button", name="Add a passkey")).to_be_hidden()
         await log_out(page)
         await page.goto("/login")
@@ -196,8 +196,8 @@ LOOKS = [Look(width, scheme) for width in (WIDE_LIGHT.width, NARROW_DARK.width) 
 
 
 @pytest.mark.parametrize("state", STATES, ids=str)
-async def test_every_user_can_use_what_the_script_shows(state: State, ada: BrowserUser, device: Device) -> None:
-    """The pages themselves are among those of tests/support/page_states.py."""
+async def test_everything_that_the_script_shows_is_accessible(state: State, ada: BrowserUser, device: Device) -> None:
+    """The states without the script are in page_states.py."""
     await state.come(ada)
     await arm(ada.page)
 

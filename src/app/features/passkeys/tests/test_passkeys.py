@@ -1,4 +1,4 @@
-"""The passkeys of an account: add, rename and remove them, and what ends them."""
+"""Add, rename and remove the passkeys of an account."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -198,7 +198,7 @@ async def test_every_page_and_change_needs_a_fresh_login_of_the_user(
 
 
 @both_databases
-async def test_a_session_that_has_ended_meanwhile_adds_no_passkey(app: Quart, ada: TestClientProtocol) -> None:
+async def test_an_ended_session_adds_no_passkey(app: Quart, ada: TestClientProtocol) -> None:
     (current,) = await scalars(app, select(UserSession))
     challenge = Challenge("n" * 22, clock.now() + timedelta(minutes=5))
     credential = Credential(challenge, b"id", "key", 1, backup_eligible=False, backed_up=False, transports="")
@@ -237,7 +237,7 @@ async def restore_the_email_address(app: Quart, ada: TestClientProtocol) -> None
     assert (await press(app.test_client(), await link(app, "email_changed", to=EMAIL))).status_code == 303
 
 
-LEFT: list[tuple[Callable[[Quart, TestClientProtocol], Awaitable[None]], bool, list[str]]] = [
+CASES: list[tuple[Callable[[Quart, TestClientProtocol], Awaitable[None]], bool, list[str]]] = [
     (change, True, ["Old", "New"]),
     (change, False, ["Old", "New"]),
     (end_sessions, False, ["Old", "New"]),
@@ -250,8 +250,8 @@ LEFT: list[tuple[Callable[[Quart, TestClientProtocol], Awaitable[None]], bool, l
 
 
 @both_databases
-@pytest.mark.parametrize(("end", "is_confirmed", "left"), LEFT)
-async def test_what_ends_the_passkeys_of_an_account(
+@pytest.mark.parametrize(("end", "is_confirmed", "left"), CASES)
+async def test_an_end_of_access_removes_the_passkeys_of_an_attacker(
     app: Quart, ada: TestClientProtocol, frozen_clock: FrozenClock, *, end: Any, is_confirmed: bool, left: list[str]
 ) -> None:
     if is_confirmed:
@@ -279,7 +279,7 @@ async def test_the_deletion_of_the_account_deletes_its_passkeys(app: Quart, ada:
 
 @pytest.mark.parametrize("is_recoverable", [True, False])
 @pytest.mark.parametrize("language", ["en", "de", "fr"])
-async def test_every_alert_says_what_to_do(
+async def test_every_security_alert_links_to_the_next_step(
     three_languages: dict[str, Any], *, language: str, is_recoverable: bool
 ) -> None:
     async with serving(three_languages | {"SECURITY_RECOVERABLE": is_recoverable}) as app:
@@ -313,7 +313,7 @@ async def test_a_site_without_the_feature_has_no_route_and_no_link(settings: dic
             assert [text for text in (*pages, await page(ada, "/verify")) if "asskey" in text] == []
 
 
-async def test_the_pages_of_an_ip_address_name_the_host_of_the_site(app: Quart, ada: TestClientProtocol) -> None:
+async def test_pages_at_an_ip_address_link_to_the_host_of_the_site(app: Quart, ada: TestClientProtocol) -> None:
     for path in ("/login", PAGE):
         client = ada if path == PAGE else app.test_client()
         here, there = [
@@ -326,7 +326,7 @@ async def test_the_pages_of_an_ip_address_name_the_host_of_the_site(app: Quart, 
     assert await response.get_json() == dict.fromkeys(("enroll", "manage"), f"http://localhost:5000{PAGE}")
 
 
-async def test_the_script_is_kept_by_browsers_until_it_changes(client: TestClientProtocol) -> None:
+async def test_browsers_cache_the_script_until_it_changes(client: TestClientProtocol) -> None:
     src = (await page(client, "/login")).split(f'src="{PAGE}/static')[1].split('"')[0]
     response = await client.get(f"{PAGE}/static{src}")
 

@@ -1,4 +1,4 @@
-"""A user with an authenticator app, and the steps of one."""
+"""A user with an authenticator app, and the actions of this user."""
 
 import base64
 import re
@@ -20,7 +20,7 @@ STEP = timedelta(seconds=totp.STEP_SECONDS)
 
 @dataclass
 class Phone:
-    """An authenticator app with the secret of one account, and the recovery codes that its user has saved."""
+    """An authenticator app with the secret of one account, and the recovery codes that the user has saved."""
 
     secret: bytes
     recovery_codes: list[str]
@@ -52,14 +52,14 @@ async def enrol(client: TestClientProtocol) -> Phone:
 
 
 async def enrolled_user(app: Quart, email: str = EMAIL) -> Phone:
-    """Create a user with a second factor. Its next code is valid at once."""
+    """Create a user with a second factor. The current code is not used yet."""
     await create_user(app, email)
     await confirm(app, email)
     return await enrol(await enter(app, email))
 
 
 async def password_entered(app: Quart, **typed: str) -> TestClientProtocol:
-    """Return a browser in which the login waits for the code."""
+    """Return a browser with a pending login."""
     client = app.test_client()
     assert (await log_in(client, **typed)).location == LOGIN
     return client

@@ -1,4 +1,4 @@
-"""No way to a session skips the code, and what ends access also ends a login that waits for it."""
+"""No way to a session skips the code, and an end of access ends the pending logins."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -95,7 +95,7 @@ async def change_only_the_hash(app: Quart, ada: TestClientProtocol) -> None:
         change_only_the_hash,
     ],
 )
-async def test_what_ends_access_ends_a_login_that_waits_for_the_code(
+async def test_an_end_of_access_ends_a_pending_login(
     app: Quart, phone: Phone, between: Callable[[Quart, TestClientProtocol], Awaitable[None]]
 ) -> None:
     ada, attacker = await password_entered(app), await password_entered(app)
@@ -107,7 +107,7 @@ async def test_what_ends_access_ends_a_login_that_waits_for_the_code(
     assert not await is_logged_in(attacker)
 
 
-# Every way to a session that does not go through the code. Each begins with the password of the user.
+# The ways to a session for a client that knows the password, but no code.
 
 
 async def by_a_reset(app: Quart, client: TestClientProtocol) -> Response:
@@ -169,7 +169,7 @@ async def confirm_by_email(session: Any) -> None:
         by_a_confirmation_at_the_command_line,
     ],
 )
-async def test_no_way_skips_the_second_step(
+async def test_no_way_to_a_session_skips_the_code(
     app: Quart, phone: Phone, way: Callable[[Quart, TestClientProtocol], Awaitable[Any]]
 ) -> None:
     before = app.test_client()
@@ -204,7 +204,7 @@ async def test_a_reauthentication_needs_the_password_and_the_code(
     assert [await events(app, "recovery_code_used"), len(await mails(app, "second_factor_changed"))] == [1, 1]
 
 
-async def test_a_password_change_is_no_reauthentication(app: Quart, phone: Phone, frozen_clock: FrozenClock) -> None:
+async def test_a_password_change_does_not_reauthenticate(app: Quart, phone: Phone, frozen_clock: FrozenClock) -> None:
     client = await password_entered(app)
     await enter_code(client, phone.code())
     frozen_clock.forward(timedelta(hours=1))
@@ -214,7 +214,7 @@ async def test_a_password_change_is_no_reauthentication(app: Quart, phone: Phone
     assert await count(app, SecondFactor) == 1
 
 
-async def test_a_reset_keeps_the_factor_of_a_confirmed_account_only(app: Quart, phone: Phone) -> None:
+async def test_a_reset_keeps_the_factor_only_if_the_account_is_confirmed(app: Quart, phone: Phone) -> None:
     await reset_the_password(app, app.test_client())
     assert await count(app, SecondFactor) == 1
 
@@ -225,7 +225,7 @@ async def test_a_reset_keeps_the_factor_of_a_confirmed_account_only(app: Quart, 
 
 
 @both_databases
-async def test_not_me_removes_only_what_was_enrolled_after_the_alert(app: Quart, phone: Phone) -> None:
+async def test_not_me_keeps_a_factor_that_is_older_than_the_alert(app: Quart, phone: Phone) -> None:
     await enter_code(await password_entered(app), phone.code())
 
     await app.test_client().post(await link(app, "new_login"))
@@ -234,7 +234,7 @@ async def test_not_me_removes_only_what_was_enrolled_after_the_alert(app: Quart,
 
 
 @both_databases
-async def test_not_me_removes_a_factor_that_an_attacker_has_enrolled(app: Quart, frozen_clock: FrozenClock) -> None:
+async def test_not_me_removes_a_factor_that_an_attacker_enrolled(app: Quart, frozen_clock: FrozenClock) -> None:
     await app.extensions["mail_worker"].stop()
     await create_user(app)
     await confirm(app)
@@ -245,10 +245,10 @@ async def test_not_me_removes_a_factor_that_an_attacker_has_enrolled(app: Quart,
     assert [await count(app, table) for table in (SecondFactor, RecoveryCode)] == [0, 0]
 
 
-async def test_a_replaced_key_leaves_the_recovery_codes(
+async def test_recovery_codes_work_after_the_secret_key_is_lost(
     app: Quart, phone: Phone, log: pytest.LogCaptureFixture
 ) -> None:
-    await execute(app, update(SecondFactor).values(secret="gAAAA not ours"))
+    await execute(app, update(SecondFactor).values(secret="gAAAA with another key"))
     client = await password_entered(app)
 
     assert await error_beside(await enter_code(client, phone.code()), "code") == WRONG
@@ -267,7 +267,7 @@ async def test_a_secret_is_encrypted_again_when_it_is_used(app: Quart, phone: Ph
     assert (await enter_code(await password_entered(app), phone.code(1))).status_code == 303
 
 
-async def test_a_registration_that_is_sent_twice_needs_the_code_too(app: Quart, frozen_clock: FrozenClock) -> None:
+async def test_a_repeated_registration_needs_the_code(app: Quart, frozen_clock: FrozenClock) -> None:
     client = app.test_client()
     await register(client)
     await confirm(app)

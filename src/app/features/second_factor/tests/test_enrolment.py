@@ -70,7 +70,7 @@ async def test_an_enrolment_stores_nothing_readable_and_shows_ten_codes_once(
     assert all(text.startswith(("gAAAA", "$argon2id$")) for text in stored)
 
 
-async def test_only_a_right_code_of_the_shown_secret_enrols(app: Quart, ada: TestClientProtocol) -> None:
+async def test_only_a_correct_code_of_the_shown_secret_enrols(app: Quart, ada: TestClientProtocol) -> None:
     phone = Phone(await shown_secret(ada), [])
 
     for typed, message in (
@@ -98,7 +98,7 @@ async def test_simultaneous_enrolments_store_one_factor(app: Quart, ada: TestCli
 
 
 @both_databases
-async def test_an_enrolment_ends_the_sessions_that_gave_no_code(app: Quart, ada: TestClientProtocol) -> None:
+async def test_an_enrolment_ends_the_other_sessions(app: Quart, ada: TestClientProtocol) -> None:
     attacker = await enter(app)
 
     await enrol(ada)
@@ -120,7 +120,7 @@ async def test_an_old_cookie_does_not_show_the_secret_again(app: Quart, ada: Tes
 
 
 @both_databases
-async def test_an_unconfirmed_user_confirms_the_email_address_first(app: Quart, client: TestClientProtocol) -> None:
+async def test_an_unconfirmed_user_must_confirm_the_email_address_first(app: Quart, client: TestClientProtocol) -> None:
     await register(client)
     assert (await client.get(TOTP)).location == PAGE
     assert (await client.post(TOTP, form={"code": "123456"})).location == PAGE
@@ -128,7 +128,7 @@ async def test_an_unconfirmed_user_confirms_the_email_address_first(app: Quart, 
 
     await client.post("/account/confirm")
     confirmation = await link(app, "confirm")
-    assert "New password" in await page(app.test_client(), confirmation)  # another browser may be the attacker's victim
+    assert "New password" in await page(app.test_client(), confirmation)  # an attacker may have registered it
     assert "New password" not in await page(client, confirmation)
     assert (await client.post(confirmation)).location == "/account"
     assert await is_logged_in(client)
@@ -145,7 +145,7 @@ async def test_a_link_does_not_confirm_another_email_address(app: Quart, client:
     assert await scalars(app, select(User.confirmed_on)) == [None]
 
 
-async def test_new_codes_are_not_shown_later(
+async def test_new_recovery_codes_are_not_shown_later(
     app: Quart, ada: TestClientProtocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules[second_factor_bp.import_name], "NEW_CODES_MAX_AGE_SECONDS", -1)
@@ -216,7 +216,7 @@ async def test_a_user_with_a_required_role_can_open_only_the_enrolment(settings:
         assert await receive(ada) == "open"
 
 
-async def test_the_new_codes_are_limited(settings: dict[str, Any]) -> None:
+async def test_new_recovery_codes_are_rate_limited(settings: dict[str, Any]) -> None:
     async with serving(settings | {"RATE_LIMIT_NEW_RECOVERY_CODES_PER_ACCOUNT": "3 per minute"}) as app:
         await create_user(app)
         await confirm(app)
@@ -227,7 +227,7 @@ async def test_the_new_codes_are_limited(settings: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("path", [CODES, f"{TOTP}/remove"])
-async def test_another_user_changes_nothing(app: Quart, path: str) -> None:
+async def test_a_user_cannot_change_the_second_factor_of_another_user(app: Quart, path: str) -> None:
     phone = await enrolled_user(app)
     await create_user(app, "bob@example.com")
     bob = await enter(app, "bob@example.com")

@@ -1,4 +1,4 @@
-"""The second step of a login."""
+"""Log in with the password and a code."""
 
 from datetime import timedelta
 from typing import Any
@@ -55,7 +55,7 @@ async def test_a_code_works_once(app: Quart, phone: Phone, frozen_clock: FrozenC
     waiting = [await password_entered(app) for _ in range(login_attempts.MAX_ATTEMPTS)]
 
     statuses = await at_once(enter_code(client, phone.code()) for client in waiting * 2)
-    assert statuses[422] >= 18  # the second press of the button in the browser that has logged in leads to the login
+    assert statuses[422] >= 18  # the second request of the browser that logged in is redirected
     assert await count(app, UserSession) == 1
     frozen_clock.forward(STEP)  # the code of the step before is still accepted, unless it was used
     client = await password_entered(app)
@@ -66,7 +66,7 @@ async def test_a_code_works_once(app: Quart, phone: Phone, frozen_clock: FrozenC
 
 
 @both_databases
-async def test_a_recovery_code_works_once_and_tells_how_many_are_left(app: Quart, phone: Phone) -> None:
+async def test_a_recovery_code_works_once_and_the_page_shows_how_many_are_left(app: Quart, phone: Phone) -> None:
     waiting = [await password_entered(app) for _ in range(5)]
     code = phone.recovery_codes[6]
 
@@ -100,7 +100,7 @@ async def test_a_code_may_be_a_step_early_or_late(app: Quart, phone: Phone, froz
         assert (await enter_code(await password_entered(app), phone.code(steps))).status_code == 303
 
 
-async def test_five_tries_end_an_attempt_also_at_once(app: Quart, phone: Phone) -> None:
+async def test_five_tries_end_a_pending_login_even_if_they_are_simultaneous(app: Quart, phone: Phone) -> None:
     client = await password_entered(app)
 
     statuses = await at_once(enter_code(client, phone.wrong_code()) for _ in range(12))
@@ -110,7 +110,7 @@ async def test_five_tries_end_an_attempt_also_at_once(app: Quart, phone: Phone) 
     assert not await is_logged_in(client)
 
 
-async def test_guesses_are_limited_for_the_account_over_all_attempts(settings: dict[str, Any]) -> None:
+async def test_guesses_are_limited_for_the_account_over_all_pending_logins(settings: dict[str, Any]) -> None:
     async with serving(settings | {"RATE_LIMIT_WRONG_CODES_PER_ACCOUNT": "7 per hour"}) as app:
         await app.extensions["mail_worker"].stop()
         phone = await enrolled_user(app)
@@ -142,7 +142,7 @@ async def test_the_code_of_another_user_or_of_a_removed_factor_is_wrong(app: Qua
 
 
 async def test_the_secret_of_another_user_cannot_be_read(app: Quart, phone: Phone) -> None:
-    """An attacker who can write to the database puts their own secret into the row of another user."""
+    """An attacker who can write to the database copies a secret into the row of another user."""
     mallory = await enrolled_user(app, BOB)
     (secret,) = await scalars(app, select(SecondFactor.secret).where(SecondFactor.id == 2))
     await execute(app, update(SecondFactor).where(SecondFactor.id == 1).values(secret=secret))
@@ -165,7 +165,7 @@ async def test_a_right_code_ends_a_series_of_wrong_ones(app: Quart, phone: Phone
     assert await mails(app, "second_factor_wrong_codes") == []
 
 
-async def test_a_browser_that_has_given_a_code_is_trusted(app: Quart, phone: Phone) -> None:
+async def test_a_login_with_a_code_makes_the_browser_a_trusted_device(app: Quart, phone: Phone) -> None:
     client = await password_entered(app)
     await enter_code(client, phone.code())
     response = await log_in(client)
@@ -175,7 +175,7 @@ async def test_a_browser_that_has_given_a_code_is_trusted(app: Quart, phone: Pho
     assert len(await mails(app, "new_login")) == 1
 
 
-async def test_a_code_with_an_unknown_number_is_hashed_too(
+async def test_a_recovery_code_with_an_unknown_number_is_hashed_too(
     app: Quart, phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored: list[str | None] = []
@@ -188,7 +188,7 @@ async def test_a_code_with_an_unknown_number_is_hashed_too(
     assert stored == [None]
 
 
-async def test_an_attempt_expires_after_five_minutes(app: Quart, phone: Phone, frozen_clock: FrozenClock) -> None:
+async def test_a_pending_login_expires_after_five_minutes(app: Quart, phone: Phone, frozen_clock: FrozenClock) -> None:
     client = await password_entered(app)
     frozen_clock.forward(timedelta(minutes=5))
 
@@ -196,7 +196,7 @@ async def test_an_attempt_expires_after_five_minutes(app: Quart, phone: Phone, f
     assert "The login has expired." in await page(client, "/login")
 
 
-async def test_an_account_has_few_attempts_at_a_time(app: Quart, phone: Phone) -> None:
+async def test_an_account_has_at_most_ten_pending_logins(app: Quart, phone: Phone) -> None:
     oldest = await password_entered(app)
     for _ in range(login_attempts.MAX_ATTEMPTS):
         newest = await password_entered(app)
