@@ -9,7 +9,7 @@ from importlib import import_module
 
 from app import features
 from support.actions import PASSWORD
-from support.app import MAILBOX
+from support.app import MAILBOX, ROOT
 from support.browser_user import BrowserUser
 
 Way = Callable[[BrowserUser], Awaitable[None]]
@@ -270,7 +270,8 @@ ERRORS = [
 ]
 
 CONFIRMING = [replace(state, site="confirming") for state in WITH_A_CONFIRMATION]
-OF_FEATURES = [f"app.features.{name}.tests.page_states" for name in features.NAMES]
+WITH_PAGES = [name for name in features.NAMES if (ROOT / "src/app/features" / name / "templates").is_dir()]
+OF_FEATURES = [f"app.features.{name}.tests.page_states" for name in WITH_PAGES]
 STATES = [*LOGGED_OUT, *WITH_A_LINK, *LOGGED_IN, *CONFIRMING, *ERRORS]
 STATES += [state for module in OF_FEATURES for state in import_module(module).STATES]  # they use the steps above
 # One for each template, the fullest: what is wrong is said in it, too.
