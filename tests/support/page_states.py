@@ -271,7 +271,8 @@ ERRORS = [
 ]
 
 CONFIRMING = [replace(state, site="confirming") for state in WITH_A_CONFIRMATION]
-OF_FEATURES = [f"app.features.{path.parts[-3]}.tests.page_states" for path in FEATURES.glob("*/tests/page_states.py")]
+PAGE_STATES = sorted(FEATURES.glob("*/tests/page_states.py"))  # xdist needs one order in all its processes
+OF_FEATURES = [f"app.features.{path.parts[-3]}.tests.page_states" for path in PAGE_STATES]
 GENERATED = [f"support.{path.stem}" for path in sorted(Path(__file__).parent.glob("states_of_*.py"))]
 STATES = [*LOGGED_OUT, *WITH_A_LINK, *LOGGED_IN, *CONFIRMING, *ERRORS]
 # They use the steps above.
