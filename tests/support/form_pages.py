@@ -8,11 +8,12 @@ from support.actions import page
 
 
 class MainForm(HTMLParser):
-    """Collect the fields of the form that has a textarea, a label or a button in the main part of a page."""
+    """Collect the fields in the main part of a page, the hidden ones for themselves."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.fields: dict[str, str] = {}
+        self.hidden: dict[str, str] = {}
         self.textarea: str | None = None
         self.feed(html.split("<main", 1)[1].split("</main>", 1)[0])
 
@@ -21,8 +22,9 @@ class MainForm(HTMLParser):
         kind, name = given.get("type"), given.get("name") or ""
         if tag == "textarea":
             self.textarea, self.fields[name] = name, ""
-        elif tag == "input" and kind != "hidden" and (kind != "checkbox" or "checked" in given):
-            self.fields[name] = given.get("value") or ""
+        elif tag == "input" and "disabled" not in given and (kind != "checkbox" or "checked" in given):
+            fields = self.hidden if kind == "hidden" else self.fields
+            fields[name] = given.get("value") or ""
 
     def handle_data(self, data: str) -> None:
         if self.textarea is not None:
@@ -33,6 +35,10 @@ class MainForm(HTMLParser):
             text = self.fields[self.textarea]
             self.fields[self.textarea] = text.removeprefix("\r").removeprefix("\n")  # as HTML says
             self.textarea = None
+
+
+async def hidden_in(client: TestClientProtocol, path: str) -> dict[str, str]:
+    return MainForm(await page(client, path)).hidden
 
 
 async def filled_in(client: TestClientProtocol, path: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from app.cli.generator.nouns import Field, Noun
 
 def examples_of(noun: Noun) -> dict[str, Any]:
     """Return the constants of the tests."""
-    typed = {field: field.typed for field in noun.fields}
+    typed = {field: field.kind.typed for field in noun.fields}
     emptied = {field: "" if field.is_optional else text for field, text in typed.items() if field.kind_name != "bool"}
     required = [field for field in noun.fields if not field.is_optional and field.kind_name != "bool"]
     lengths = [f"({quoted(field.name)}, {field.constant})" for field in noun.fields if field.kind.length]

@@ -10,8 +10,9 @@ WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 FIELD = re.compile(r"(?P<name>[^:]*):(?P<kind>[^?]*)(?P<optional>\??)")
 MAX_NOUN = 18  # characters: with longer names, lines of the generated code are too long
 MAX_PLURAL = 20
-MAX_FIELD = 30
-MAX_FIELDS = 20
+# So that the form of the generated tests is preserved through a login, which at most 1,000 characters are.
+MAX_FIELD = 28
+MAX_FIELDS = 16
 ENDINGS = ((r"([^aeiou])y$", r"\1ies"), (r"(s|x|z|ch|sh)$", r"\1es"), (r"$", "s"))
 
 
@@ -44,10 +45,6 @@ class Field:
     @property
     def annotation(self) -> str:
         return f"{self.kind.python} | None" if self.is_optional else self.kind.python
-
-    @property
-    def typed(self) -> str:
-        return self.kind.typed.format(words=self.words)
 
     @property
     def shown(self) -> str:
