@@ -108,7 +108,7 @@ def test_the_six_alerts_are_rules_about_metrics_that_exist(site: MeasuredSite) -
     assert ("site_events_total", (("event", "authentication_failed"),)) in scrape.values
 
 
-def test_a_killed_worker_takes_no_counts_along_and_another_serves_them(site: MeasuredSite) -> None:
+def test_the_counts_of_a_killed_worker_remain_and_another_worker_serves_them(site: MeasuredSite) -> None:
     before, killed = site.scrape(), site.exporters[-1]
     os.kill(killed, signal.SIGKILL)
 
