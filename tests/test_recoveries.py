@@ -1,6 +1,7 @@
 """Recovering an account: a forgotten password, and "this was not me"."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 from quart import Quart, Response
@@ -29,6 +30,7 @@ from support.actions import (
 )
 from support.app import both_databases, serving
 from support.email_links import NEW_PASSWORD, TYPED, check_refused, mailed_links, press, whole_database
+from support.frozen_clock import FrozenClock
 from support.mail_helpers import follow, link
 from support.smtp_server import MailServer
 
@@ -166,6 +168,19 @@ async def test_not_me_ends_every_session_and_mails_a_link_to_a_new_password(app:
     assert not await can_log_in(app)
     assert await follow(owner, await link(app, "reset", to=EMAIL), **TYPED) == 303
     assert await can_log_in(app, password=NEW_PASSWORD)
+
+
+async def test_not_me_keeps_the_older_alerts_and_delivers_them(app: Quart, frozen_clock: FrozenClock) -> None:
+    await app.extensions["mail_worker"].stop()
+    await create_user(app)
+    await enter(app)
+    older = await link(app, "new_login")
+    frozen_clock.forward(timedelta(minutes=1))
+    await enter(app)
+
+    assert await follow(app.test_client(), await link(app, "new_login")) == 303
+    assert await link(app, "new_login") == older  # the only e-mail left
+    assert await follow(app.test_client(), older) == 303
 
 
 async def test_not_me_voids_every_link_that_an_attacker_has_requested(app: Quart) -> None:

@@ -74,10 +74,13 @@ async def enqueue_account_deleted(session: AsyncSession, user: User, *, client: 
     session.info[ENQUEUED] = True
 
 
-async def cancel(session: AsyncSession, user_id: int, purposes: Collection[TokenPurpose]) -> None:
-    """Delete the undelivered e-mails with a token for these purposes."""
+async def cancel(
+    session: AsyncSession, user_id: int, purposes: Collection[TokenPurpose], *, since: datetime | None = None
+) -> None:
+    """Delete the undelivered e-mails with a token for these purposes; with `since`, only those enqueued since then."""
     undelivered = (Email.user_id == user_id) & Email.purpose.in_(purposes) & Email.sent_on.is_(None)
-    await session.execute(delete(Email).where(undelivered))
+    query = delete(Email).where(undelivered)
+    await session.execute(query.where(Email.created_on >= since) if since else query)
 
 
 async def list_due(session: AsyncSession, *, limit: int) -> list[tuple[int, int]]:

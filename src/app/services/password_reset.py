@@ -40,7 +40,7 @@ async def report_compromise(session: AsyncSession, token: str, *, client: Client
     if row.email_key != row.user.email_key:
         raise InvalidToken
     await tokens.revoke_alerts_since(session, row, TokenPurpose.NOT_ME)
-    await outbox.cancel(session, row.user_id, [TokenPurpose.NOT_ME])
+    await outbox.cancel(session, row.user_id, [TokenPurpose.NOT_ME], since=row.created_on)
     await lock_and_send_reset(session, row, event="compromise_reported", client=client)
 
 
