@@ -15,7 +15,7 @@ from app.lib.db import db
 from app.lib.passwords.hasher import hash_password
 from app.models import User, UserEvent
 from app.models.base import Base
-from app.services import users
+from app.services import roles, users
 from app.services.client import COMMAND_LINE
 
 EMAIL = "ada@example.com"
@@ -146,3 +146,10 @@ async def comparable(response: Response) -> tuple[int, str, list[tuple[str, str]
     headers = [(name.lower(), value) for name, value in response.headers.items()]
     headers = [(name, re.sub("=[^;]*", "", value, count=1) if "cookie" in name else value) for name, value in headers]
     return response.status_code, text, sorted(pair for pair in headers if pair[0] not in ("x-request-id", "date"))
+
+
+async def create_role(app: Quart, name: str, *emails: str) -> None:
+    """Create a role, and give it to the users with these e-mail addresses."""
+    await write(app, roles.create, name=name)
+    for email in emails:
+        await write(app, roles.add_to_user, email=email, role_name=name)

@@ -11,8 +11,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from fido2.cose import ES256
 from fido2.utils import websafe_decode, websafe_encode
 from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData
-from quart import Response
+from quart import Quart, Response
 from quart.typing import TestClientProtocol
+from sqlalchemy import select
+
+from app.features.passkeys.models import Passkey
+from support.actions import scalars
 
 ORIGIN = "http://localhost:5000"
 FLAG = AuthenticatorData.FLAG
@@ -106,3 +110,8 @@ def tampered(credential: dict[str, Any], part: str) -> dict[str, Any]:
     changed = bytearray(websafe_decode(credential["response"][part]))
     changed[-1] ^= 1
     return credential | {"response": credential["response"] | {part: websafe_encode(bytes(changed))}}
+
+
+async def names(app: Quart) -> list[str]:
+    """Return the names of all passkeys."""
+    return await scalars(app, select(Passkey.name).order_by(Passkey.id))

@@ -1,6 +1,5 @@
 """Add, rename and remove the passkeys of an account."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -25,48 +24,22 @@ from app.features.passkeys.tests.authenticator import (
     add,
     added,
     code_of,
+    names,
     options_of,
     send,
-    use,
 )
 from app.lib import clock
 from app.models import User, UserSession
-from app.services import credentials, users
 from app.services.client import COMMAND_LINE
-from support.actions import (
-    EMAIL,
-    PASSWORD,
-    at_once,
-    change_password,
-    count,
-    create_user,
-    enter,
-    error_beside,
-    execute,
-    page,
-    scalars,
-    write,
-)
+from support.actions import at_once, count, create_user, enter, error_beside, execute, page, scalars, write
 from support.app import both_databases, serving
-from support.email_links import events, join, press
+from support.email_links import events, join
 from support.frozen_clock import FrozenClock
-from support.mail_helpers import link, mails, rendered_emails
+from support.mail_helpers import mails, rendered_emails
 
 BOB = "bob@example.com"
 RSA1 = CoseKey.parse({1: 3, 3: -65535, -1: b"\1" * 256, -2: b"\1\0\1"})  # with SHA-1
 OFF_CURVE = CoseKey.parse({1: 2, 3: -7, -1: 1, -2: b"\1" * 32, -3: b"\1" * 32})
-
-
-@pytest.fixture
-async def ada(app: Quart) -> TestClientProtocol:
-    """Return the browser of a user, logged in. No e-mail is delivered."""
-    await app.extensions["mail_worker"].stop()
-    await create_user(app)
-    return await enter(app)
-
-
-async def names(app: Quart) -> list[str]:
-    return await scalars(app, select(Passkey.name).order_by(Passkey.id))
 
 
 @both_databases
@@ -206,75 +179,6 @@ async def test_an_ended_session_adds_no_passkey(app: Quart, ada: TestClientProto
 
     with pytest.raises(PasskeyRefused):
         await write(app, passkeys.add, credential, name="x", current=current, client=COMMAND_LINE)
-
-
-async def change(app: Quart, ada: TestClientProtocol) -> None:
-    await change_password(ada)
-
-
-async def reset(app: Quart, ada: TestClientProtocol) -> None:
-    client = app.test_client()
-    await client.post("/reset", form={"email": EMAIL})
-    assert (await press(client, await link(app, "reset"))).status_code == 303
-
-
-async def end_sessions(app: Quart, ada: TestClientProtocol) -> None:
-    await write(app, credentials.end_sessions, email=EMAIL)
-
-
-async def report_the_new_passkey(app: Quart, ada: TestClientProtocol) -> None:
-    assert (await app.test_client().post(await link(app, "passkey_added"))).status_code == 303
-
-
-async def report_the_login(app: Quart, ada: TestClientProtocol) -> None:
-    assert (await app.test_client().post(await link(app, "new_login"))).status_code == 303
-
-
-async def restore_the_email_address(app: Quart, ada: TestClientProtocol) -> None:
-    await ada.post("/change-email", form={"email": "eve@example.com"})
-    await ada.post(await link(app, "change_email"))
-    await add(ada, Authenticator(), name="By Eve")
-    assert (await press(app.test_client(), await link(app, "email_changed", to=EMAIL))).status_code == 303
-
-
-CASES: list[tuple[Callable[[Quart, TestClientProtocol], Awaitable[None]], bool, list[str]]] = [
-    (change, True, ["Old", "New"]),
-    (change, False, ["Old", "New"]),
-    (end_sessions, False, ["Old", "New"]),
-    (reset, True, ["Old", "New"]),
-    (reset, False, []),
-    (report_the_new_passkey, True, ["Old"]),
-    (report_the_login, True, []),
-    (restore_the_email_address, True, []),
-]
-
-
-@both_databases
-@pytest.mark.parametrize(("end", "is_confirmed", "left"), CASES)
-async def test_an_end_of_access_removes_the_passkeys_of_an_attacker(
-    app: Quart, ada: TestClientProtocol, frozen_clock: FrozenClock, *, end: Any, is_confirmed: bool, left: list[str]
-) -> None:
-    if is_confirmed:
-        await write(app, users.confirm, email=EMAIL)
-    device = Authenticator()
-    await add(ada, device, name="Old")
-    frozen_clock.forward(timedelta(minutes=3))
-    await add(ada, Authenticator(), name="New")
-    frozen_clock.forward(timedelta(minutes=3))
-
-    await end(app, ada)
-
-    assert await names(app) == left
-    assert (await use(app.test_client(), device)).status_code == (200 if left else 422)
-
-
-@both_databases
-async def test_the_deletion_of_the_account_deletes_its_passkeys(app: Quart, ada: TestClientProtocol) -> None:
-    laptop = await added(ada)
-
-    assert (await ada.post("/account/delete", form={"password": PASSWORD})).status_code == 303
-    assert await count(app, Passkey) == await count(app, PasskeyHandle) == 0
-    assert await code_of(await use(app.test_client(), laptop)) == "unknown_passkey"
 
 
 @pytest.mark.parametrize("is_recoverable", [True, False])
