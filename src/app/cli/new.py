@@ -8,11 +8,11 @@ import click
 from quart import Quart
 from quart.cli import ScriptInfo, pass_script_info
 
-from app.cli.generator import catalogs, edits, files, names, nouns, records
+from app.cli.generator import catalogs, edits, files, lines, names, nouns, records
 from app.lib.db import DatabaseUnavailable, db, schema
 from app.lib.settings.loader import ROOT
 
-EXPECTED_ERRORS = (nouns.WrongArguments, edits.Unexpected, DatabaseUnavailable, OSError)
+EXPECTED_ERRORS = (nouns.WrongArguments, lines.Unexpected, DatabaseUnavailable, OSError)
 
 
 @click.command()

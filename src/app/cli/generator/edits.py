@@ -5,16 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from app.cli.generator import routes
 from app.cli.generator.layout import fitted
+from app.cli.generator.lines import Unexpected, add_import, without
 from app.cli.generator.nouns import Noun
 
 EXPORTS = re.compile(r"^__all__ = \[(.*?)\]$", re.MULTILINE | re.DOTALL)
-ROUTES_END = "## Programs\n"
 ACCOUNT_LINK = re.compile(r"^ *<li><a href=\"\{\{ url_for\('account\.edit'\) \}\}\"", re.MULTILINE)
-
-
-class Unexpected(ValueError):
-    """A file does not have the place for a line, or not the line itself. The text names the file."""
 
 
 class Edit(NamedTuple):
@@ -80,60 +77,11 @@ def link(noun: Noun) -> str:
     return f'      <li><a href="{{{{ url_for(\'{noun.plural}.index\') }}}}">{{{{ _("{noun.label}") }}}}</a></li>\n'
 
 
-def add_routes(text: str, noun: Noun) -> str:
-    head, found, tail = text.partition(ROUTES_END)
-    if not found:
-        raise Unexpected(f"has no section {ROUTES_END.strip()}")
-    return f"{head}{routes(noun)}{found}{tail}"
-
-
-def remove_routes(text: str, noun: Noun) -> str:
-    return without(text, routes(noun))
-
-
-def routes(noun: Noun) -> str:
-    """Return a section of the reference."""
-    fields = ", ".join([*(f"`{field.name}`" for field in noun.fields), "`owner`"])
-    url, row = noun.url, f"{noun.url}/<int:{noun.name}_id>"
-    rows = (
-        ("GET", url, "", f"The {noun.plural_words} of the user."),
-        ("GET", f"{url}/new", "", f"The form for a new {noun.words}."),
-        ("POST", f"{url}/new", fields, f"Adds a new {noun.words}."),
-        ("GET", row, "", f"The form that changes one of the {noun.plural_words}."),
-        ("POST", row, fields, f"Changes one of the {noun.plural_words}."),
-        ("POST", f"{row}/delete", "`owner`", f"Deletes one of the {noun.plural_words}."),
-    )
-    lines = [
-        " | ".join([f"| {method}", f"`{path}`", "login", typed, f"{what} |"]) for method, path, typed, what in rows
-    ]
-    lines = [line.replace("|  |", "| |") for line in lines]
-    head = "| methods | route | access | form fields | what it does |\n|---|---|---|---|---|"
-    return "\n".join([f"## {noun.label}\n", head, *lines, "", ""])
-
-
-def add_import(text: str, line: str) -> str:
-    """Add an import in the order of the linter: that of the modules."""
-    package = line.split()[1].rpartition(".")[0]
-    others = [each for each in text.splitlines(keepends=True) if each.startswith(f"from {package}.")]
-    if not others:
-        raise Unexpected(f"imports nothing from {package}")
-    after = [each for each in others if each.split()[1] > line.split()[1]]
-    if after:
-        return text.replace(after[0], line + after[0], 1)
-    return text.replace(others[-1], others[-1] + line, 1)
-
-
-def without(text: str, lines: str) -> str:
-    if lines not in text:
-        raise Unexpected(f"does not contain {lines.splitlines()[0].strip()!r}")
-    return text.replace(lines, "", 1)
-
-
 EDITS = (
     Edit("src/app/models/__init__.py", add_model, remove_model),
     Edit("src/app/app_factory.py", add_blueprint, remove_blueprint),
     Edit("src/app/templates/layout_sections/top_navbar.html", add_link, remove_link),
-    Edit("docs/reference/routes.md", add_routes, remove_routes),
+    Edit("docs/reference/routes.md", routes.add, routes.remove),
 )
 
 

@@ -1,34 +1,23 @@
-"""The ceremonies of WebAuthn, registration and authentication, with the library fido2.
+"""The ceremonies of WebAuthn: how the response of a browser is verified, with the library fido2.
 
-Each begins with options for the browser, and ends with the verification of its response. A response may be forged, so
-every fault in it raises PasskeyRefused.
+A response may be forged, so every fault in it raises PasskeyRefused. `options.py` has the other half of a ceremony.
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from fido2.server import Fido2Server
-from fido2.utils import websafe_decode, websafe_encode
-from fido2.webauthn import (
-    AttestationConveyancePreference,
-    AuthenticationResponse,
-    CollectedClientData,
-    PublicKeyCredentialRpEntity,
-    PublicKeyCredentialUserEntity,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
+from fido2.utils import websafe_encode
+from fido2.webauthn import AuthenticationResponse, CollectedClientData, UserVerificationRequirement
 
 from app.features.passkeys import challenges, credentials, responses
 from app.features.passkeys.challenges import Challenge, Purpose
 from app.features.passkeys.errors import PasskeyRefused
 from app.features.passkeys.models import Passkey
-from app.features.passkeys.relying_party import relying_party
-from app.lib.settings import current_settings
-from app.models import User, UserSession
+from app.features.passkeys.relying_party import server
+from app.models import UserSession
 
 REQUIRED = UserVerificationRequirement.REQUIRED
 # The exceptions that fido2 and cryptography raise for a malformed response.
@@ -56,38 +45,12 @@ class Assertion(NamedTuple):
     backed_up: bool
 
 
-def creation_options(user: User, handle: str, passkeys: Iterable[Passkey], session: UserSession) -> dict[str, Any]:
-    """Return the options for a new passkey. A device that has one of `passkeys` creates no other."""
-    entity = PublicKeyCredentialUserEntity(
-        id=websafe_decode(handle), name=user.email, display_name=user.name or user.email
-    )
-    options, _state = _server().register_begin(
-        entity,
-        [credentials.descriptor(passkey) for passkey in passkeys],
-        resident_key_requirement=ResidentKeyRequirement.REQUIRED,
-        user_verification=REQUIRED,
-        challenge=challenges.issue(Purpose.REGISTRATION, session),
-    )
-    return dict(options.public_key)
-
-
-def request_options(
-    purpose: Purpose, passkeys: Iterable[Passkey] = (), session: UserSession | None = None
-) -> dict[str, Any]:
-    """Return the options for a login with any passkey, or only with one of `passkeys`."""
-    descriptors = [credentials.descriptor(passkey) for passkey in passkeys]
-    options, _state = _server().authenticate_begin(
-        descriptors or None, user_verification=REQUIRED, challenge=challenges.issue(purpose, session)
-    )
-    return dict(options.public_key)
-
-
 def verify_registration(data: Any, *, session: UserSession) -> Credential:
     """Return the credential in the JSON of a RegistrationResponse. Raises PasskeyRefused, ChallengeExpired."""
     with refused_if_malformed():
         response = responses.registration(data)
         challenge = _verify_challenge(response.response.client_data, Purpose.REGISTRATION, session)
-        found = _server().register_complete(_state_of(response.response.client_data), response)
+        found = server().register_complete(_state_of(response.response.client_data), response)
         credentials.check_backup_flags(found)
         if found.credential_data is None:
             raise PasskeyRefused("there is no public key")
@@ -124,7 +87,7 @@ def verify_assertion(
     with refused_if_malformed():
         client_data, found = response.response.client_data, response.response.authenticator_data
         challenge = _verify_challenge(client_data, purpose, session)
-        _server().authenticate_complete(_state_of(client_data), [credentials.stored(passkey)], response)
+        server().authenticate_complete(_state_of(client_data), [credentials.stored(passkey)], response)
         credentials.check_backup_flags(found)
         user_handle = response.response.user_handle
         if user_handle is None and purpose is Purpose.LOGIN:
@@ -143,15 +106,6 @@ def refused_if_malformed() -> Iterator[None]:
         yield
     except (*MALFORMED, *UNSUPPORTED) as error:
         raise PasskeyRefused(f"{type(error).__name__}: {error}") from error
-
-
-def _server() -> Fido2Server:
-    party = relying_party()
-    entity = PublicKeyCredentialRpEntity(name=current_settings()["SITE_NAME"], id=party.id)
-    none = AttestationConveyancePreference.NONE
-    server = Fido2Server(entity, attestation=none, verify_origin=lambda origin: origin == party.origin)
-    server.allowed_algorithms = [each for each in server.allowed_algorithms if each.alg in credentials.ALGORITHMS]
-    return server
 
 
 def _verify_challenge(client_data: CollectedClientData, purpose: Purpose, session: UserSession | None) -> Challenge:

@@ -18,6 +18,7 @@ from app.features.passkeys.json_requests import (
     text_in,
 )
 from app.features.passkeys.models import Passkey
+from app.features.passkeys.options import creation_options
 from app.lib.db import db
 from app.lib.i18n.catalogs import gettext as _
 from app.lib.i18n.formatting import describe_user_agent
@@ -51,7 +52,7 @@ async def create_options() -> ResponseReturnValue:
     if await belongs_to_another_user(current.user):
         raise Unauthorized
     handle, rows = await db.write(passkeys.prepare, user_id=current.user_id)
-    return ceremonies.creation_options(current.user, handle, rows, current)
+    return creation_options(current.user, handle, rows, current)
 
 
 @passkeys_bp.post("")

@@ -10,6 +10,7 @@ from app.features.passkeys import ceremonies, logins, passkeys
 from app.features.passkeys.challenges import Purpose
 from app.features.passkeys.errors import PasskeyRefused
 from app.features.passkeys.json_requests import json_body, limited, show_refusal, text_in
+from app.features.passkeys.options import request_options
 from app.lib.db import db
 from app.views.responses import safe_path
 
@@ -21,7 +22,7 @@ prompts_bp.register_error_handler(PasskeyRefused, show_refusal)
 @public
 async def login_options() -> ResponseReturnValue:
     """Return the options of navigator.credentials.get(), without a query."""
-    return ceremonies.request_options(Purpose.LOGIN)
+    return request_options(Purpose.LOGIN)
 
 
 @prompts_bp.post("/login/passkey")
@@ -45,7 +46,7 @@ async def reauthentication_options() -> ResponseReturnValue:
     """Return the options of navigator.credentials.get() for one of the user's passkeys."""
     current = await require_session()
     rows = await db.read(passkeys.list_of, user_id=current.user_id)
-    return ceremonies.request_options(Purpose.REAUTHENTICATION, rows, current)
+    return request_options(Purpose.REAUTHENTICATION, rows, current)
 
 
 @prompts_bp.post("/verify/passkey")

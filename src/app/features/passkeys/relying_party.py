@@ -3,6 +3,10 @@
 import ipaddress
 from typing import NamedTuple
 
+from fido2.server import Fido2Server
+from fido2.webauthn import AttestationConveyancePreference, PublicKeyCredentialRpEntity
+
+from app.features.passkeys import credentials
 from app.lib.settings import current_settings
 from app.lib.settings.base_url import Authority, BaseUrl
 
@@ -25,6 +29,16 @@ def relying_party() -> RelyingParty:
     """Return the relying party of BASE_URL. It must have a host name, so a loopback IP address becomes localhost."""
     origin = _origin()
     return RelyingParty(origin.authority.host, str(origin))
+
+
+def server() -> Fido2Server:
+    """Return the relying party in the type of the library."""
+    party = relying_party()
+    entity = PublicKeyCredentialRpEntity(name=current_settings()["SITE_NAME"], id=party.id)
+    none = AttestationConveyancePreference.NONE
+    found = Fido2Server(entity, attestation=none, verify_origin=lambda origin: origin == party.origin)
+    found.allowed_algorithms = [each for each in found.allowed_algorithms if each.alg in credentials.ALGORITHMS]
+    return found
 
 
 def is_other_host(host: str) -> bool:
