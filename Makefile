@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST = $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE # without compiled files each process of the tests compiles the whole project
 TOGETHER = -n 2 --dist loadfile --no-loadscope-reorder
-LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
 # An environment has absolute paths: after its folder was copied or moved, it is set up again.
 ifneq ($(shell cat $(VENV)/runs 2>/dev/null),$(CURDIR))
@@ -63,7 +63,7 @@ bench: $(VENV)/develops ## Measure against a peer and write benchmarks/results.m
 pictures: $(VENV)/develops ## Take the pictures of docs/images again
 	@PYTHONPATH=src:tests $(BIN)/python tests/pictures.py
 
-lock: ## Write the lock files again, with uv
+lock: $(VENV)/develops ## Write the lock files again, with uv
 	$(LOCK) --extra build -o requirements.lock
 	$(LOCK) --extra build --extra dev -c requirements.lock -o requirements-dev.lock
 
