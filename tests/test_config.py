@@ -205,7 +205,8 @@ def test_settings_with_which_no_email_could_leave_stop_the_start() -> None:
     assert "MAIL_SERVER needs a MAIL_DEFAULT_SENDER" in refusal(**SENDING | {"MAIL_DEFAULT_SENDER": ""})
     senders = ["site", "Site <site@>", "A, B <s@example.com>", '"A\nBcc: eve@example.com" <s@example.com>']
     for sender in senders:
-        assert "MAIL_DEFAULT_SENDER is" in refusal(**SENDING | {"MAIL_DEFAULT_SENDER": sender})
+        for key in ("MAIL_DEFAULT_SENDER", "MAIL_REPLY_TO"):
+            assert f"{key} is" in refusal(**SENDING | {key: sender})
     assert "MAIL_USE_TLS and MAIL_USE_SSL exclude" in refusal(MAIL_USE_TLS=True, MAIL_USE_SSL=True)
     for more in (PUBLIC, {"TRUSTED_PROXIES": 1}):
         assert "SECURITY_CONFIRMABLE needs a MAIL_SERVER" in refusal(SECURITY_CONFIRMABLE=True, **more)

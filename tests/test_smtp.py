@@ -85,7 +85,11 @@ async def test_an_email_to_anything_but_one_email_address_reaches_no_mailbox(
 async def test_an_email_address_of_another_alphabet_is_sent_in_ascii(
     mail_settings: dict[str, Any], mail_server: MailServer
 ) -> None:
-    async with serving_still(mail_settings | {"MAIL_DEFAULT_SENDER": "Bücher & mehr <site@bücher.example>"}) as app:
+    senders = {
+        "MAIL_DEFAULT_SENDER": "Bücher & mehr <site@bücher.example>",
+        "MAIL_REPLY_TO": "Hilfe <hilfe@bücher.example>",
+    }
+    async with serving_still(mail_settings | senders) as app:
         await post(app, to="ada@bücher.example")
         await post(app, to=HOSTILE_EMAIL)
         await deliver(app)
@@ -94,6 +98,7 @@ async def test_an_email_address_of_another_alphabet_is_sent_in_ascii(
     assert recipients == {"ada@xn--bcher-kva.example", HOSTILE_EMAIL}  # one batch is delivered in any order
     assert mail_server.envelopes[0].mail_from == "site@xn--bcher-kva.example"
     assert mail_server.messages[0]["From"].addresses[0].display_name == "Bücher & mehr"
+    assert str(mail_server.messages[0]["Reply-To"]) == "Hilfe <hilfe@xn--bcher-kva.example>"
     assert mail_server.messages[0].as_bytes().split(b"\n\n")[0].isascii()
 
 

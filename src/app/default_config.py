@@ -64,6 +64,7 @@ MAIL_PASSWORD = ""
 MAIL_USE_TLS = False  # STARTTLS, as on port 587
 MAIL_USE_SSL = False  # TLS from the first byte, as on port 465
 MAIL_DEFAULT_SENDER = ""  # "Example <site@example.com>"
+MAIL_REPLY_TO = ""  # "Support <help@example.com>"; if empty, replies go to the sender
 
 # Rate limits, counted in the database for all processes together. A request above the limit gets 429
 RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT = "5 per 5 minutes"

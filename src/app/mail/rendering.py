@@ -96,6 +96,9 @@ def build_message(email: Email, rendered: RenderedEmail) -> EmailMessage:
     message = EmailMessage()
     name, sender = parseaddr(current_app.config["MAIL_DEFAULT_SENDER"])
     message["From"] = Address(name.strip(), addr_spec=ascii_email(sender))
+    if current_app.config["MAIL_REPLY_TO"]:
+        name, reply_to = parseaddr(current_app.config["MAIL_REPLY_TO"])
+        message["Reply-To"] = Address(name.strip(), addr_spec=ascii_email(reply_to))
     try:
         message["To"] = Address(addr_spec=ascii_email(email.recipient))
     except (ValueError, MessageError) as error:  # an account of an older installation may have any text
