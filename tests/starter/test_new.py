@@ -121,7 +121,7 @@ def test_a_noun_is_removed_only_if_nothing_depends_on_it(copy: Path) -> None:
         ("note title", "'title' is not NAME:TYPE"),
         ("note title:string", "Types: str, text, int, bool, date, datetime, decimal"),
         ("note title:str Due:date", "'Due' is not the name of a field"),
-        ("note title:str title:text", "title is there more than once"),
+        ("note title:str title:text", "title is given more than once"),
         ("note title:str done:bool?", "'done:bool?': a bool is true or false"),
         ("note title:str note_id:int", "note_id is the id in the URL"),
         ("note title:str user_id:int", "user_id is a name that every table or form has"),
