@@ -61,7 +61,7 @@ def check_word(word: str, used: set[str]) -> None:
 
 
 def words_of_sql() -> Iterable[set[str]]:
-    """Yield the words that must be quoted. SQLAlchemy quotes them, but a developer may forget to.
+    """Yield the words that must be quoted. SQLAlchemy quotes them, but in raw SQL a developer may forget to.
 
     The words of MariaDB are not included: most of those that MySQL lacks, like body, are reserved only in MariaDB's
     Oracle mode.
