@@ -1,4 +1,4 @@
-"""Every user can use every page in every state: dark and narrow, with large letters, by the keyboard alone."""
+"""Every user can use every page in every state: dark and narrow, with large text, with only the keyboard."""
 
 import pytest
 from playwright.async_api import Page
@@ -33,11 +33,11 @@ BAD = """<!doctype html><title>Bad</title>
 
 
 async def too_wide(browser_user: BrowserUser) -> list[str]:
-    """Return what does not fit into 320 pixels, or into a window with large letters."""
+    """Return the elements that do not fit into 320 pixels, or into a window with large text."""
     await take(browser_user.page, NARROW_DARK)
     narrow = await check(browser_user.page, "width")
     await enlarge(browser_user.page)
-    return narrow + [f"large letters: {line}" for line in await check(browser_user.page, "width")]
+    return narrow + [f"large text: {line}" for line in await check(browser_user.page, "width")]
 
 
 @pytest.mark.parametrize("state", STATES, ids=str)
@@ -55,14 +55,14 @@ async def test_every_user_can_use_the_page_in_every_look(state: State, browser_u
 
 @pytest.mark.parametrize("browser_user", LANGUAGES[1:], indirect=True)
 @pytest.mark.parametrize("state", ONE_OF_EACH, ids=str)
-async def test_longer_words_have_room_too(state: State, browser_user: BrowserUser) -> None:
+async def test_longer_words_fit_too(state: State, browser_user: BrowserUser) -> None:
     await state.come(browser_user)
     await arm(browser_user.page, axe=False)
 
     expect_none(await too_wide(browser_user))
 
 
-async def test_a_dozen_languages_have_room(browser_user: BrowserUser) -> None:
+async def test_a_dozen_languages_fit_into_the_footer(browser_user: BrowserUser) -> None:
     await browser_user.go("/")
     await browser_user.page.evaluate("""() => {
         const last = document.querySelector("footer button:last-of-type");
@@ -74,7 +74,7 @@ async def test_a_dozen_languages_have_room(browser_user: BrowserUser) -> None:
     expect_none(await check(browser_user.page, "width") + await too_wide(browser_user))
 
 
-async def test_a_long_e_mail_address_has_room(browser_user: BrowserUser) -> None:
+async def test_a_long_e_mail_address_fits(browser_user: BrowserUser) -> None:
     browser_user.email = f"{'ada' * 20}@{'lovelace' * 6}.example.com"
     await registered(browser_user)
 
@@ -88,7 +88,7 @@ async def test_a_long_e_mail_address_has_room(browser_user: BrowserUser) -> None
 
 
 @pytest.mark.parametrize("state", ONE_OF_EACH, ids=str)
-async def test_the_keyboard_reaches_everything_and_the_focus_is_seen(state: State, browser_user: BrowserUser) -> None:
+async def test_the_keyboard_reaches_everything_and_focus_is_visible(state: State, browser_user: BrowserUser) -> None:
     await state.come(browser_user)
     await arm(browser_user.page, axe=False)
 
@@ -105,14 +105,14 @@ async def test_the_keyboard_reaches_everything_and_the_focus_is_seen(state: Stat
         problems += [f"{medium}: {stop.problem}" for stop in await focus_each(browser_user.page) if stop.problem]
     expect_none(problems)
     assert shown["light"] != []
-    assert shown == dict.fromkeys(MEDIA, shown["light"])  # nothing vanishes with other colours or less motion
+    assert shown == dict.fromkeys(MEDIA, shown["light"])  # nothing disappears with other colors or reduced motion
 
     if any(stop.in_main for stop in found):
-        await is_led_past_the_navigation(browser_user.page)
+        await check_skip_link(browser_user.page)
 
 
-async def is_led_past_the_navigation(page: Page) -> None:
-    """Check that the first stop is a link into the main part."""
+async def check_skip_link(page: Page) -> None:
+    """Check that the first element in the tab order is a link that skips the navigation."""
     await page.evaluate("pageChecks.rewind()")
     skip_link = await tab(page)
     await page.keyboard.press("Enter")
@@ -124,7 +124,7 @@ async def is_led_past_the_navigation(page: Page) -> None:
     assert after.in_main
 
 
-async def test_the_walk_finds_what_stands_in_the_way_of_the_keyboard(browser_user: BrowserUser) -> None:
+async def test_the_walk_finds_obstacles_for_the_keyboard(browser_user: BrowserUser) -> None:
     await browser_user.page.set_content(BAD)
     await arm(browser_user.page, axe=False)
 

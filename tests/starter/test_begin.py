@@ -22,13 +22,13 @@ ENVIRONMENT = {
 }
 BEGIN = (sys.executable, "-m", "app.cli.begin", "--name=Book Shelf", "--languages=en fr", "--features")
 
-# The tests of what a new name, fewer languages and another README could break. test_removals.py runs the whole tier.
+# The tests that a new name, fewer languages or another README could break. test_removals.py runs the whole tier.
 AFFECTED = ["architecture", "config", "demo_pages", "email_rendering", "glossary", "pages", "translations"]
 AFFECTED = [*(f"tests/test_{name}.py" for name in AFFECTED), "tests/starter"]
 
 
 def run(folder: Path, *command: str) -> str:
-    """Run a command, and return what it prints."""
+    """Run a command, and return its output."""
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-9000:] + done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""The benchmarks: a scenario runs once and briefly, whatever its figures. Wrong responses are an error."""
+"""The benchmarks: one brief run of a scenario works, whatever its figures are. Wrong responses are an error."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="no wrk on th
 
 @needs_wrk
 def test_a_scenario_fills_its_rows(tmp_path: Path) -> None:
-    """One of them, as it starts our site, the peer and the floors, and logs in. `make bench` runs all."""
+    """Run one scenario, which starts the site, the peer and the floors, and logs in. `make bench` runs all of them."""
     if MariaDB.find() is None:
         pytest.skip("no mariadbd on this machine: apt-get install mariadb-server")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("src", "tests"))}

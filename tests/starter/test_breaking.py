@@ -1,4 +1,4 @@
-"""A database that breaks under load: no acknowledged change is lost, and every request gets a response soon."""
+"""A database that breaks under load: no acknowledged change is lost, and every request gets a response in time."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ def frail(mariadb: MariaDB, tmp_path: Path) -> Iterator[MariaDB]:
 
 
 def keep_what_is_committed(server: MariaDB) -> None:
-    """Undo a setting of the tests with which a killed server would lose the last second."""
+    """Undo a setting of the tests, with which a killed server would lose the changes of the last second."""
     server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
 
 
@@ -97,7 +97,7 @@ def assert_every_response_came_soon(crowd: Crowd) -> None:
 
 
 async def assert_as_quick_as_before(server: Server) -> None:
-    """Send more requests at once than there are connections: one that was lost would make them wait."""
+    """Send more requests at once than there are connections. If a connection were lost, they would wait."""
     async with client_of(server) as client:
         for _ in range(3):
             outcomes = await asyncio.gather(*(ask(client, "/readyz") for _ in range(4 * CONNECTIONS)))

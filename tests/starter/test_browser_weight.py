@@ -1,4 +1,4 @@
-"""What a visit costs in a real browser: bytes, requests, a layout that does not shift, no wait for scripts."""
+"""Pages are light in a real browser: few bytes and requests, no layout shift, and no wait for scripts."""
 
 import re
 from urllib.parse import urlsplit
@@ -68,7 +68,7 @@ async def test_nothing_moves_while_a_page_loads(
     site = sites[name]
     async with dripping(site.url) as url:
         page = await open_page(base_url=url)
-        if paths == LOGGED_IN:  # past the slow client, which passes one piece of a request on
+        if paths == LOGGED_IN:  # not through the slow connection, which forwards only one piece of a request
             form = {"email": new_email(), "password": PASSWORD, "password_confirm": PASSWORD}
             assert (await page.context.request.post(f"{site.url}/register", form={**form})).ok
         shifts = {(path, width): await shift_while_loading(page, path, width) for path in paths for width in WIDTHS}
@@ -93,7 +93,7 @@ async def test_a_page_is_painted_before_any_script_arrives(open_page: OpenPage, 
             assert await is_painted(page, path), path
             assert await page.locator("h1").is_visible()
             has_script = await page.locator("script[src]").count() > 0
-            assert not has_script or await page.evaluate("document.readyState") != "complete"  # the hold works
+            assert not has_script or await page.evaluate("document.readyState") != "complete"  # scripts are still held
 
 
 async def test_a_form_is_sent_before_any_script_arrives(open_page: OpenPage) -> None:

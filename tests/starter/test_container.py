@@ -1,4 +1,4 @@
-"""The image that the steps of deploy/Containerfile make, without a container engine, serves the site."""
+"""The steps of deploy/Containerfile, run without a container engine, make an image that serves the site."""
 
 import os
 import shutil
@@ -104,7 +104,7 @@ def test_only_the_volume_can_be_written(image: Stage, volume: Path) -> None:
     assert list(done.values()) == [0, 0, 1, 1, 1]
 
 
-def test_the_image_is_small_and_has_no_secret_and_no_tool_that_installs(image: Stage) -> None:
+def test_the_image_is_small_and_contains_no_secret_and_no_installer(image: Stage) -> None:
     site = image.root / "site"
     files = [path for path in site.rglob("*") if path.is_file() and not path.is_symlink()]
 

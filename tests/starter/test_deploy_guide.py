@@ -1,6 +1,6 @@
-"""The commands of docs/how-to/deploy.md, as root in a chroot: what they install serves the site.
+"""The commands of docs/how-to/deploy.md, as root in a chroot, install a machine that serves the site.
 
-apt-get, systemctl and certbot are replaced by programs that note their arguments. The requirements are those of the
+Programs that record their arguments replace apt-get, systemctl and certbot. The requirements are those of the
 tests, because tests/starter/test_container.py installs them with pip already.
 """
 
@@ -74,7 +74,7 @@ class Machine:
         (folder / ".venv/runs").write_text(f"/opt/{name}\n")
 
     def follow(self, *blocks: str) -> str:
-        """Run blocks of the guide in one shell, and return what they print."""
+        """Run blocks of the guide in one shell, and return their output."""
         script = "\n".join(["HOST=www.example.com", *blocks])
         return self.stage.run(["sh", "-euc", script]).stdout
 

@@ -21,11 +21,11 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 def test_every_test_that_is_named_exists() -> None:
     file, missing = "", []
     for page in PAGES:
-        if page.name == "remove-a-part.md":  # which names tests that are removed
+        if page.name == "remove-a-part.md":  # this page names tests that are removed
             continue
         for match in NAMED.finditer(page.read_text()):
             file = match[1] or match[3] or file
-            if file == "tests/test_notes.py":  # the one of the tutorial
+            if file == "tests/test_notes.py":  # the file that the tutorial adds
                 continue
             path = (ROOT if file.startswith("tests/") else ROOT / f"src/app/features/{page.stem}/tests") / file
             if not path.exists() or (match[2] and f"def {match[2]}(" not in path.read_text()):
@@ -50,7 +50,7 @@ def test_every_link_leads_to_a_file() -> None:
 
 
 def test_what_two_recipes_import_of_the_site_exists() -> None:
-    """Their libraries are not installed here, so the recipes were tried by hand."""
+    """Their libraries are not installed here, so the recipes were tested by hand."""
     for name in ("report-errors-to-sentry.md", "trace-requests.md"):
         code = "".join(PYTHON.findall((ROOT / "docs/how-to" / name).read_text()))
         imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]

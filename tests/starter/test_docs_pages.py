@@ -26,7 +26,7 @@ OFF = re.compile(r"^\| `(\w+) = False` \|", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the site with the feature of the tutorial."""
+    """Return a copy of the site with the notes of the tutorial."""
     root, head = tmp_path_factory.mktemp("copy"), str(ScriptDirectory(str(ROOT / "alembic")).get_current_head())
     for name in ("src", "alembic", "tests", "docs"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "starter"))
@@ -92,7 +92,7 @@ async def test_a_file_button_and_a_row_of_three_items_look_like_the_rest(open_pa
     assert await page.evaluate(gap) < 20  # pixels
 
 
-async def test_a_feature_that_is_turned_off_is_gone(settings: dict[str, Any]) -> None:
+async def test_a_part_that_is_switched_off_has_no_route_and_no_link(settings: dict[str, Any]) -> None:
     path = {"SECURITY_REGISTERABLE": "/register", "SECURITY_CHANGEABLE": "/change", "SECURITY_RECOVERABLE": "/reset"}
     assert set(OFF.findall(SWITCHES)) == set(path)
     async with serving(settings | dict.fromkeys(path, False)) as app:

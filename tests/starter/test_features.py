@@ -1,4 +1,4 @@
-"""Every feature can be switched off, and deleted from a copy, without a change to what is left."""
+"""Every feature can be switched off, and deleted from a copy, without a change to the remaining code."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def run(copy: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout[-9000:] + done.stderr
 
 
-# What a deletion could break. test_removals.py deletes all features, and runs the whole tier.
+# The tests that a deletion could break. test_removals.py deletes all features, and runs the whole tier.
 AFFECTED = ["architecture", "config", "deletion", "enumeration", "purge", "start", "translations", "verifications"]
 AFFECTED = [*(f"tests/test_{name}.py" for name in AFFECTED), "tests/starter/test_docs.py", "src/app/features"]
 

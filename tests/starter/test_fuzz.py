@@ -1,4 +1,4 @@
-"""Whatever a client sends, however it sends it: no 5xx, no traceback in the log, no slow response."""
+"""No input from a client causes a 5xx, a traceback in the log or a slow response."""
 
 import asyncio
 import gc
@@ -167,7 +167,7 @@ def headers(app: Quart) -> st.SearchStrategy[list[tuple[bytes, bytes]]]:
 
 
 def signed(app: Quart, secret: bytes) -> bytes:
-    """Return a session cookie with a valid signature, also of a text that the site would never sign."""
+    """Return a session cookie with a valid signature, even of a text that the site would never sign."""
     extension = app.extensions["QUART_AUTH"][0]
     signer = extension.serializer_class(app.secret_key, extension.salt).make_signer(extension.salt)
     cookie: bytes = signer.sign(base64_encode(secret))
@@ -277,7 +277,7 @@ class Browser:
         return value
 
     def scope(self, sent: Sent) -> Any:
-        """Return the scope that Hypercorn would pass on. Each IP address sends too little to meet a rate limit."""
+        """Return the scope that Hypercorn would pass on. No IP address sends enough requests to exceed a rate limit."""
         scope = {"type": sent.kind, "method": sent.method, "path": sent.path, "query_string": sent.query}
         return scope | {
             "http_version": sent.version,

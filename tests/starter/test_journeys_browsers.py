@@ -1,4 +1,4 @@
-"""What only a browser shows: tabs, the back button, a form that is sent twice or to a site that is away."""
+"""Behavior of browsers: tabs, the back button, and forms that are sent twice or while the site is down."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -99,7 +99,7 @@ async def test_a_form_that_is_sent_twice_at_once_makes_one_account_and_a_session
 
 
 @pytest.mark.parametrize(("again", "scripted"), [("back", True), ("back", False), ("reload", True)])
-async def test_a_form_that_was_sent_while_the_site_was_away_is_sent_again(
+async def test_a_form_that_was_sent_while_the_site_was_down_is_sent_again(
     keeping_page: Page, settings: dict[str, Any], again: str
 ) -> None:
     page, email, port = keeping_page, new_email(), free_port()
@@ -110,7 +110,7 @@ async def test_a_form_that_was_sent_while_the_site_was_away_is_sent_again(
     await page.keyboard.press("Enter")
     await expect(page).to_have_url(re.compile("^chrome-error:"))
 
-    if again == "back":  # the browser has kept the page: it needs no site for it
+    if again == "back":  # from the cache of the browser, without the site
         await page.go_back(wait_until="commit")
         await expect(page.locator("#email")).to_have_value(email)
         assert await page.locator("form[data-sent]").count() == 0
@@ -158,11 +158,11 @@ async def test_after_logging_out_the_back_button_leads_to_the_login_page(
     email = await registered(page.context)
     await post(page.context, "/account", name="Ada Lovelace")
     await post(page.context, "/logout")
-    await log_in(page, email)  # in the page, else Chromium does not notice that the cookies of the page go
+    await log_in(page, email)  # in the page, otherwise Chromium does not notice that its cookies are deleted
     for path in ("/account", "/sessions"):  # Chromium keeps six pages at most
         await page.goto(path)
         await expect(page.get_by_role("button", name="Log out", exact=True)).to_be_visible()
-    assert scripted or await comes_from_memory(page)  # so there is something that could be shown
+    assert scripted or await comes_from_memory(page)  # the back button could show the page
 
     await leave(page)
 

@@ -1,4 +1,4 @@
-"""`quart --app run new` writes nouns whose checks and tests pass, and `--undo` gives the tree back."""
+"""`quart --app run new` generates nouns whose checks and tests pass, and `--undo` restores the tree."""
 
 import os
 import re
@@ -15,12 +15,12 @@ from support.app import ROOT, SECRET_KEY, copy_tree
 from support.commands import QUART
 
 EVERY_TYPE = ["title:str", *(f"{kind}_1:{kind}" for kind in KINDS), *(f"{kind}_2:{kind}?" for kind in KINDS)]
-EVERY_TYPE.remove("bool_2:bool?")  # which is refused
+EVERY_TYPE.remove("bool_2:bool?")  # the command rejects it
 NOTE = ("note", *EVERY_TYPE)
-# Names that are as long as they may be, and no import but those of every noun.
+# Names of the maximum length, and no imports except those that every noun needs.
 LONGEST = ("a_reading_list_o18", f"{'x' * 28}:str", "name:str?", "--plural", "the_reading_list_s20")
 
-# What a noun could break, and its own tests. The other pages look as before.
+# The tests that a noun could break, and its own tests. The other pages do not change.
 AFFECTED = ["architecture", "deletion", "glossary", "own_tables", "translations"]
 AFFECTED = [f"tests/test_{name}.py" for name in (*AFFECTED, "notes", "the_reading_list_s20")]
 AFFECTED += ["tests/starter/test_docs.py", "tests/starter/test_accessibility.py", "tests/test_migrations.py"]
@@ -28,7 +28,7 @@ ONLY = "(not test_accessibility and not test_migrations) or note or reading or b
 
 
 def run(copy: Path, *command: str) -> str:
-    """Run a command in the copy, and return what it prints."""
+    """Run a command in the copy, and return its output."""
     done = attempt(copy, *command)
     assert done.returncode == 0, done.stdout[-9000:] + done.stderr
     return done.stdout
@@ -45,7 +45,7 @@ def new(copy: Path, *words: str) -> str:
 
 
 def refusal(copy: Path, *words: str) -> str:
-    """Return the line with which the command fails."""
+    """Return the error message with which the command fails."""
     done = attempt(copy, QUART, "--app", "run", "new", *words)
     (line,) = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")
@@ -121,7 +121,7 @@ def test_a_noun_is_removed_only_if_nothing_depends_on_it(copy: Path) -> None:
         ("note title", "'title' is not NAME:TYPE"),
         ("note title:string", "Types: str, text, int, bool, date, datetime, decimal"),
         ("note title:str Due:date", "'Due' is not the name of a field"),
-        ("note title:str title:text", "title is there more than once"),
+        ("note title:str title:text", "title is given more than once"),
         ("note title:str done:bool?", "'done:bool?': a bool is true or false"),
         ("note title:str note_id:int", "note_id is the id in the URL"),
         ("note title:str user_id:int", "user_id is a name that every table or form has"),

@@ -24,14 +24,14 @@ from support.actions import EMAIL, PASSWORD, change_password, create_user, log_i
 pytestmark = pytest.mark.slow
 
 HASH_SECONDS = 0.2
-WAIT_SECONDS = 8  # for a hash: the queue refuses after 3, and 200 hashes take more than 20
+WAIT_SECONDS = 8  # for a hash: the queue refuses a login after 3, and 200 hashes take more than 20
 FORM = urlencode({"email": EMAIL, "password": PASSWORD}).encode()
 FORM_SENT = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @pytest.fixture(autouse=True)
 def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[HashExecutor]:
-    """Use a new queue: one that has learnt of slow hashes would refuse the logins of other tests."""
+    """Use a new queue: one that has measured slow hashes would refuse the logins of other tests."""
     fresh = HashExecutor()
     for name in ("threads", "waiting", "seconds_each"):
         monkeypatch.setattr(executor, name, getattr(fresh, name))
@@ -41,7 +41,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[HashExecutor]:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash as slowly as a slow machine. The queue does not know of it yet."""
+    """Hash as slowly as a slow machine. The queue has not measured this yet."""
     verify = PasswordHasher.verify
 
     def verify_slowly(hasher: PasswordHasher, password: str, stored: str | None) -> str | None:
@@ -80,7 +80,7 @@ def slowest(responses: list[Timed], status: int) -> float:
 
 
 class Unhashed(NamedTuple):
-    """What the same flood takes on this machine when nothing is hashed, in seconds."""
+    """The seconds that the same flood takes on this machine without hashing."""
 
     hits: float  # to count the attempts and to refund them
     refuse: float  # until the last one is refused
@@ -108,7 +108,7 @@ async def test_in_a_flood_some_log_in_and_the_others_are_refused_at_once(
     app: Quart, slow: None, queue: HashExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create_user(app)
-    queue.seconds_each = HASH_SECONDS  # as it has learnt by now
+    queue.seconds_each = HASH_SECONDS  # as measured earlier
     unhashed = await measure_unhashed(app, queue, monkeypatch)
 
     flooding = asyncio.create_task(flood(app))
@@ -118,7 +118,7 @@ async def test_in_a_flood_some_log_in_and_the_others_are_refused_at_once(
 
     assert Counter(response.status for response in responses)[503] > 100
     assert all(1 <= response.retry_after <= 60 for response in responses if response.status == 503)
-    # A refusal waits until the others are counted and their pages sent, and for no hash.
+    # A refused login waits until the others are counted and their pages are sent, but not for a hash.
     assert slowest(responses, 503) < 2 * (unhashed.hits + unhashed.refuse)
     assert slowest(responses, 303) < WAIT_SECONDS + unhashed.hits + unhashed.refuse
     assert {page.status for page in pages} == {200}
@@ -129,7 +129,7 @@ async def test_in_a_flood_some_log_in_and_the_others_are_refused_at_once(
 async def test_in_a_flood_of_slow_hashes_no_login_waits_long(
     app: Quart, slow: None, queue: HashExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The queue does not know yet how slow they are."""
+    """The queue has not measured yet how slow the hashes are."""
     await create_user(app)
     unhashed = await measure_unhashed(app, queue, monkeypatch)
 
@@ -139,7 +139,7 @@ async def test_in_a_flood_of_slow_hashes_no_login_waits_long(
     assert max(response.seconds for response in responses) < WAIT_SECONDS + unhashed.hits + unhashed.refuse
 
 
-async def test_the_queue_learns_that_hashes_have_become_quick_again(app: Quart, queue: HashExecutor) -> None:
+async def test_the_expected_wait_becomes_shorter_when_hashes_become_fast_again(app: Quart, queue: HashExecutor) -> None:
     await create_user(app)
     queue.seconds_each = 10
 
@@ -154,7 +154,7 @@ async def test_the_queue_learns_that_hashes_have_become_quick_again(app: Quart, 
 async def test_registering_and_changing_a_password_wait_in_the_same_queue(app: Quart, queue: HashExecutor) -> None:
     owner = app.test_client()
     await register(owner)
-    queue.waiting, queue.seconds_each = 100, HASH_SECONDS  # as if so many waited
+    queue.waiting, queue.seconds_each = 100, HASH_SECONDS  # as if a hundred passwords waited
 
     responses = [
         await change_password(owner),
@@ -194,7 +194,7 @@ async def test_a_login_that_was_refused_for_lack_of_time_does_not_count(
     assert 0 < hashed <= counted < hashed + 10  # the database may have been too busy to refund some
 
 
-async def test_a_client_that_disconnects_frees_its_place_in_the_queue(
+async def test_a_client_that_disconnects_leaves_the_queue(
     app: Quart, queue: HashExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create_user(app)

@@ -1,4 +1,4 @@
-"""What a password manager finds in our forms: the words of WHATWG, and nothing that Chromium complains of."""
+"""The forms have the autocomplete values that password managers expect, and Chromium logs no warning about them."""
 
 import pytest
 from playwright.async_api import Page, expect
@@ -8,7 +8,7 @@ from support.journeys import mailed_link, post, registered
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
-HIDDEN_USERNAME = ("", "", "text", "username")  # tells a password manager the account
+HIDDEN_USERNAME = ("", "", "text", "username")  # the account, for a password manager
 EMAIL = ("email", "email", "email", "username")
 CURRENT = ("password", "password", "password", "current-password")
 NEW = ("password", "password", "password", "new-password")
@@ -29,7 +29,7 @@ LOGGED_IN = {
     "/change-email": [("email", "email", "email", "email")],
 }
 FIELDS = "main form input[autocomplete]:not([type=tel])"
-# Passkeys add a word to the e-mail field.
+# The feature passkeys adds a word to the e-mail field.
 DESCRIBE = """fields => fields.map(
     field => [field.id, field.name, field.type, field.autocomplete.replace(" webauthn", "")])"""
 BAD = """<!doctype html><title>Forms</title>
@@ -40,8 +40,8 @@ NOTE_TYPE = """document.querySelector("main form").addEventListener(
 SETTLED = "new Promise(done => requestIdleCallback(() => setTimeout(done, 100)))"
 
 
-async def complaints(page: Page) -> list[str]:
-    """Return a list to which Chromium adds what it finds wrong with a page's forms."""
+async def collect_warnings(page: Page) -> list[str]:
+    """Return a list to which Chromium adds its warnings about the forms of a page."""
     found: list[str] = []
     devtools = await page.context.new_cdp_session(page)
     devtools.on("Log.entryAdded", lambda event: found.append(event["entry"]["text"]))
@@ -50,7 +50,7 @@ async def complaints(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("forms", [LOGGED_OUT, LOGGED_IN], ids=["logged out", "logged in"])
-async def test_each_field_names_its_purpose_and_chromium_complains_of_none(
+async def test_each_field_names_its_purpose_and_chromium_logs_no_warning(
     open_page: OpenPage, forms: dict[str, list[tuple[str, ...]]]
 ) -> None:
     page = await open_page()
@@ -60,7 +60,7 @@ async def test_each_field_names_its_purpose_and_chromium_complains_of_none(
         await post(window, "/logout")
         await post(window, "/reset", email=email)
         reset = await mailed_link(window, "reset")
-    found = await complaints(page)
+    found = await collect_warnings(page)
 
     for path, fields in forms.items():
         await page.goto(path.format(reset=reset))
@@ -71,16 +71,16 @@ async def test_each_field_names_its_purpose_and_chromium_complains_of_none(
         assert found == [], path
 
 
-async def test_complaints_of_chromium_are_noticed(open_page: OpenPage) -> None:
+async def test_warnings_of_chromium_are_collected(open_page: OpenPage) -> None:
     page = await open_page()
     await page.route("**/login", lambda route: route.fulfill(body=BAD, content_type="text/html"))
-    found = await complaints(page)
+    found = await collect_warnings(page)
 
     await page.goto("/login")
     await page.evaluate(SETTLED)
 
     for text in ("Password forms should have (optionally hidden)", "Input elements should have autocomplete"):
-        assert any(text in complaint for complaint in found)
+        assert any(text in warning for warning in found)
 
 
 async def test_a_password_can_be_pasted(open_page: OpenPage) -> None:
@@ -96,7 +96,7 @@ async def test_a_password_can_be_pasted(open_page: OpenPage) -> None:
             await expect(field).to_have_value(PASSWORD)
 
 
-async def test_a_password_that_is_shown_is_a_password_again_when_it_is_sent(
+async def test_a_password_that_is_shown_is_hidden_again_when_it_is_sent(
     page: Page, request: pytest.FixtureRequest
 ) -> None:
     await page.goto("/login")

@@ -14,7 +14,7 @@ PUBLIC = {"_", "_asdict", "_fields", "_make", "_replace", "_mapping", "_exit"}
 
 
 def private_names(tree: ast.AST) -> list[str]:
-    """Return the private names of other objects and modules, and those in a class whose base may define them, too."""
+    """Return the private names of other objects and modules, and those in a class whose base may define them."""
     inheriting = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.bases]
     names = [name for node in ast.walk(tree) for name in names_used(node)]
     names += [name for heir in inheriting for node in ast.walk(heir) for name in names_defined(node)]

@@ -1,4 +1,4 @@
-"""What a developer removes breaks no test that stays: the steps of a how-to guide, then all features, in a copy."""
+"""Removing parts breaks no remaining test: the steps of a how-to guide, then all features, in a copy."""
 
 import os
 import re

@@ -57,7 +57,7 @@ def new_version(root: Path) -> Path:
 
 
 class Versions(NamedTuple):
-    """Two versions of the code, the URL of their database, and what ends the servers with the test."""
+    """Two versions of the code, the URL of their database, and a stack that ends the servers with the test."""
 
     old: Path
     new: Path

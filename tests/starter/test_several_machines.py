@@ -1,6 +1,6 @@
 """Two machines of the site, each with its proxies, on three Galera nodes with the files in deploy/, under load.
 
-A node is killed, frozen, restarted or cut off. Whatever the site acknowledged before and meanwhile is kept.
+A node is killed, frozen, restarted or cut off. No change that the site acknowledged before or meanwhile is lost.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 @asynccontextmanager
 async def under_load(machines: Machines) -> AsyncIterator[Ledger]:
-    """Run clients during the block. Then every node has what was acknowledged, and no race was won twice."""
+    """Run clients during the block. Then every node has every acknowledged change, and no race had two winners."""
     await complete(machines)
     ledger = Ledger(machines.urls, [machines.links.pop()])
     async with ledger.at_work():
@@ -54,7 +54,7 @@ async def under_load(machines: Machines) -> AsyncIterator[Ledger]:
 
 
 async def problems(uri: str, instance: Path) -> list[str]:
-    """Return what `quart --app run check` reports."""
+    """Return the errors that `quart --app run check` reports."""
     app = create_app({"SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(instance), "SQLALCHEMY_DATABASE_URI": uri})
     async with app.app_context():
         found = await deployment_checks.run_checks(app)

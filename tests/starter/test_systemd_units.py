@@ -55,7 +55,7 @@ def test_systemd_accepts_the_units(units: Path) -> None:
 
 @pytest.mark.long
 @needs_systemd_analyze
-def test_the_service_can_reach_little(units: Path) -> None:
+def test_the_exposure_of_the_service_is_low(units: Path) -> None:
     done = analyze(
         "security", "--offline=true", f"--threshold={MAX_EXPOSURE}", "--no-pager", "./site.service", folder=units
     )

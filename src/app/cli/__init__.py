@@ -1,7 +1,7 @@
 """Management commands: `quart --app run users create ada@example.com`.
 
-Each ends with exit code 0, or with 1 and one line that says what is wrong. The shell is not among them: Quart finds it
-through the entry point in pyproject.toml, which replaces Quart's own shell.
+Each command exits with 0, or prints the error on one line and exits with 1. The shell is not in this list: Quart finds
+it through the entry point in pyproject.toml, which replaces Quart's own shell.
 """
 
 import click
@@ -23,7 +23,7 @@ COMMANDS = {
 
 
 class Commands(AppGroup):
-    """The commands of the app and its features, each imported when it is used: a server uses none."""
+    """The commands of the app and its features, each imported when it is first used, because a server uses none."""
 
     def __init__(self, app: Quart) -> None:
         super().__init__(app.name)

@@ -1,4 +1,4 @@
-"""`quart --app run check`: is the site ready to be public?"""
+"""`quart --app run check`: check that the site is ready to be public."""
 
 import sys
 

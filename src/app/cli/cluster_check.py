@@ -14,13 +14,13 @@ GUIDE = "docs/how-to/run-several-machines.md"
 
 
 async def check_writer() -> list[str]:
-    """Open some connections at once, and compare the nodes that they reach. Without Galera there is only None."""
+    """Open several connections, and compare the nodes that they reach. Without Galera, each node is None."""
     number = min(MAX_CONNECTIONS, pool_capacity(current_app.config["SQLALCHEMY_ENGINE_OPTIONS"]))
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(db.engine.connect()) for _ in range(number)]
         nodes = {await find_node(connection) for connection in connections}
     if len(nodes) > 1:
-        return [f"the connections reach {len(nodes)} nodes of a Galera cluster, and one must get all: see {GUIDE}"]
+        return [f"the connections reach {len(nodes)} nodes of a Galera cluster instead of one: see {GUIDE}"]
     return []
 
 

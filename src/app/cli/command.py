@@ -63,9 +63,10 @@ def with_app(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
 
 def password_option(function: Callable[..., None]) -> Callable[..., None]:
-    """Pass a password to a command. As an argument it would be visible in the list of processes.
+    """Prompt for a password, or read it from standard input, and pass it to a command.
 
-    It is prompted for, or read from standard input, before an event loop runs, so that Ctrl-C ends the prompt.
+    As an argument, a password would be visible in the list of processes. The prompt runs before the event loop, so that
+    Ctrl-C ends it.
     """
 
     @functools.wraps(function)

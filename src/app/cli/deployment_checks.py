@@ -119,7 +119,7 @@ async def check_mysql(session: AsyncSession) -> list[str]:
     if database_charset != "utf8mb4":
         problems.append(f"the charset of the database is {database_charset}: ALTER DATABASE … CHARACTER SET utf8mb4")
     if abs(now - clock.now().replace(tzinfo=None)) > clock.MAX_DIFFERENCE:
-        problems.append(f"the clock of the database is {now} UTC, ours {clock.now():%Y-%m-%d %H:%M:%S}")
+        problems.append(f"the clock of the database is {now} UTC, that of this machine {clock.now():%Y-%m-%d %H:%M:%S}")
     return problems
 
 

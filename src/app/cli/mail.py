@@ -21,7 +21,7 @@ def mail_group() -> None:
 @click.argument("email")
 @with_app
 async def send_test(email: str) -> None:
-    """Send a test e-mail now, and show what the server responds."""
+    """Send a test e-mail now, and show the response of the server."""
     config = current_app.config
     if not config["MAIL_SERVER"]:
         raise ServiceError("MAIL_SERVER is empty: e-mails stay in the outbox.")

@@ -1,4 +1,4 @@
-"""`quart --app run new note title:str body:text due:date?`: write a noun of your own, from the model to the tests."""
+"""`quart --app run new note title:str body:text due:date?`: generate a noun, from the model to the tests."""
 
 import asyncio
 from contextlib import suppress
@@ -18,12 +18,12 @@ EXPECTED_ERRORS = (nouns.WrongArguments, lines.Unexpected, DatabaseUnavailable, 
 @click.command()
 @click.argument("noun")
 @click.argument("fields", nargs=-1)
-@click.option("--plural", help="The plural, if it is not that of most nouns.")
-@click.option("--undo", is_flag=True, help="Remove what was written.")
-@click.option("--force", is_flag=True, help="With --undo: also remove files that were changed since.")
+@click.option("--plural", help="The plural, if it is irregular.")
+@click.option("--undo", is_flag=True, help="Remove the generated code.")
+@click.option("--force", is_flag=True, help="With --undo: also remove files that you have changed.")
 @pass_script_info
 def new(info: ScriptInfo, noun: str, fields: tuple[str, ...], plural: str | None, *, undo: bool, force: bool) -> None:
-    """Write model, service, form, views, templates, tests and migration of a NOUN that belongs to a user.
+    """Generate model, service, form, views, templates, tests and migration of a NOUN that belongs to a user.
 
     A field is NAME:TYPE, and NAME:TYPE? if it is optional. Types: str, text, int, bool, date, datetime, decimal.
     """

@@ -63,7 +63,7 @@ def names(app: Quart, session: AsyncSession) -> dict[str, Any]:
 
 
 def interact(loop: asyncio.AbstractEventLoop, namespace: dict[str, Any]) -> None:
-    # IPython.embed cannot run inside a running loop. This way round each awaited line is a run of our loop.
+    # IPython.embed cannot run inside a running loop. So IPython runs outside, and each awaited line runs on the loop.
     shell = TerminalInteractiveShell.instance(user_ns=namespace, banner2=BANNER)
 
     def run_line(coroutine: Coroutine[Any, Any, Any]) -> Any:

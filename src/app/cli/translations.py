@@ -1,4 +1,4 @@
-"""`quart --app run translations …`: maintain the catalogs of messages (docs/how-to/languages.md)."""
+"""`quart --app run translations …`: maintain the catalogs of messages (docs/how-to/add-a-language.md)."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

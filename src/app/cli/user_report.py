@@ -1,4 +1,4 @@
-"""The report of `quart --app run users show`: what support needs to know of an account."""
+"""The report of `quart --app run users show`: what support needs to know about an account."""
 
 from collections.abc import Iterable
 

@@ -38,7 +38,7 @@ async def list_users() -> None:
 @click.argument("email")
 @with_app
 async def show_user(email: str) -> None:
-    """Show what support needs to know of an account. Shows no secret."""
+    """Show what support needs to know about an account, without secrets."""
     for name, value in (await db.read(report_on, email)).items():
         click.echo(f"{name + ':':9} {'' if value is None else value}".rstrip())
 
@@ -81,7 +81,7 @@ async def delete_user(email: str) -> None:
 @password_option
 @with_app
 async def set_password(email: str, password: str) -> None:
-    """Set another password, and end the sessions of the account."""
+    """Set a new password, and end the sessions of the account."""
     await credentials.set_password(email, password)
 
 
@@ -109,7 +109,7 @@ async def add_role(email: str, role: str) -> None:
     """Add a role to a user."""
     user = await db.write(roles.add_to_user, email=email, role_name=role)
     if current_settings()["SECURITY_CONFIRMABLE"] and user.confirmed_on is None:
-        click.echo("Warning: the e-mail address is not confirmed. It may belong to another person.", err=True)
+        click.echo("Warning: the e-mail address is not confirmed. It may belong to another user.", err=True)
 
 
 @users_group.command("remove-role")

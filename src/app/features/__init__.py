@@ -29,7 +29,7 @@ def _has_module(package: Any, name: str) -> bool:
 
 
 def import_models() -> None:
-    """Define the tables of every feature. Migrations need them also if a feature is switched off."""
+    """Define the tables of every feature. Migrations need them even if a feature is switched off."""
     _modules("models")
 
 

@@ -1,1 +1,1 @@
-"""What `quart --app run new` writes for a noun: one file in each layer, and lines in the files that list them."""
+"""The code that `quart --app run new` generates for a noun: its files, and lines in the files that list them."""

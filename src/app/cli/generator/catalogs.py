@@ -8,14 +8,14 @@ from babel.messages.catalog import Catalog
 from app.cli import translations
 from app.lib.i18n.catalogs import noop as _
 
-COMMON = (_("Deleted."),)  # generated views have it and no other code: this keeps its translations in the catalogs
+COMMON = (_("Deleted."),)  # only generated views use it, so this line keeps its translations
 NOT_TRANSLATED = "Not translated yet: this is the English text."
 
 
 def add_messages() -> dict[Path, int]:
     """Add the new messages with their English text, and return how many there are in each catalog.
 
-    A comment marks them. An empty text would do the same for users, but the tests refuse one that was forgotten.
+    A comment marks them as not translated. With an empty text the pages would be the same, but the tests reject it.
     """
     known = {path: {message.id for message in translations.read(path)} for path in translations.paths()}
     translations.update_all()

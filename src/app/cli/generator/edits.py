@@ -1,4 +1,4 @@
-"""Lines that a noun adds to files which list all nouns, and takes back."""
+"""Add the lines of a noun to the files that list all nouns, and remove them again."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ ACCOUNT_LINK = re.compile(r"^ *<li><a href=\"\{\{ url_for\('account\.edit'\) \}\
 
 
 class Edit(NamedTuple):
-    """A change of a file, and the opposite. Both raise Unexpected."""
+    """A change of a file, and its reversal. Both raise Unexpected."""
 
     path: str
     add: Callable[[str, Noun], str]

@@ -32,7 +32,7 @@ ALWAYS_IMPORTED = (
     Import("app.models.base", "UtcDateTime"),
 )
 
-# The generated files contain Jinja and Python, so the delimiters of their templates are others.
+# The generated files contain Jinja and Python, so their templates use other delimiters.
 environment = Environment(
     loader=FileSystemLoader(TEMPLATES),
     block_start_string="[%",
@@ -100,7 +100,7 @@ def shown_line(field: Field) -> str:
         line = f"<p>{{{{ {field.shown} }}}}</p>"
     else:
         line = f'· {{{{ _("{field.label}") }}}} {{{{ {field.shown} }}}}'
-    # A tag of Jinja takes the spaces before it along.
+    # A Jinja tag also removes the spaces before it.
     return f"{{% if row.{field.name} is not none %}} {line}{{% endif %}}" if field.is_optional else line
 
 

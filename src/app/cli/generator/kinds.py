@@ -17,8 +17,8 @@ class Kind:
     migration: str  # the type of the column
     form: str  # the function that makes the field, in forms/fields.py
     options: tuple[str, ...]  # its arguments
-    typed: str  # input that is valid
-    wrong: tuple[str, ...]  # input that is not, as Python code
+    typed: str  # valid input
+    wrong: tuple[str, ...]  # invalid inputs, as Python code
     shown: str = "{value}"  # how the list shows a value
     length: int | None = None
 

@@ -1,4 +1,4 @@
-"""Python code in the layout of the formatter, so that a generated file needs none."""
+"""Format Python code like the formatter, so that generated files do not need to be formatted."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ WIDTH = 120  # of a line, as in pyproject.toml
 
 
 def fitted(items: Sequence[str], head: str, tail: str, *, indent: int = 0, is_call: bool = False) -> str:
-    """Return items between brackets: in one line, if they fit.
+    """Return items between brackets, on one line if they fit.
 
-    Otherwise the arguments of a call are in a line of their own if they fit there. All others have one line each.
+    Otherwise, the arguments of a call share one line if they fit there. All other items have a line each.
     """
     space, deeper = " " * indent, " " * (indent + 4)
     alone = "," if len(items) == 1 and head.endswith("(") and not is_call else ""  # of a tuple

@@ -2,11 +2,11 @@
 
 
 class Unexpected(ValueError):
-    """A file does not have the place for a line, or not the line itself. The text names the file."""
+    """A file does not contain a line, or the place where it belongs. The message names the file."""
 
 
 def add_import(text: str, line: str) -> str:
-    """Add an import in the order of the linter: that of the modules."""
+    """Add an import, sorted by module as the linter requires."""
     package = line.split()[1].rpartition(".")[0]
     others = [each for each in text.splitlines(keepends=True) if each.startswith(f"from {package}.")]
     if not others:

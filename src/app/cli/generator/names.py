@@ -1,4 +1,4 @@
-"""Names that a noun or a field cannot have, because another part of the site or of the languages has them."""
+"""Names that a noun or a field cannot have, because the site, Python or SQL already uses them."""
 
 import ast
 import builtins
@@ -61,9 +61,10 @@ def check_word(word: str, used: set[str]) -> None:
 
 
 def words_of_sql() -> Iterable[set[str]]:
-    """Yield the words that must be quoted. SQLAlchemy quotes them, SQL by hand may forget it.
+    """Yield the words that must be quoted. SQLAlchemy quotes them, but in raw SQL a developer may forget to.
 
-    The words of MariaDB are left out: most of those that MySQL lacks are reserved in its Oracle mode only, like body.
+    The words of MariaDB are not included: most of those that MySQL lacks, like body, are reserved only in MariaDB's
+    Oracle mode.
     """
     for backend in ("sqlite", "mysql"):
         yield make_url(f"{ASYNC_DRIVERS[backend]}://").get_dialect()().identifier_preparer.reserved_words

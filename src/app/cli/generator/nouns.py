@@ -10,14 +10,14 @@ WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 FIELD = re.compile(r"(?P<name>[^:]*):(?P<kind>[^?]*)(?P<optional>\??)")
 MAX_NOUN = 18  # characters: with longer names, lines of the generated code are too long
 MAX_PLURAL = 20
-# So that the form of the generated tests is preserved through a login, which at most 1,000 characters are.
+# characters: the generated tests need a form that is preserved, which is limited to 1,000 characters
 MAX_FIELD = 28
 MAX_FIELDS = 16
 ENDINGS = ((r"([^aeiou])y$", r"\1ies"), (r"(s|x|z|ch|sh)$", r"\1es"), (r"$", "s"))
 
 
 class WrongArguments(ValueError):
-    """An argument of the command is wrong. The text names it, in one line."""
+    """An argument of the command is wrong. The message names it, on one line."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def parse(name: str, fields: list[str], plural: str | None) -> Noun:
 def check_fields(noun: Noun) -> None:
     names = [field.name for field in noun.fields]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise WrongArguments(f"{', '.join(doubled)} is there more than once")
+        raise WrongArguments(f"{', '.join(doubled)} is given more than once")
     if not any(field.kind_name == "str" and not field.is_optional for field in noun.fields):
         raise WrongArguments("one field must be a str that is not optional, like title:str: the list shows it")
     if f"{noun.name}_id" in names:

@@ -12,7 +12,7 @@ from app.services.extension_points import ExtensionPoints
 
 
 def init_app(app: Quart) -> None:
-    """Count nothing, and import no more, unless METRICS_BIND is set. Raises ConfigError."""
+    """Start to count, if METRICS_BIND is set. Otherwise import nothing more. Raises ConfigError."""
     points: ExtensionPoints = app.extensions["extension_points"]
     points.checks.append(bind.check)
     if not app.config["METRICS_BIND"]:
@@ -26,7 +26,7 @@ def init_app(app: Quart) -> None:
 
 
 def choose_folder(app: Quart) -> None:
-    """Set the variable by which prometheus_client, when it is imported, decides to count in files.
+    """Set the environment variable that makes prometheus_client count in files, which it reads when it is imported.
 
     Raises ConfigError.
     """

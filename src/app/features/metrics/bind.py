@@ -9,7 +9,7 @@ from app.lib.settings.base_url import Authority
 
 
 def parse(config: Mapping[str, Any]) -> tuple[str, int]:
-    """Return the host and the port. Raises ValueError, which says what to write instead."""
+    """Return the host and the port. Raises ValueError, with a message that names valid values."""
     bind = config["METRICS_BIND"]
     try:
         host, port = Authority.parse(bind)
@@ -27,7 +27,7 @@ def check(config: Mapping[str, Any]) -> Iterator[str]:
     if config["METRICS_BIND"] and any(map(is_public, ip_addresses(*parse(config)))):
         yield (
             f"METRICS_BIND is {config['METRICS_BIND']}, which other networks may reach, and metrics need no login: "
-            "write a loopback or a private address"
+            "write a loopback or private IP address"
         )
 
 

@@ -1,3 +1,3 @@
 """The settings of the metrics."""
 
-METRICS_BIND = ""  # where Prometheus reads the metrics, such as 127.0.0.1:9100; empty: no metrics
+METRICS_BIND = ""  # the bind address for Prometheus, such as 127.0.0.1:9100; if empty, there are no metrics

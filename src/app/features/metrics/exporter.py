@@ -1,6 +1,6 @@
-"""Serve the metrics of all workers, by the server of prometheus_client: a thread, so a busy event loop delays nothing.
+"""Serve the metrics of all workers with the HTTP server of prometheus_client.
 
-It serves at every path, so http://METRICS_BIND/metrics is one of them.
+It runs in a thread, so a busy event loop does not delay it. It serves the metrics at every path, including /metrics.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ TAKEOVER_INTERVAL_SECONDS = 1
 
 
 class WorkersCollector(Collector):
-    """Add up the files of all workers: counters also of those that have ended, gauges of those that are alive."""
+    """Add up the files of the workers: counters of all, even if they have ended, and gauges of those that are alive."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
@@ -37,7 +37,7 @@ class WorkersCollector(Collector):
 
 
 class DatabaseCollector(Collector):
-    """Query the outbox. If the database does not respond in time, say so, and leave the outbox out."""
+    """Query the outbox. If the database does not respond in time, report this without the metrics of the outbox."""
 
     def __init__(self, app: Quart) -> None:
         self.app = app
@@ -45,7 +45,7 @@ class DatabaseCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         emails = GaugeMetricFamily("site_outbox_emails", "E-mails that wait to be delivered", labels=["tried"])
-        ages = GaugeMetricFamily("site_outbox_oldest_age_seconds", "Age of the oldest of them", labels=["tried"])
+        ages = GaugeMetricFamily("site_outbox_oldest_age_seconds", "Age of the oldest such e-mail", labels=["tried"])
         waiting = self.query()
         for tried, found in waiting.items():
             emails.add_metric([tried], found.emails)
@@ -68,7 +68,7 @@ class DatabaseCollector(Collector):
 
 
 class Exporter:
-    """Serve the metrics in one worker. Another takes over when it ends."""
+    """Serve the metrics in one worker. When this worker ends, another takes over."""
 
     def __init__(self, app: Quart, folder: Folder, *, host: str, port: int) -> None:
         self.app = app
@@ -78,7 +78,7 @@ class Exporter:
         self.is_error_logged = False
 
     async def run(self) -> None:
-        """Wait until no other worker serves the metrics, and the address is free."""
+        """Wait until no other worker serves the metrics and the bind address is free, then serve them."""
         while not (self.folder.become_exporter() and self._is_listening()):  # noqa: ASYNC110 # no event announces it
             await asyncio.sleep(TAKEOVER_INTERVAL_SECONDS)
 

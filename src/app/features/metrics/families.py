@@ -8,10 +8,10 @@ LATENCY_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 
 class Families:
-    """The metrics of a worker. Create them in the process that counts: the values are in files of that process."""
+    """The metrics of a worker. Create them after a fork: the values are in files of the process that counts."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()  # refuses the same name twice
+        self.registry = CollectorRegistry()  # rejects a name that is used twice
         self.requests = self._counter("http_requests", "Requests", ["method", "endpoint", "status"])
         self.duration = Histogram(
             "http_request_duration_seconds",
@@ -29,18 +29,18 @@ class Families:
     def _add_database(self) -> None:
         pool = ["pool"]
         self.calls = self._counter("site_database_calls", "Calls of db.read and db.write", pool)
-        self.wait = self._counter("site_database_wait_seconds", "Time waited for a connection", pool)
-        self.busy = self._counter("site_database_busy_seconds", "Time in which connections were used", pool)
+        self.wait = self._counter("site_database_wait_seconds", "Time that calls waited for a connection", pool)
+        self.busy = self._counter("site_database_busy_seconds", "Time in which connections were in use", pool)
         self.timeouts = self._counter("site_database_wait_timeouts", "Calls that got no connection", pool)
         self.waiting = self._gauge("site_database_calls_waiting", "Calls that wait for a connection", pool)
-        self.in_use = self._gauge("site_database_connections_in_use", "Connections that are used", pool)
+        self.in_use = self._gauge("site_database_connections_in_use", "Connections in use", pool)
         self.size = self._gauge("site_database_connections_max", "Connections that can be used at once", pool)
 
     def _add_hashing(self) -> None:
         self.hashed = self._counter("site_hashing_passwords", "Passwords hashed or verified")
-        self.hashing = self._counter("site_hashing_seconds", "Time in which passwords were hashed")
-        self.hashing_wait = self._counter("site_hashing_wait_seconds", "Time waited for a thread")
-        self.hashing_running = self._gauge("site_hashing_running", "Passwords that are hashed now")
+        self.hashing = self._counter("site_hashing_seconds", "Time that threads spent hashing")
+        self.hashing_wait = self._counter("site_hashing_wait_seconds", "Time that passwords waited for a thread")
+        self.hashing_running = self._gauge("site_hashing_running", "Passwords that are being hashed")
         self.hashing_waiting = self._gauge("site_hashing_waiting", "Passwords that wait for a thread")
         self.hashing_threads = self._gauge("site_hashing_threads", "Threads for hashing")
 

@@ -1,7 +1,7 @@
 """The folder in which every worker counts, each in files of its own.
 
-prometheus_client adds the files up. The kernel releases the locks of a worker that is killed, so no server needs to
-tell the workers which of them are alive: the folder works under any ASGI server with any number of processes.
+prometheus_client adds the files up. The kernel releases the locks of a killed worker, so the server does not have to
+report which workers are alive. The folder works under any ASGI server with any number of processes.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ def default_path(instance_path: str, bind: str) -> Path:
 
 
 class Folder:
-    """The folder, and the locks of this worker: a shared one on the folder, and for one worker that of the exporter."""
+    """The folder, and the locks of this worker: a shared one on the folder and, in one worker, that of the exporter."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,7 +32,7 @@ class Folder:
         self._exporter: int | None = None
 
     def join(self) -> None:
-        """Create the files of this worker. The first worker of a site deletes those of an earlier start.
+        """Create the files of this worker. The first worker of a site deletes the files of an earlier run.
 
         Raises OSError.
         """
@@ -51,7 +51,7 @@ class Folder:
         self._create_files()
 
     def _create_files(self) -> None:
-        """Reserve the space on the disk. Without it, a full disk would kill the worker: SIGBUS in a mapped file."""
+        """Reserve disk space. Otherwise a full disk would kill the worker, by a SIGBUS in a mapped file."""
         for kind, size in FILE_SIZES_BYTES.items():
             path = self.path / f"{kind}_{os.getpid()}.db"
             if not path.exists():  # of a killed worker that had the same id
@@ -79,7 +79,7 @@ class Folder:
         return [str(path) for path in self.path.glob("*.db") if path.stat().st_size]
 
     def dead_workers(self) -> Iterator[int]:
-        """Yield the process ids whose gauges are left, although the process has ended."""
+        """Yield the ids of processes that have ended and whose gauges remain."""
         for path in self.path.glob("gauge_live*.db"):
             pid = int(path.stem.rpartition("_")[2])
             try:

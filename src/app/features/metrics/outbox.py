@@ -10,14 +10,14 @@ from app.models import Email
 
 
 class Waiting(NamedTuple):
-    """The undelivered e-mails that will be tried, or tried again."""
+    """Undelivered e-mails that wait for an attempt."""
 
     emails: int
     oldest_age_seconds: float  # 0 if there are none
 
 
 async def count_waiting(session: AsyncSession) -> dict[str, Waiting]:
-    """Return the e-mails that were not tried yet, and those that were tried without success."""
+    """Return the e-mails that wait for their first attempt, and those that wait for a retry."""
     now = clock.now()
     is_tried = (Email.tries > 0).label("is_tried")
     query = select(is_tried, func.count(), func.min(Email.created_on)).group_by(is_tried)

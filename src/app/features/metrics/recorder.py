@@ -1,4 +1,4 @@
-"""Count requests and events. Every label has few values, and none is text of a client."""
+"""Count requests and events. Every label has few values, and no label contains text of a client."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from app.lib.asgi.request_log import RequestRecord
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"}
 OTHER = "other"
 NO_ENDPOINT = "unknown"
-MAX_EVENTS = 200  # names; code that makes a name of a value would fill the memory
-# Counted from the start on: the first event is a step from 0 to 1, and not a new time series.
+MAX_EVENTS = 200  # event names; code that puts values into event names would otherwise fill the memory
+# Exported as 0 from the start, so that Prometheus sees the first event as an increase, and not as a new time series.
 FIRST_EVENTS = ("logged_in", "authentication_failed", "unhandled_error", "database_unavailable", "overloaded")
 
 
@@ -29,7 +29,7 @@ class Recorder:
         endpoint = record.endpoint or NO_ENDPOINT
         method = record.method if record.method in METHODS else OTHER
         self.families.requests.labels(method, endpoint, str(record.status or "disconnected")).inc()
-        if method != "WEBSOCKET":  # which lasts as long as the client wants
+        if method != "WEBSOCKET":  # a websocket lasts as long as the client wants
             self.families.duration.labels(endpoint).observe(record.seconds)
 
     def count_event(self, event: str, facts: dict[str, Any]) -> None:

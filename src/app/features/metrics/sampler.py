@@ -1,4 +1,4 @@
-"""Copy what other parts of the app count themselves, once a second: requests pay nothing for it."""
+"""Once a second, copy the figures that other parts of the app count, so that requests are not slowed down."""
 
 import asyncio
 import os
@@ -15,12 +15,12 @@ INTERVAL_SECONDS = 1
 
 
 class Growth:
-    """Add to a counter by how much a number has grown that is kept elsewhere."""
+    """Add to a counter the growth of a number that is kept elsewhere."""
 
     def __init__(self, counter: Counter, read: Callable[[], float]) -> None:
         self.counter = counter
         self.read = read
-        self.last = read()  # that of the master before a fork
+        self.last = read()  # may include what the master counted before the fork
 
     def sample(self) -> None:
         now = self.read()
@@ -71,5 +71,5 @@ class Sampler:
             families.in_use.labels(name).set(pool.in_use)
             families.size.labels(name).set(pool.size)
         values = {sample.name: sample.value for family in self.process.collect() for sample in family.samples}
-        families.memory.set(values.get("process_resident_memory_bytes", 0))  # none outside Linux
+        families.memory.set(values.get("process_resident_memory_bytes", 0))  # missing outside Linux
         families.files.set(values.get("process_open_fds", 0))

@@ -37,9 +37,9 @@ def check(credential: AttestedCredentialData) -> None:
 
 
 def check_backup_flags(data: AuthenticatorData) -> None:
-    """Raise PasskeyRefused for a key that is backed up and may not be (WebAuthn, 7.1 and 7.2).
+    """Raise PasskeyRefused for a key that is backed up, but not eligible for backup (WebAuthn, 7.1 and 7.2).
 
-    A copy of a key could claim it, so that the sign count would not show the copy.
+    Otherwise an attacker with a copy could claim that the key is backed up, and the sign count would not be compared.
     """
     if data.is_backed_up() and not data.is_backup_eligible():
         raise PasskeyRefused("the backup flags contradict each other")

@@ -11,7 +11,7 @@ from app.lib import logs
 from app.lib.asgi.body_limit import body_limit
 from app.models import User
 
-# The response of an authenticator has 1 to 4 KB. The time to parse a hostile one grows faster than its size.
+# The response of an authenticator has 1 to 4 KB. The time to parse a hostile response grows faster than its size.
 limited = body_limit(max_bytes=16 * 1024, seconds=10)
 
 

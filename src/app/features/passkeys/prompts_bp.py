@@ -1,4 +1,4 @@
-"""Log in and reauthenticate with a passkey, and show password managers the page of the passkeys."""
+"""Log in and reauthenticate with a passkey, and return the URL of the page for passkeys to password managers."""
 
 from quart import Blueprint, current_app
 from quart.typing import ResponseReturnValue
@@ -63,6 +63,6 @@ async def reauthenticate() -> ResponseReturnValue:
 @prompts_bp.get("/.well-known/passkey-endpoints")
 @public
 async def endpoints() -> ResponseReturnValue:
-    """Return where users add and manage passkeys (https://www.w3.org/TR/passkey-endpoints/)."""
+    """Return the URLs at which users add and manage passkeys (https://www.w3.org/TR/passkey-endpoints/)."""
     page = f"{current_app.config['BASE_URL']}/account/passkeys"
     return {"enroll": page, "manage": page}

@@ -1,7 +1,7 @@
 """Check and consume a code of the authenticator app, or a recovery code.
 
-A caller counts the try and checks the code. Then one transaction consumes it. No transaction is open while a recovery
-code is hashed.
+The caller counts the attempt and checks the code. Then one transaction consumes the code. No transaction is open while
+a recovery code is hashed.
 """
 
 import re
@@ -52,7 +52,7 @@ class CheckedCode(NamedTuple):
 
 @asynccontextmanager
 async def counted(user_id: int, client: Client) -> AsyncIterator[list[Hit]]:
-    """Count a try against the account before it is checked, and record a wrong code. Raises RateLimitExceeded."""
+    """Count an attempt for the account before the check, and record a wrong code. Raises RateLimitExceeded."""
     limits = RateLimits((), (limit("WRONG_CODES_PER_ACCOUNT", f"user {user_id}"),))
     async with authentication.rate_limited(limits) as hits:
         try:

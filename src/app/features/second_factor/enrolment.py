@@ -43,7 +43,7 @@ class NotEnrolled(ServiceError):
 async def enrol(current: UserSession, secret: bytes, typed: str, *, client: Client) -> list[str]:
     """Enrol an authenticator app with its secret and a correct code, and return the recovery codes.
 
-    The other sessions end. They have not entered a code, and a fresh one could remove the factor.
+    The other sessions end. They were started without a code, and one with a fresh login could remove the factor.
     Raises NotConfirmed, AlreadyEnrolled, WrongCode, ClockWrong, RateLimitExceeded, Overloaded.
     """
     user = current.user

@@ -25,7 +25,7 @@ MAX_ATTEMPTS = 10  # pending logins of a user at a time
 
 
 class UnknownAttempt(ServiceError):
-    """The pending login has expired, was completed, or has no tries left."""
+    """The pending login has expired, was completed, or has no attempts left."""
 
     message = "Log in again."
 
@@ -72,8 +72,8 @@ async def find(session: AsyncSession, token: str) -> LoginAttempt:
 async def complete(token: str, typed: str, *, new: NewSession, is_trusted_device: bool) -> CompletedLogin:
     """Complete a pending login with a code, and start its session.
 
-    Raises WrongCode, ClockWrong, UnknownAttempt, RateLimitExceeded. Every try is counted before the code is checked, so
-    simultaneous guesses cannot exceed the limit.
+    Raises WrongCode, ClockWrong, UnknownAttempt, RateLimitExceeded. Every attempt is counted before its code is
+    checked, so simultaneous guesses cannot exceed the limit.
     """
     attempt = await db.read(find, token)
     await db.write(_count_try, attempt.id)

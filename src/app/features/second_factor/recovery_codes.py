@@ -31,7 +31,7 @@ def format_code(number: int, secret: str) -> str:
 
 
 def parse_code(typed: str) -> tuple[int, str] | None:
-    """Return the number and the secret of a normalised code, or None."""
+    """Return the number and the secret of a normalized code, or None."""
     match = CODE.fullmatch(typed)
     return (int(match[1]), match[2]) if match else None
 

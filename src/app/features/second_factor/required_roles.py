@@ -1,4 +1,4 @@
-"""Users with a role of SECOND_FACTOR_REQUIRED_ROLES can open only the enrolment until they have a second factor."""
+"""Users with a role of SECOND_FACTOR_REQUIRED_ROLES can open only the enrolment pages until they have one."""
 
 from quart import Quart, current_app, has_websocket_context, redirect, request, url_for, websocket
 from quart.typing import ResponseReturnValue

@@ -66,7 +66,7 @@ class MeasuredSite:
 def measured_site(
     instance: Path, *options: str, command: tuple[str, ...] = RUN, address: str = "", **settings: Any
 ) -> Iterator[MeasuredSite]:
-    """Serve the site with two workers and metrics, which count in a temporary directory of the test."""
+    """Serve the site with two workers and metrics, whose files are in a temporary directory of the test."""
     settings |= {"METRICS_BIND": (bind := f"127.0.0.1:{free_port()}")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(instance))

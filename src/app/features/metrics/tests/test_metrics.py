@@ -53,7 +53,7 @@ async def enqueue(session: AsyncSession, user: User) -> None:
 
 
 @both_databases
-async def test_the_depth_of_the_outbox_and_the_age_of_the_oldest_email(app: Quart) -> None:
+async def test_the_emails_in_the_outbox_and_the_age_of_the_oldest_are_measured(app: Quart) -> None:
     await write(app, enqueue, await create_user(app))
     hour = timedelta(hours=1)
     states: list[dict[str, Any]] = [
@@ -74,7 +74,7 @@ async def test_the_depth_of_the_outbox_and_the_age_of_the_oldest_email(app: Quar
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """Return the address of a server that accepts connections and sends nothing."""
+    """Return the IP address and port of a server that accepts connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
@@ -160,7 +160,7 @@ def test_the_command_check_reports_it(command_line: CommandLine) -> None:
     assert "Error: METRICS_BIND is 0.0.0.0:9100, which other networks may reach" in done.stderr
 
 
-def test_the_first_worker_of_a_start_deletes_the_files_of_an_earlier_one(folder: Path) -> None:
+def test_the_first_worker_deletes_the_files_of_an_earlier_run(folder: Path) -> None:
     folder.mkdir()
     (folder / "counter_1.db").touch()
     first, second = Folder(folder), Folder(folder)
@@ -173,7 +173,7 @@ def test_the_first_worker_of_a_start_deletes_the_files_of_an_earlier_one(folder:
 
     sizes = [path.stat() for path in folder.glob(f"*_{os.getpid()}.db")]
     assert len(sizes) == 3
-    assert all(size.st_blocks * 512 >= size.st_size > 0 for size in sizes)  # reserved: a full disk is no SIGBUS
+    assert all(size.st_blocks * 512 >= size.st_size > 0 for size in sizes)  # reserved, so a full disk causes no SIGBUS
 
     assert (first.become_exporter(), second.become_exporter()) == (True, False)
     first.leave()
@@ -187,6 +187,6 @@ def test_a_folder_of_other_users_is_refused(folder: Path) -> None:
     with pytest.raises(OSError, match=str(link)):
         Folder(link).join()
 
-    folder.chmod(0o777)  # that is the mistake
+    folder.chmod(0o777)  # other users can write to it
     with pytest.raises(PermissionError, match="must belong to the user of the site"):
         Folder(folder).join()

@@ -32,7 +32,7 @@ def counters(scrape: Scrape) -> dict[Sample, float]:
 
 def test_the_counts_of_all_workers_are_added_up(site: MeasuredSite) -> None:
     before = site.scrape()
-    for _ in range(30):  # each on a connection of its own, which the kernel gives to one of the workers
+    for _ in range(30):  # each on its own connection, which the kernel assigns to one of the workers
         assert site.server.get("/about").status_code == 200
 
     now, page = site.scrape(), {"endpoint": "main_pages.about", "method": "GET", "status": "200"}
@@ -93,7 +93,7 @@ def test_the_documentation_lists_every_metric_and_its_labels(site: MeasuredSite)
 
 
 def test_the_six_alerts_are_rules_about_metrics_that_exist(site: MeasuredSite) -> None:
-    """Their YAML was tried with promtool, which is too large for this test."""
+    """The YAML was tested by hand with promtool, which is too large for this test."""
     (text,) = re.findall(r"```yaml\n(groups:\n  - name: site\n    rules:\n.*?)```", PAGE, re.DOTALL)
     alerts, scrape = ALERT.findall(text), site.scrape()
     assert len(alerts) == text.count("- alert:") == 6

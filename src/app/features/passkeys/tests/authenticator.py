@@ -106,7 +106,7 @@ async def code_of(response: Response) -> str:
 
 
 def tampered(credential: dict[str, Any], part: str) -> dict[str, Any]:
-    """Return a credential with one flipped bit in a part of its response."""
+    """Return a credential in which one bit in a part of the response is flipped."""
     changed = bytearray(websafe_decode(credential["response"][part]))
     changed[-1] ^= 1
     return credential | {"response": credential["response"] | {part: websafe_encode(bytes(changed))}}

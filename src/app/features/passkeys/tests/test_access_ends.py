@@ -1,4 +1,4 @@
-"""What a password reset, a report and a deletion remove."""
+"""The passkeys that a password reset, the report of an attacker and a deletion remove."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta

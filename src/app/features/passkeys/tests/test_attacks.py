@@ -1,4 +1,4 @@
-"""Attacks with passkeys: on the account, on the memory and the time of the site, and in an old tab."""
+"""Attacks with passkeys: on an account, on the memory and CPU time of the site, and by an old tab."""
 
 from datetime import timedelta
 from typing import Any
@@ -41,7 +41,7 @@ LOGIN, VERIFY = "/login/passkey", "/verify/passkey"
 async def test_an_attacker_who_changes_the_email_address_keeps_no_passkey(
     app: Quart, frozen_clock: FrozenClock, *, is_confirmed: bool, left: list[str]
 ) -> None:
-    """The links of the alerts about the passkey end with the change, so the link that undoes it replaces them."""
+    """The change revokes the links of the alerts about the passkey. The link that undoes the change replaces them."""
     await app.extensions["mail_worker"].stop()
     await create_user(app)
     if is_confirmed:
@@ -99,7 +99,7 @@ async def test_the_tab_of_one_user_adds_no_passkey_to_the_account_of_the_next(
 
 
 async def test_adding_passkeys_is_limited(settings: dict[str, Any]) -> None:
-    """Each one is an event, which is kept for a year."""
+    """Each new passkey is an event, which is stored for a year."""
     async with serving(settings | {"RATE_LIMIT_LOGINS_PER_IP": "3 per minute"}) as app:
         await app.extensions["mail_worker"].stop()
         await create_user(app)

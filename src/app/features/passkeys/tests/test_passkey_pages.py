@@ -41,7 +41,7 @@ async def passkey_site(sqlite_template: Path, tmp_path_factory: pytest.TempPathF
 
 
 class Device:
-    """The authenticator of a browser. If it is `touched`, the user confirms each request at once."""
+    """The authenticator of a browser. If `touched`, the user confirms each request immediately."""
 
     def __init__(self, devtools: CDPSession) -> None:
         self.devtools, self.id = devtools, ""

@@ -1,4 +1,4 @@
-"""No way to a session skips the code, and an end of access ends the pending logins."""
+"""A client without a code gets no session, and revoking the access of an account ends its pending logins."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -107,7 +107,7 @@ async def test_an_end_of_access_ends_a_pending_login(
     assert not await is_logged_in(attacker)
 
 
-# The ways to a session for a client that knows the password, but no code.
+# Attempts to start a session, by a client that has the password and the e-mails, but no code.
 
 
 async def by_a_reset(app: Quart, client: TestClientProtocol) -> Response:
@@ -169,7 +169,7 @@ async def confirm_by_email(session: Any) -> None:
         by_a_confirmation_at_the_command_line,
     ],
 )
-async def test_no_way_to_a_session_skips_the_code(
+async def test_a_client_without_a_code_gets_no_session(
     app: Quart, phone: Phone, way: Callable[[Quart, TestClientProtocol], Awaitable[Any]]
 ) -> None:
     before = app.test_client()

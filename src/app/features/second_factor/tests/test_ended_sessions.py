@@ -1,4 +1,4 @@
-"""A request in a session that ends meanwhile, and a factor that an attacker has enrolled in a stolen one."""
+"""A session that ends during its request, and a factor that an attacker has enrolled in a stolen session."""
 
 from datetime import timedelta
 from typing import Any
@@ -68,7 +68,7 @@ async def test_a_session_that_has_ended_meanwhile_replaces_no_recovery_codes(
 async def test_the_owner_is_not_locked_out_by_the_factor_of_an_attacker(
     app: Quart, ada: TestClientProtocol, frozen_clock: FrozenClock
 ) -> None:
-    """The attacker enrols, and then changes the e-mail address, which ends the links of the alerts."""
+    """The attacker enrols, and then changes the e-mail address, which revokes the links of the alerts."""
     attacker = attacker_with(app, cookie_of(ada))
     await enrol(attacker)
     frozen_clock.forward(timedelta(minutes=5))

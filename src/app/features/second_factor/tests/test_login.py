@@ -100,7 +100,7 @@ async def test_a_code_may_be_a_step_early_or_late(app: Quart, phone: Phone, froz
         assert (await enter_code(await password_entered(app), phone.code(steps))).status_code == 303
 
 
-async def test_five_tries_end_a_pending_login_even_if_they_are_simultaneous(app: Quart, phone: Phone) -> None:
+async def test_five_attempts_end_a_pending_login_even_if_they_are_simultaneous(app: Quart, phone: Phone) -> None:
     client = await password_entered(app)
 
     statuses = await at_once(enter_code(client, phone.wrong_code()) for _ in range(12))
