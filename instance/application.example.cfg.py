@@ -3,7 +3,7 @@
 # MySQL or MariaDB instead of the embedded SQLite: these four lines, then `alembic upgrade head`.
 # DB_NAME = "site"
 # DB_USERNAME = "site"
-# DB_PASSWORD = "any characters may stand here"
+# DB_PASSWORD = "a long random password"
 # DB_SERVER = "localhost"  # or db.example.com:3307, or the path of a Unix socket
 
 # In public: the public URL, and a key of your own from `openssl rand -hex 32`.

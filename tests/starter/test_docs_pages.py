@@ -20,6 +20,7 @@ LOOK = (ROOT / "docs/how-to/change-the-look.md").read_text()
 SWITCHES = (ROOT / "docs/how-to/switch-off-a-feature.md").read_text()
 FILE = re.compile(r"^`((?:src|alembic|tests)/[^`]+)`:\n\n```\w+\n(.*?)```", re.MULTILINE | re.DOTALL)
 IMPORT = re.compile(r"`(src/app/[^`]+)` one line .*?```python\n(.*?)\n```", re.DOTALL)
+REVISION_BEFORE = re.compile(r"(?<=Follows: )\w{12}|(?<=down_revision = \")\w{12}")
 STYLE = re.compile(r"```css\n(.*?)```", re.DOTALL)
 OFF = re.compile(r"^\| `(\w+) = False` \|", re.MULTILINE)
 
@@ -34,7 +35,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, root)
     for path, content in FILE.findall(TUTORIAL):
         (root / path).parent.mkdir(exist_ok=True)
-        (root / path).write_text(content.replace("7c1f0e5b2a94", head))
+        (root / path).write_text(REVISION_BEFORE.sub(head, content))
     for path, line in IMPORT.findall(TUTORIAL):
         text = (root / path).read_text()
         first = text.index("from app.models.rate_limit" if "models" in path else "from app.views.password_change_bp")
