@@ -1,5 +1,6 @@
 """The server in a process of its own: its responses, its stop, and the errors that prevent its start."""
 
+import select
 import signal
 import socket
 import sqlite3
@@ -7,12 +8,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
 import pytest
 
 from support.app import MAILBOX, ROOT
+from support.load import instance_in
 from support.mariadb_server import MariaDB, free_port
 from support.server_process import RUN, environment, refusal, running
 
@@ -81,6 +84,24 @@ def test_a_signal_stops_it_with_exit_code_0(instance: Path, options: list[str], 
         assert [line.split()[2] for line in since if " request " not in line] == ["stopped"] * workers
         with pytest.raises(httpx.ConnectError):
             server.get("/")
+
+
+def test_an_idle_connection_stays_open_for_a_proxy_that_reuses_it(
+    instance: Path, tmp_path: Path, sqlite_template: Path
+) -> None:
+    with (
+        running(instance) as public,
+        running(instance_in(tmp_path / "other", sqlite_template), TRUSTED_PROXIES="1") as behind,
+        closing(HTTPConnection(public.address)) as of_a_client,
+        closing(HTTPConnection(behind.address)) as of_a_proxy,
+    ):
+        for connection in (of_a_client, of_a_proxy):
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read()
+        time.sleep(7)
+
+        readable, _, _ = select.select([of_a_client.sock, of_a_proxy.sock], [], [], 0)
+        assert readable == [of_a_client.sock]  # closed by the server
 
 
 def test_reload_starts_again_when_a_file_changes(instance: Path) -> None:

@@ -27,6 +27,9 @@ HANDOVER_SECONDS = 0.3  # for the requests on connections that were accepted jus
 GRACE_PERIOD_SECONDS = 10  # for requests under way; a supervisor must wait longer before it kills the process
 SHUTDOWN_SECONDS = 2  # for the app to close its connections when requests outlast the grace period
 ORPHAN_CHECK_SECONDS = 0.5
+# Longer than a proxy keeps an idle connection (HAProxy about 20 s, nginx 60 s). A POST that a proxy sends while the
+# server closes the connection gets no response, and no proxy repeats it.
+KEEP_ALIVE_BEHIND_PROXY_SECONDS = 75
 
 
 def hypercorn_config(bind: str) -> Config:
@@ -88,6 +91,8 @@ async def _serve(app: Quart, listener: socket.socket, *, master: int | None = No
     """Serve until a signal arrives, then let the requests under way finish."""
     listening_fd = listener.detach()
     config = hypercorn_config(f"fd://{listening_fd}")
+    if app.config.get("TRUSTED_PROXIES"):
+        config.keep_alive_timeout = KEEP_ALIVE_BEHIND_PROXY_SECONDS
     config.graceful_timeout = 10 * GRACE_PERIOD_SECONDS  # never reached: this function stops waiting earlier
     stopped = asyncio.create_task(_wait_for_stop(app, config, inherited_fd=listening_fd if inherited else None))
     closing: Any = ClosingWebsockets(cast(App, app), stopped)
