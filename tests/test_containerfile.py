@@ -45,5 +45,11 @@ def test_the_site_of_compose_starts_after_the_migrations_and_has_no_secret_and_n
     secrets = {
         name for service in services.values() for name in service["environment"] if "PASS" in name or "KEY" in name
     }
-    assert {name for name in secrets if not name.endswith(("_FILE", "MARIADB_RANDOM_ROOT_PASSWORD"))} == set()
+    assert {name for name in secrets if not name.endswith("_FILE")} == set()  # the log has a random root password
+    assert database["environment"]["MARIADB_ROOT_HOST"] == "localhost"
     assert all(file["file"].startswith("../instance/") for file in COMPOSE["secrets"].values())  # git ignores it
+
+
+def test_the_log_of_each_container_has_a_limit() -> None:
+    for service in COMPOSE["services"].values():
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}
