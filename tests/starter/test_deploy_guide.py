@@ -148,6 +148,7 @@ def test_a_backup_is_restored(machine: Machine) -> None:
     )
     machine.follow("printf y | site-run quart --app run users delete ada@example.com", restore)
 
+    assert "systemctl stop site*.socket site*.service" in machine.replaced  # also the second server
     assert "ada@example.com" in machine.follow("site-run quart --app run users list")
     assert "settings.env" in machine.follow("tar --list --file=/var/backups/site/settings.tar")
 
