@@ -28,6 +28,7 @@ def test_the_last_stage_runs_without_privileges_in_exec_form_from_a_pinned_base(
     assert all(step.is_exec_form for step in steps if step.word in ("RUN", "CMD", "VOLUME"))
     assert (last["USER"].arguments, last["STOPSIGNAL"].arguments) == ("10001:10001", "SIGTERM")
     assert not any(word in step.arguments for step in steps for word in ("SECRET_KEY", "PASSWORD"))
+    assert any('"go+rX,go-w"' in step.arguments for step in steps)  # a clone may have been made with a umask of 077
 
 
 def test_what_the_image_leaves_out_is_what_only_ipython_needs() -> None:
