@@ -14,8 +14,9 @@ ifneq ($(shell cat $(VENV)/runs 2>/dev/null),$(CURDIR))
 $(shell rm -f $(VENV)/runs)
 endif
 
-# --name="Book Shelf" for NAME="Book Shelf" on the command line, and nothing without it
-option = $(if $(findstring command,$(origin $(1))),--$(shell echo $(1) | tr A-Z a-z)="$($(1))")
+# --name="$NAME" for NAME="Book Shelf" on the command line, and nothing without it. The shell reads the value from the
+# environment, so that quotes and other characters in it are no code.
+option = $(if $(findstring command,$(origin $(1))),--$(shell echo $(1) | tr A-Z a-z)="$$$(1)")
 
 .PHONY: run shell check test test-all lint begin without cover bench pictures lock
 
@@ -52,7 +53,7 @@ begin: $(VENV)/runs ## Turn the clone into a product: make begin NAME="Book Shel
 	@$(BIN)/python -m app.cli.begin $(foreach key,NAME FEATURES LANGUAGES LICENSE,$(call option,$(key)))
 
 without: $(VENV)/runs ## Delete a feature: make without FEATURE=second_factor
-	@$(BIN)/python -m app.cli.remove_feature $(FEATURE)
+	@$(BIN)/python -m app.cli.remove_feature "$$FEATURE"
 
 cover: $(VENV)/develops ## Measure the coverage of the tests that do not measure time
 	@$(PYTEST) $(TOGETHER) -m "not slow" --cov --cov-report=term

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -127,6 +129,31 @@ def test_a_client_cannot_forge_its_ip_address(site: PublicSite) -> None:
 
     with closing(sqlite3.connect(site.folder / "app.db")) as connection:
         assert {ip for (ip,) in connection.execute("SELECT ip FROM user_session")} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("name", ["haproxy", "nginx"])
+def test_the_proxy_passes_on_no_header_that_only_a_proxy_may_set(name: str, tmp_path: Path) -> None:
+    names = ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "traceparent", "tracestate", "Upgrade")
+    port, received = free_port(), list[str]()
+    make_certificate(tmp_path)
+
+    class Backend(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/received":
+                received.extend(map(str, self.headers.values()))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"ready")
+
+    with HTTPServer(("127.0.0.1", 0), Backend) as server:
+        Thread(target=server.serve_forever).start()
+        options: dict[str, Any] = {"port": port, "sites": (f"127.0.0.1:{server.server_port}",) * 2}
+        with running_nginx(tmp_path, **options) if name == "nginx" else running_proxy(tmp_path, **options, tls=True):
+            httpx.get(f"https://localhost:{port}/received", headers=dict.fromkeys(names, "forged"), verify=False)  # noqa: S501
+        server.shutdown()
+
+    assert received.count("127.0.0.1") == 1
+    assert "forged" not in received
 
 
 def test_a_client_cannot_name_another_host(site: PublicSite) -> None:

@@ -1,12 +1,15 @@
 """Connections to a real MariaDB: passwords in any script, TLS, a Unix socket, and what they carry unchanged."""
 
+import asyncio
 import ssl
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymysql.constants import CLIENT
 from quart import Quart
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -112,6 +115,40 @@ async def test_a_certificate_that_does_not_verify_is_refused(with_tls: tuple[Mar
     ):
         with pytest.raises(DatabaseUnavailable):
             await ask(SQLALCHEMY_DATABASE_URI=url)
+
+
+GREETING = struct.pack(  # of a server without TLS that wants the password in plaintext
+    "<B7sI8sxHBHHB10x13s21s",
+    10,
+    b"8.0.30",
+    1,
+    b"s" * 8,
+    0xFFFF & ~CLIENT.SSL,
+    45,
+    2,
+    (CLIENT.PLUGIN_AUTH | CLIENT.PLUGIN_AUTH_LENENC_CLIENT_DATA) >> 16,
+    21,
+    b"s" * 12,
+    b"mysql_clear_password",
+)
+SWITCH_TO_PLAINTEXT = b"\xfemysql_clear_password\0"
+
+
+async def test_no_password_is_sent_to_a_server_that_offers_no_tls() -> None:
+    received = bytearray()
+
+    async def steal(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number, packet in ((0, GREETING), (2, SWITCH_TO_PLAINTEXT)):
+            writer.write(struct.pack("<I", len(packet) | number << 24) + packet)
+            received.extend(await reader.read(1000))
+        writer.close()
+
+    async with await asyncio.start_server(steal, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(DatabaseUnavailable, match="the server offers no TLS"):
+            await ask(SQLALCHEMY_DATABASE_URI=f"mysql://site:secret@127.0.0.1:{port}/site?ssl=true")
+
+    assert received == b""
 
 
 async def test_plaintext_is_refused_where_tls_is_configured(mariadb: MariaDB) -> None:

@@ -66,6 +66,7 @@ def test_the_options_are_rendered() -> None:
 
 class EventForm(SiteForm):
     title = line_field("Title", max_length=5)
+    room = line_field("Room", max_length=5, is_optional=True)
     body = text_field("Body", max_length=5, is_optional=True)
     seats = integer_field("Seats", is_optional=True)
     price = decimal_field("Price", digits=5, places=2, is_optional=True)
@@ -84,6 +85,8 @@ def event(**typed: str) -> EventForm:
     [
         ("title", "  Talk ", "Talk"),
         ("title", "👩\u200d🚀", "👩\u200d🚀"),
+        ("room", "\t" * 6, None),
+        ("room", "\u3000" * 6, None),
         ("body", "a\r\nb\tc", "a\nb\tc"),
         ("body", " \r\n", None),
         ("seats", "-2147483647", -2147483647),
@@ -106,6 +109,7 @@ def test_a_field_returns_the_value_that_its_column_stores(field: str, typed: str
     ("field", "typed", "message"),
     [
         ("title", "  ", "Fill in this field."),
+        ("title", "\t\u2028", "Fill in this field."),
         ("title", "longer", "Use at most 5 characters."),
         ("title", "a\tb", "This text contains a character that cannot be used."),
         ("title", "a\u2028b", "This text contains a character that cannot be used."),
@@ -119,6 +123,7 @@ def test_a_field_returns_the_value_that_its_column_stores(field: str, typed: str
         ("price", "-Infinity", "Enter a number like 12.50."),
         ("price", "1000", "Enter a value from -999.99 to 999.99."),
         ("price", "1e-999999", "Use at most 2 decimal places."),
+        ("price", "1e-9999999", "Use at most 2 decimal places."),
         ("day", "2030-02-30", "Enter a date like 2030-12-31."),
         ("day", "0030-12-31", "Enter a value from 1000-01-01 to 9999-12-31."),
         ("starts_at", "2030-12-31", "Enter a date and time like 2030-12-31T18:00."),

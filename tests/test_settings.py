@@ -81,6 +81,12 @@ def test_a_wrong_value_is_one_line_that_says_what_to_write_and_never_shows_a_def
         assert "must be like" not in line
 
 
+def test_a_password_in_the_options_of_the_engine_is_never_shown() -> None:
+    message = refusal(SQLALCHEMY_ENGINE_OPTIONS='{"connect_args": {"password": "a long secret"}')  # a brace is missing
+
+    assert message.startswith("SQLALCHEMY_ENGINE_OPTIONS is wrong: write a dict")
+
+
 def test_a_setting_that_contradicts_another_stops_the_start() -> None:
     for key, value in {
         "SESSION_COOKIE_DOMAIN": ".example.com",

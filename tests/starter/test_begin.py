@@ -34,6 +34,19 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize(("target", "argument"), [("begin", "NAME"), ("without", "FEATURE")])
+def test_an_argument_of_make_is_no_shell_code(target: str, argument: str, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to("/bin/echo")
+    (tmp_path / "runs").write_text(f"{ROOT}\n")
+    value = "Ada's \"Shop\"; echo code; '"
+
+    printed = run(ROOT, "make", "--silent", f"VENV={tmp_path}", target, f"{argument}={value}")
+
+    assert printed.endswith(f"{value}\n")
+    assert printed.count("\n") == 1
+
+
 @pytest.fixture
 def starter(tmp_path: Path) -> Path:
     """Return a repository with the whole tree in one commit."""

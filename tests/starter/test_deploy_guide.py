@@ -118,15 +118,27 @@ def test_what_the_guide_installs_serves_the_site(machine: Machine) -> None:
 
 
 def test_the_hook_of_certbot_gives_the_certificate_to_haproxy(machine: Machine) -> None:
+    (certbot,) = [line for line in machine.replaced if line.startswith("certbot ")]
+    hook = certbot.partition(" --deploy-hook ")[2]  # without it Debian 12 runs the hook only when it renews
     lineage = machine.root / "lineage"
     lineage.mkdir()
+    (machine.root / "etc/haproxy/www.example.com.pem").unlink()
     (lineage / "fullchain.pem").write_text("certificate\n")
     (lineage / "privkey.pem").write_text("key\n")
-    machine.stage.run(["/etc/letsencrypt/renewal-hooks/deploy/haproxy"], RENEWED_LINEAGE="/lineage")
+    machine.stage.run([hook], RENEWED_LINEAGE="/lineage")
 
     assert (machine.root / "etc/haproxy/www.example.com.pem").read_text() == "certificate\nkey\n"
     assert owner_and_mode(machine.root / "etc/haproxy/www.example.com.pem") == (0, "600")
     assert machine.replaced[-1] == "systemctl reload haproxy"
+
+
+def test_haproxy_uses_no_server_that_does_not_run(machine: Machine) -> None:
+    def servers() -> list[str]:
+        return re.findall("^ +server (one|two) ", (machine.root / "etc/haproxy/haproxy.cfg").read_text(), re.MULTILINE)
+
+    assert servers() == ["one"]
+    machine.follow(commands("Upgrade without downtime")[1])
+    assert servers() == ["one", "two"]
 
 
 def test_a_backup_is_restored(machine: Machine) -> None:
@@ -136,6 +148,7 @@ def test_a_backup_is_restored(machine: Machine) -> None:
     )
     machine.follow("printf y | site-run quart --app run users delete ada@example.com", restore)
 
+    assert "systemctl stop site*.socket site*.service" in machine.replaced  # also the second server
     assert "ada@example.com" in machine.follow("site-run quart --app run users list")
     assert "settings.env" in machine.follow("tar --list --file=/var/backups/site/settings.tar")
 

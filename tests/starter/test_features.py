@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app import features
+from app.cli import remove_feature
 from support.app import ROOT, copy_tree, migrate, serving
 
 ENVIRONMENT = {"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", ""), "PYTHONPATH": "src"}
@@ -38,6 +39,22 @@ def test_a_feature_is_deleted_and_everything_left_works(name: str, tmp_path: Pat
     for arguments in (("upgrade", "head"), ("check",), ("downgrade", "3a542da63280"), ("upgrade", "head")):
         migrate("sqlite:///app.db", *arguments, instance=tmp_path, root=copy).check_returncode()
     run(copy, "pytest", "--tier", "check", "-q", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider", *AFFECTED)
+
+
+def test_a_feature_without_tables_leaves_a_migration_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ("src/app/features/gadgets/__init__.py", "alembic/versions/0123456789ab_gadgets.py"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    for path in ("src/app/default_config.py", "pyproject.toml", "README.md"):
+        (tmp_path / path).touch()
+
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)  # the commands for the catalogs
+    remove_feature.main(tmp_path, "gadgets")
+
+    assert not (tmp_path / "src/app/features/gadgets").exists()
+    assert (tmp_path / "alembic/versions/0123456789ab_gadgets.py").exists()
 
 
 @pytest.mark.programs

@@ -142,6 +142,16 @@ def test_a_wrong_argument_is_named(words: str, reason: str, tmp_path: Path) -> N
         names.check(app, ROOT, nouns.parse(name, fields, plural))
 
 
+def test_a_noun_cannot_have_the_name_of_a_feature_whose_deletion_would_delete_its_migration(tmp_path: Path) -> None:
+    feature = tmp_path / "src/app/features/gadgets/__init__.py"
+    feature.parent.mkdir(parents=True)
+    feature.touch()
+    app = create_app({"INSTANCE_PATH": str(tmp_path), "SECRET_KEY": SECRET_KEY})
+
+    with pytest.raises(nouns.WrongArguments, match="gadgets is a feature of the site"):
+        names.check(app, tmp_path, nouns.parse("gadget", ["title:str"], None))
+
+
 def test_most_plurals_are_known() -> None:
     plurals = {"note": "notes", "box": "boxes", "dish": "dishes", "class": "classes", "category": "categories"}
     plurals |= {"day": "days", "reading_list": "reading_lists"}

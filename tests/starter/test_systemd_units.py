@@ -103,6 +103,16 @@ def test_systemd_waits_until_the_site_has_stopped() -> None:
     assert max(longest, KILL_AFTER_SECONDS) < 15 < int(found[1])
 
 
+def test_a_second_unit_can_have_a_bind_address_of_its_own_for_the_metrics() -> None:
+    assert "PrivateTmp=yes\n" in SERVICE  # so two units cannot count in one folder, nor serve one address
+    files = re.findall(r"^EnvironmentFile=(.*)$", SERVICE, re.MULTILINE)
+    assert files == ["/etc/site/settings.env", "-/etc/site/%N.env"]  # the later one wins
+
+
+def test_systemd_never_gives_up_a_site_whose_database_is_down() -> None:
+    assert "StartLimitIntervalSec=0" in SERVICE.partition("[Service]")[0].splitlines()
+
+
 def test_each_secret_is_a_credential_that_a_setting_reads() -> None:
     loaded = dict(re.findall(r"^LoadCredential=(\w+):/etc/site/credentials/(\w+)$", SERVICE, re.MULTILINE))
     read = dict(re.findall(r"^Environment=QUART_(\w+)_FILE=%d/(\w+)$", SERVICE, re.MULTILINE))

@@ -23,8 +23,9 @@ def main(root: Path, name: str) -> None:
     folder = root / "src/app/features" / name
     if not re.fullmatch(r"\w+", name) or not folder.is_dir():
         sys.exit(f"There is no feature {name!r}. Features: {', '.join(names(root)) or 'none'}")
+    if (folder / "models.py").exists():  # otherwise a migration of this name is one of the site's own tables
+        remove_migrations(root, name)
     shutil.rmtree(folder)
-    remove_migrations(root, name)
     remove_documentation(root, name)
     remove_from_settings(root / "src/app/default_config.py", name)
     remove_dependencies(root / "pyproject.toml", name)

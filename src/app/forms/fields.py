@@ -52,17 +52,16 @@ class MaxPlaces:
     """Refuse more decimal places than the column keeps."""
 
     def __init__(self, places: int) -> None:
-        self.step = Decimal(1).scaleb(-places)
         self.places = places
-        self.field_flags = {"step": str(self.step)}
+        self.field_flags = {"step": str(Decimal(1).scaleb(-places))}
 
     def __call__(self, _form: Form, field: Field) -> None:
-        if field.data is not None and field.data % self.step:
+        if field.data is not None and field.data != round(field.data, self.places):
             raise StopValidation(gettext("Use at most %(number)s decimal places.", number=self.places))
 
 
 def line_field(label: str, *, max_length: int, is_optional: bool = False) -> StringField:
-    """Return a field for one line of text. Spaces around it are stripped, and an empty text is None."""
+    """Return a field for one line of text. Spaces around it are stripped, and a blank text is None."""
     length = MaxLength(max_length, _("Use at most %(number)s characters.", number=max_length))
     validators = [_present(DataRequired, is_optional=is_optional), length, check_line]
     return StringField(label, filters=[_stripped], validators=validators)
@@ -122,7 +121,9 @@ def _options(message: str, *validators: Callable[[Any, Any], None], is_optional:
 
 
 def _stripped(typed: str | None) -> str | None:
-    return (typed or "").strip(" ") or None
+    """Return the text without the spaces around it. None for a blank one: Optional() skips the validators after it."""
+    text = (typed or "").strip(" ")
+    return text if text.strip() else None
 
 
 def _with_line_feeds(typed: str | None) -> str | None:

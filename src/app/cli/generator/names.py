@@ -11,6 +11,7 @@ from pathlib import Path
 from quart import Quart
 from sqlalchemy import make_url
 
+from app.cli import remove_feature
 from app.cli.generator.files import Revision, rendered
 from app.cli.generator.kinds import KINDS
 from app.cli.generator.nouns import Field, Noun, WrongArguments
@@ -32,6 +33,8 @@ def check(app: Quart, root: Path, noun: Noun) -> None:
         check_word(word, used)
         if word in taken:
             raise WrongArguments(f"{word} is a table, a class or a blueprint of the site: choose another")
+    if noun.plural in remove_feature.names(root):  # the deletion of the feature would delete the migration too
+        raise WrongArguments(f"{noun.plural} is a feature of the site: choose another noun")
     for field in noun.fields:
         check_field(field.name)
     check_routes(app, noun)

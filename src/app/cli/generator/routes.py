@@ -22,7 +22,7 @@ def section(noun: Noun) -> str:
     fields = ", ".join([*(f"`{field.name}`" for field in noun.fields), "`owner`"])
     url, row = noun.url, f"{noun.url}/<int:{noun.name}_id>"
     rows = (
-        ("GET", url, "", f"The {noun.plural_words} of the user."),
+        ("GET", url, "", f"The {noun.plural_words} of the user, 100 on each page: `?page=2` has the older ones."),
         ("GET", f"{url}/new", "", f"The form for a new {noun.words}."),
         ("POST", f"{url}/new", fields, f"Adds a new {noun.words}."),
         ("GET", row, "", f"The form that changes one of the {noun.plural_words}."),

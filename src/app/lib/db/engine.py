@@ -50,6 +50,4 @@ def _make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     url, arguments = mysql.connection_arguments(url, options.get("connect_args", {}), lock_timeout=LOCK_TIMEOUT)
     engine = create_async_engine(url, **options | {"connect_args": arguments})
     event.listen(engine.sync_engine, "handle_error", mysql.mark_unusable)
-    if "ssl" in arguments:
-        event.listen(engine.sync_engine, "connect", mysql.refuse_plaintext)
     return engine

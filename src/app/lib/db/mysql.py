@@ -4,10 +4,9 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from pymysql.err import OperationalError
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.lib.db.encrypted_connection import connect
 from app.lib.settings.kinds import BOOLEANS
 
 CONNECT_TIMEOUT_SECONDS = 3
@@ -37,7 +36,7 @@ def connection_arguments(url: URL, given: Mapping[str, Any], *, lock_timeout: in
     options = {name: url.query[name] for name in names if name in url.query}
     options |= {name: arguments.pop(name) for name in names if name in arguments}
     if (context := tls_context(options)) is not None:
-        arguments["ssl"] = context
+        arguments |= {"ssl": context, "async_creator_fn": connect}  # instead of aiomysql.connect
     # aiomysql encodes a password as Latin-1; the server expects UTF-8: https://github.com/PyMySQL/PyMySQL/issues/1252
     password = arguments.get("password", url.password)
     if isinstance(password, str):
@@ -102,17 +101,6 @@ def choice(name: str, value: Any, choices: Mapping[str, Any]) -> Any:
         return choices[str(value).lower()]
     except KeyError:
         raise ValueError(f"{name} of the database is {value!r}: write one of {', '.join(choices)}") from None
-
-
-def refuse_plaintext(connection: Any, _record: ConnectionPoolEntry) -> None:
-    """Raise OperationalError if the connection is not encrypted: aiomysql falls back silently."""
-    cursor = connection.cursor()
-    cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
-    _, cipher = cursor.fetchone()
-    cursor.close()
-    if not cipher:
-        connection.close()
-        raise OperationalError(2026, "the server offers no TLS, and the settings require it")
 
 
 def mark_unusable(context: ExceptionContext) -> None:

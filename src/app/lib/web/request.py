@@ -1,11 +1,12 @@
-"""Requests: JSON bodies that cannot be parsed, and ids in URLs that no row can have."""
+"""Requests: JSON bodies that cannot be parsed, ids in URLs that no row can have, and pages of a list."""
 
 from typing import Any
 
-from quart import Quart, Request
+from quart import Quart, Request, request
 from werkzeug.routing import IntegerConverter, Map
 
 MAX_ID = 2**63 - 1  # BIGINT
+MAX_PAGE_NUMBER = 10_000
 
 
 class JsonRequest(Request):
@@ -23,6 +24,12 @@ class IdConverter(IntegerConverter):
 
     def __init__(self, map: Map, *, max: int = MAX_ID, **options: Any) -> None:  # noqa: A002 # Werkzeug's names
         super().__init__(map, max=max, **options)
+
+
+def current_page_number() -> int:
+    """Return the page of a list that the URL names by `?page=2`, otherwise 1."""
+    number = request.args.get("page", 1, type=int)
+    return number if 1 <= number <= MAX_PAGE_NUMBER else 1
 
 
 def init_app(app: Quart) -> None:
