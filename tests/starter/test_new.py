@@ -115,6 +115,7 @@ def test_a_noun_is_removed_only_if_nothing_depends_on_it(copy: Path) -> None:
         ("blueprint title:str", "Blueprint is a name that the generated code uses"),
         ("email title:str", "Email is a table, a class or a blueprint of the site"),
         ("user_session title:str", "user_session is a table, a class or a blueprint of the site"),
+        ("sqlite_note title:str", "sqlite_note is a name of Alembic's or SQLite's own tables"),
         ("opinion title:str --plural healthz", "/healthz is a route of the site"),
         ("note", "one field must be a str that is not optional"),
         ("note title:str?", "one field must be a str that is not optional"),

@@ -65,8 +65,8 @@ def _tokens() -> list[Token]:
 
 async def _mark_of(email: str) -> str | None:
     """Return the mark of the present password hash. None without an account or a password."""
-    user = await db.read(users.find_by_email, email=email)
-    return fingerprint(user.password)[:MARK_LENGTH] if user and user.password else None
+    password = await db.read(users.find_password, email=email)
+    return fingerprint(password)[:MARK_LENGTH] if password else None
 
 
 def _is_signed(token: Token, email: str) -> bool:

@@ -90,6 +90,11 @@ async def find_by_email(session: AsyncSession, *, email: str, lock: bool = False
     return await session.scalar(BY_EMAIL.with_for_update() if lock else BY_EMAIL, {"key": email_key(email)})
 
 
+async def find_password(session: AsyncSession, *, email: str) -> str | None:
+    """Return the password hash of the user. None without a user or a password."""
+    return await session.scalar(select(User.password).where(User.email_key == email_key(email)))
+
+
 async def get_by_email(session: AsyncSession, *, email: str, lock: bool = False) -> User:
     """Return the user with their roles. Lock the row to change them. Raises UnknownUser."""
     query = select(User).where(User.email_key == email_key(email)).options(selectinload(User.roles))

@@ -33,6 +33,8 @@ def check(app: Quart, root: Path, noun: Noun) -> None:
         check_word(word, used)
         if word in taken:
             raise WrongArguments(f"{word} is a table, a class or a blueprint of the site: choose another")
+        if word == "alembic_version" or word.startswith("sqlite_"):
+            raise WrongArguments(f"{word} is a name of Alembic's or SQLite's own tables: choose another")
     if noun.plural in remove_feature.names(root):  # the deletion of the feature would delete the migration too
         raise WrongArguments(f"{noun.plural} is a feature of the site: choose another noun")
     for field in noun.fields:

@@ -16,6 +16,10 @@ async def find(session: AsyncSession, *, user_id: int) -> SecondFactor | None:
     return await session.scalar(select(SecondFactor).where(SecondFactor.user_id == user_id))
 
 
+async def is_enrolled(session: AsyncSession, *, user_id: int) -> bool:
+    return await session.scalar(select(SecondFactor.id).where(SecondFactor.user_id == user_id)) is not None
+
+
 async def list_all(session: AsyncSession) -> Sequence[SecondFactor]:
     return (await session.scalars(select(SecondFactor).order_by(SecondFactor.created_on, SecondFactor.id))).all()
 

@@ -42,7 +42,7 @@ class CompletedLogin(NamedTuple):
 
 async def begin(session: AsyncSession, user: User, new: NewSession) -> PendingLogin | None:
     """Store and return a pending login, or return None if the user has no second factor."""
-    if await factors.find(session, user_id=user.id) is None:
+    if not await factors.is_enrolled(session, user_id=user.id):
         return None
     token, expires_on = secrets.token_urlsafe(32), clock.now() + LIFETIME
     row = LoginAttempt(user_id=user.id, digest=_digest(token), password_digest=_digest(user.password or ""))

@@ -25,12 +25,12 @@ class Versions:
     """The versions of the files in the static folders: a digest of the content of each."""
 
     def __init__(self, app: Quart) -> None:
-        self.app, self.url_path = app, app.static_url_path
+        self.app, self.folder, self.url_path = app, app.static_folder, app.static_url_path
 
     def version(self, filename: str, *, endpoint: str = "static") -> str | None:
         """Return the version of a file, or None if it cannot be read: the link then leads to a 404."""
         blueprint = endpoint.rpartition(".")[0]
-        folder = (self.app.blueprints[blueprint] if blueprint else self.app).static_folder
+        folder = self.app.blueprints[blueprint].static_folder if blueprint else self.folder
         path = os.path.normpath(f"{folder}/{filename}")  # as Quart finds the file
         try:
             return _digest(path, os.stat(path).st_mtime_ns)  # noqa: PTH116 # six links a page: pathlib takes 0.1 ms
