@@ -21,10 +21,10 @@ option = $(if $(findstring command,$(origin $(1))),--$(shell echo $(1) | tr A-Z 
 .PHONY: run shell check test test-all lint begin without cover bench pictures lock
 
 run: $(VENV)/runs ## Serve the site at http://localhost:5000
-	@QUART_LOG_FORMAT=$${QUART_LOG_FORMAT:-console} $(BIN)/python run.py --upgrade
+	@QUART_LOG_FORMAT=$${QUART_LOG_FORMAT:-console} exec $(BIN)/python run.py --upgrade
 
 shell: $(VENV)/runs ## Open a Python shell inside the app
-	@$(BIN)/quart --app run shell
+	@exec $(BIN)/quart --app run shell
 
 lint: $(VENV)/develops ## Check style and types
 	@$(BIN)/ruff check
@@ -71,7 +71,7 @@ lock: $(VENV)/develops ## Write the lock files again, with uv
 $(VENV)/runs: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
 	@echo "Setting up $(VENV) …"
-	@$(PYTHON) -m venv --clear $(VENV)
+	@[ -f $@ ] || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --no-deps --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@echo "$(CURDIR)" > $@

@@ -79,7 +79,7 @@ def announce(bind: str, *, is_new: bool) -> None:
     database, base_url = database_url(app.config), app.config["BASE_URL"]
     name = os.path.relpath(database.database or "") if database.get_backend_name() == "sqlite" else database.database
     url = base_url if base_url.endswith(bind.rpartition(":")[2]) else f"http://{bind}"
-    sys.stdout.write(f"The database {name} {'was created or migrated' if is_new else 'is up to date'}.\n")
+    sys.stdout.write(f"The database {name} {'was created or migrated' if is_new else 'is ready'}.\n")
     sys.stdout.write(f"Open {url} in your browser.\n")
     if app.config["MAIL_DEV_MAILBOX"]:
         sys.stdout.write(f"E-mails are shown at {url}{asyncio.run(path_of_mailbox())}\n")

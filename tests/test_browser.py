@@ -28,7 +28,7 @@ def test_every_page_is_among_the_states() -> None:
     files = {str(path.relative_to(folder)) for folder in TEMPLATES for path in folder.rglob("*.html")}
     pages = {name for name in files if not name.startswith(NO_PAGES) and "/_" not in name}  # _part.html is included
 
-    assert {state.template for state in STATES} == pages
+    assert {state.template for state in STATES} == pages, "each page needs a State in tests/support/page_states.py"
 
 
 @pytest.mark.asyncio(loop_scope="session")

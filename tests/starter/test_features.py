@@ -58,6 +58,23 @@ def test_a_feature_without_tables_leaves_a_migration_of_the_same_name(
 
 
 @pytest.mark.programs
+def test_a_feature_whose_tables_are_in_the_database_is_not_deleted(
+    instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUART_INSTANCE_PATH", str(tmp_path / "empty"))
+    for name in features.NAMES:
+        remove_feature.check_database(ROOT, name)
+
+    monkeypatch.setenv("QUART_INSTANCE_PATH", str(instance))
+    for name in features.NAMES:
+        if remove_feature.migrations_of(ROOT, name):
+            with pytest.raises(
+                SystemExit, match=f"The database has the tables of {name}: run `.venv/bin/alembic downg"
+            ):
+                remove_feature.check_database(ROOT, name)
+
+
+@pytest.mark.programs
 def test_an_unknown_feature_is_named_and_nothing_deleted() -> None:
     for name in ("nothing", "", "../features"):
         command = [sys.executable, "-m", "app.cli.remove_feature", name]

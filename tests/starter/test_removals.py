@@ -36,5 +36,6 @@ def test_after_all_removals_the_checks_pass(tmp_path: Path) -> None:
         run(copy, "".join(part) + CHECKS)
     run(copy, f"{PYTEST} src/app/features")
 
+    run(copy, ".venv/bin/alembic downgrade 7c1f0e5b2a94\n")
     run(copy, "".join(f".venv/bin/app.cli.remove_feature {name}\n" for name in features.NAMES) + CHECKS)
     run(copy, PYTEST)

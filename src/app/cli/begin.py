@@ -42,18 +42,21 @@ def main(arguments: Sequence[str], *, root: Path = ROOT) -> None:
         print(f"This is already {SITE_NAME}: nothing was changed.")  # noqa: T201 # a command
         return
     check_repository(root)
+    removed = sorted(set(remove_feature.names(root)) - set(options.features))
+    for feature in removed:
+        remove_feature.check_database(root, feature)
 
     write_name(root, options.name)
     write_license(root, options.name, options.license)
     remove_languages(root, [code for code in LANGUAGES if code not in options.languages])
-    for feature in sorted(set(remove_feature.names(root)) - set(options.features)):
+    for feature in removed:
         remove_feature.main(root, feature)
     for test in GUIDE_TESTS:
         (root / f"tests/starter/{test}.py").unlink(missing_ok=True)
     rename_remote(root)
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", f"Begin {options.name}")
-    print(f"This is {options.name} now. Run `make check`, and `make lock` if you have uv.")  # noqa: T201 # a command
+    print(f"This is {options.name} now. Run `make lock`, then `make check`.")  # noqa: T201 # a command
 
 
 def parse(arguments: Sequence[str], *, features: list[str]) -> argparse.Namespace:

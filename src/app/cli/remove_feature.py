@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from alembic.script import ScriptDirectory
+
 from app.lib.settings.loader import ROOT
 
 REVISION = re.compile(r'^(down_)?revision = "(\w+)"$', re.MULTILINE)
@@ -19,12 +21,12 @@ LINKING_FILES = ("alembic/versions/*.py", "docs/**/*.md", "README.md")
 
 
 def main(root: Path, name: str) -> None:
-    """Delete a feature. Raises SystemExit if no feature has this name."""
+    """Delete a feature. Raises SystemExit if no feature has this name, or the database has its tables."""
     folder = root / "src/app/features" / name
     if not re.fullmatch(r"\w+", name) or not folder.is_dir():
         sys.exit(f"There is no feature {name!r}. Features: {', '.join(names(root)) or 'none'}")
-    if (folder / "models.py").exists():  # otherwise a migration of this name is one of the site's own tables
-        remove_migrations(root, name)
+    check_database(root, name)
+    remove_migrations(root, name)
     shutil.rmtree(folder)
     remove_documentation(root, name)
     remove_from_settings(root / "src/app/default_config.py", name)
@@ -32,7 +34,7 @@ def main(root: Path, name: str) -> None:
     for command in ("update", "compile"):
         quart = [str(Path(sys.executable).with_name("quart")), "--app", "run", "translations", command]
         subprocess.run(quart, cwd=root, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 # our own command
-    print(f"Deleted {name}. Run `make check`, and `make lock` if you have uv.")  # noqa: T201 # a command
+    print(f"Deleted {name}. Run `make lock`, then `make check`.")  # noqa: T201 # a command
 
 
 def names(root: Path) -> list[str]:
@@ -40,9 +42,35 @@ def names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in (root / "src/app/features").glob("*/__init__.py"))
 
 
+def check_database(root: Path, name: str) -> None:
+    """Raise SystemExit if the database of the settings has the tables of a feature.
+
+    Without the migration Alembic could not read the revision of that database.
+    """
+    if not (migrations := migrations_of(root, name)):
+        return
+    command = [sys.executable, "-m", "alembic", "current"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603 # our own command
+    if not (current := done.stdout.partition(" ")[0].strip()):
+        return  # there is no database yet
+    applied = {each.revision for each in ScriptDirectory(str(root / "alembic")).iterate_revisions(current, "base")}
+    for migration in migrations:
+        revisions = dict(REVISION.findall(migration.read_text()))
+        if revisions[""] in applied:
+            before = revisions["down_"]
+            sys.exit(f"The database has the tables of {name}: run `.venv/bin/alembic downgrade {before}` first.")
+
+
+def migrations_of(root: Path, name: str) -> list[Path]:
+    """Return the migrations of a feature. One of this name is that of another table if the feature has no models."""
+    if not (root / "src/app/features" / name / "models.py").exists():
+        return []
+    return sorted((root / "alembic/versions").glob(f"{REVISION_ID}_{name}.py"))
+
+
 def remove_migrations(root: Path, name: str) -> None:
     """Delete the migrations of a feature, and link the later migrations to the earlier ones."""
-    for migration in sorted((root / "alembic/versions").glob(f"{REVISION_ID}_{name}.py")):
+    for migration in migrations_of(root, name):
         revisions = dict(REVISION.findall(migration.read_text()))
         migration.unlink()
         for path in linking_files(root):
