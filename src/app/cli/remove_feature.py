@@ -49,7 +49,7 @@ def check_database(root: Path, name: str) -> None:
     """
     if not (migrations := migrations_of(root, name)):
         return
-    command = [sys.executable, "-m", "alembic", "current"]
+    command = [sys.executable, "-B", "-m", "alembic", "current"]  # -B: no compiled migrations stay behind
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603 # our own command
     if not (current := done.stdout.partition(" ")[0].strip()):
         return  # there is no database yet
