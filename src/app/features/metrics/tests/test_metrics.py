@@ -1,7 +1,6 @@
-"""The metrics of one process: the outbox, a database that fails, and settings that are wrong."""
+"""The metrics of one process: the outbox, and a database, port or folder that cannot be used."""
 
 import asyncio
-import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -13,31 +12,13 @@ from quart import Quart
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.app_factory import create_app
-from app.features.metrics.folder import VARIABLE, Folder
 from app.features.metrics.tests.scraping import scrape
 from app.lib import clock
-from app.lib.settings.loader import ConfigError
 from app.models import Email, User
 from app.services import outbox
 from app.services.client import COMMAND_LINE
 from support.actions import create_user, execute, scalars, write
 from support.app import both_databases, serving
-from support.commands import CommandLine
-from support.mariadb_server import free_port
-
-SENDING = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": 1, "MAIL_DEFAULT_SENDER": "site@example.com"}
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "counts"))
-    return tmp_path / "counts"
-
-
-@pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    return settings | SENDING | {"METRICS_BIND": f"127.0.0.1:{free_port()}"}
 
 
 @pytest.fixture
@@ -114,79 +95,3 @@ async def test_a_folder_that_cannot_be_used_is_logged_and_the_site_works(
     async with serving(settings) as app:
         assert (await app.test_client().get("/")).status_code == 200
     assert " metrics_unavailable " in log.text
-
-
-@pytest.mark.parametrize("value", ["9100", "127.0.0.1", "127.0.0.1:99999", "unix:metrics.sock", "127.0.0.1:5000"])
-def test_a_bind_address_that_cannot_be_used_stops_the_start(settings: dict[str, Any], value: str) -> None:
-    with pytest.raises(ConfigError, match=f"METRICS_BIND is '{value}'"):
-        create_app(settings | {"METRICS_BIND": value})
-
-
-def test_metrics_that_would_count_in_memory_stop_the_start(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(VARIABLE)
-
-    with pytest.raises(ConfigError, match=f"set {VARIABLE} in the environment"):
-        create_app(settings)
-
-
-@pytest.mark.parametrize(
-    ("value", "is_public"),
-    [
-        ("127.0.0.1:9100", False),
-        ("[::1]:9100", False),
-        ("localhost:9100", False),
-        ("10.0.0.5:9100", False),
-        ("0.0.0.0:9100", True),
-        ("[::]:9100", True),
-        ("93.184.216.34:9100", True),
-    ],
-)
-def test_a_bind_address_that_other_networks_may_reach_is_reported(
-    settings: dict[str, Any], value: str, *, is_public: bool
-) -> None:
-    app = create_app(settings | {"METRICS_BIND": value})
-    points = app.extensions["extension_points"]
-    problems = [problem for check in points.checks for problem in check(app.config)]
-
-    assert bool(problems) == is_public
-
-
-def test_the_command_check_reports_it(command_line: CommandLine) -> None:
-    done = command_line.run("check", METRICS_BIND="0.0.0.0:9100")
-
-    assert done.exit_code == 1
-    assert "Error: METRICS_BIND is 0.0.0.0:9100, which other networks may reach" in done.stderr
-
-
-def test_the_first_worker_deletes_the_files_of_an_earlier_run(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "counter_1.db").touch()
-    first, second = Folder(folder), Folder(folder)
-
-    first.join()
-    assert not (folder / "counter_1.db").exists()
-    (folder / "counter_2.db").touch()
-    second.join()
-    assert (folder / "counter_2.db").exists()
-
-    sizes = [path.stat() for path in folder.glob(f"*_{os.getpid()}.db")]
-    assert len(sizes) == 3
-    assert all(size.st_blocks * 512 >= size.st_size > 0 for size in sizes)  # reserved, so a full disk causes no SIGBUS
-
-    assert (first.become_exporter(), second.become_exporter()) == (True, False)
-    first.leave()
-    assert second.become_exporter()
-    second.leave()
-
-
-def test_a_folder_of_other_users_is_refused(folder: Path) -> None:
-    folder.mkdir()
-    (link := folder.with_name("link")).symlink_to(folder)
-    with pytest.raises(OSError, match=str(link)):
-        Folder(link).join()
-
-    folder.chmod(0o777)  # other users can write to it
-    with pytest.raises(PermissionError, match="must belong to the user of the site"):
-        Folder(folder).join()

@@ -1,7 +1,6 @@
 """Attacks with passkeys: on an account, on the memory and CPU time of the site, and by an old tab."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from quart import Quart
@@ -27,10 +26,10 @@ from app.models import UserSession
 from app.services import users
 from app.services.client import COMMAND_LINE, NewSession
 from support.actions import EMAIL, count, create_user, enter, log_in, owner_on, page, read, scalars, write
-from support.app import both_databases, serving
-from support.email_links import events, press
+from support.app import both_databases
+from support.email_links import press
 from support.frozen_clock import FrozenClock
-from support.mail_helpers import link, mails
+from support.mail_helpers import link
 
 EVE, BOB = "eve@example.com", "bob@example.com"
 LOGIN, VERIFY = "/login/passkey", "/verify/passkey"
@@ -98,17 +97,6 @@ async def test_the_tab_of_one_user_adds_no_passkey_to_the_account_of_the_next(
         assert (await client.post(f"{PAGE}/options", json={"owner": wrong}, headers=JSON)).status_code == 401
 
 
-async def test_adding_passkeys_is_limited(settings: dict[str, Any]) -> None:
-    """Each new passkey is an event, which is stored for a year."""
-    async with serving(settings | {"RATE_LIMIT_LOGINS_PER_IP": "3 per minute"}) as app:
-        await app.extensions["mail_worker"].stop()
-        await create_user(app)
-        ada = await enter(app)
-
-        assert [(await add(ada, Authenticator())).status_code for _ in range(3)] == [201, 201, 429]
-        assert await events(app, "passkey_added") == len(await mails(app, "passkey_added")) == 2
-
-
 @both_databases
 async def test_a_passkey_that_is_removed_during_a_login_does_not_log_in(app: Quart, client: TestClientProtocol) -> None:
     await create_user(app)
@@ -133,15 +121,6 @@ async def test_a_response_leads_to_a_page_of_this_site(app: Quart, action: str) 
     for target in ("javascript:alert(1)", "//evil.example", "/\\evil.example", "https://evil.example", 7, None):
         response = await send(ada, action, laptop.get(await options_of(ada, action)), next=target)
         assert (target, await response.get_json()) == (target, {"next": "/"})
-
-
-async def test_reauthentications_with_passkeys_are_limited(settings: dict[str, Any]) -> None:
-    async with serving(settings | {"RATE_LIMIT_LOGINS_PER_IP": "3 per minute"}) as app:
-        await create_user(app)
-        ada = await enter(app)
-        laptop = await added(ada)
-
-        assert [(await use(ada, laptop, VERIFY)).status_code for _ in range(2)] == [200, 429]
 
 
 @both_databases

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import CDPSession, Page, expect
+from playwright.async_api import Page, expect
 
+from app.features.passkeys.tests.virtual_authenticator import Device
 from support.accessibility import NARROW_DARK, WIDE_LIGHT, Look, arm, check, enlarge, expect_none, take, violations
 from support.app import SECRET_KEY, UNLIMITED
 from support.browser_user import BrowserUser
@@ -21,13 +22,6 @@ from support.served_sites import ServedSite, served
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PAGE, BUTTON = "/account/passkeys", "#passkeys button"
-DEVICE = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -38,27 +32,6 @@ async def passkey_site(sqlite_template: Path, tmp_path_factory: pytest.TempPathF
     needed = {"INSTANCE_PATH": str(folder), "SECRET_KEY": SECRET_KEY, "BASE_URL": f"http://localhost:{port}"}
     async with served(UNLIMITED | needed, port=port) as site:
         yield site
-
-
-class Device:
-    """The authenticator of a browser. If `touched`, the user confirms each request immediately."""
-
-    def __init__(self, devtools: CDPSession) -> None:
-        self.devtools, self.id = devtools, ""
-
-    async def connect(self, *, touched: bool) -> None:
-        await self.devtools.send("WebAuthn.enable")
-        options = DEVICE | {"automaticPresenceSimulation": touched}
-        added = await self.devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
-        self.id = added["authenticatorId"]
-
-    async def touch(self, *, touched: bool) -> None:
-        settings = {"authenticatorId": self.id, "enabled": touched}
-        await self.devtools.send("WebAuthn.setAutomaticPresenceSimulation", settings)
-
-    async def credentials(self) -> list[Any]:
-        found = await self.devtools.send("WebAuthn.getCredentials", {"authenticatorId": self.id})
-        return list(found["credentials"])
 
 
 @pytest_asyncio.fixture(loop_scope="session")

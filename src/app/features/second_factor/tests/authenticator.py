@@ -13,8 +13,10 @@ from app.features.second_factor import totp
 from app.lib import clock
 from app.models import User
 from support.actions import EMAIL, PASSWORD, create_user, enter, execute, log_in, page
+from support.mail_helpers import link
 
 TOTP, LOGIN = "/account/second-factor/totp", "/login/second"
+NEW_PASSWORD = "another horse battery staple"
 STEP = timedelta(seconds=totp.STEP_SECONDS)
 
 
@@ -71,3 +73,15 @@ async def enter_code(client: TestClientProtocol, code: str) -> Response:
 
 async def reauthenticate(client: TestClientProtocol, code: str, password: str = PASSWORD) -> Response:
     return await client.post("/verify", form={"password": password, "code": code})
+
+
+async def reset_the_password(app: Quart, ada: TestClientProtocol) -> None:
+    await app.test_client().post("/reset", form={"email": EMAIL})
+    reset = await app.test_client().post(
+        await link(app, "reset"), form={"new_password": NEW_PASSWORD, "new_password_confirm": NEW_PASSWORD}
+    )
+    assert reset.location == "/login"
+
+
+async def report_the_login(app: Quart, ada: TestClientProtocol) -> None:
+    assert (await app.test_client().post(await link(app, "new_login"))).status_code == 303

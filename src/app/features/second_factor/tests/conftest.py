@@ -4,11 +4,12 @@ from datetime import timedelta
 
 import pytest
 from quart import Quart
+from quart.typing import TestClientProtocol
 from sqlalchemy import delete
 
-from app.features.second_factor.tests.authenticator import Phone, enrolled_user
+from app.features.second_factor.tests.authenticator import Phone, confirm, enrolled_user
 from app.models import Email, UserSession
-from support.actions import execute
+from support.actions import create_user, enter, execute
 from support.frozen_clock import FrozenClock
 
 
@@ -21,3 +22,12 @@ async def phone(app: Quart, frozen_clock: FrozenClock) -> Phone:
     await execute(app, delete(UserSession))
     await execute(app, delete(Email))
     return phone
+
+
+@pytest.fixture
+async def ada(app: Quart) -> TestClientProtocol:
+    """Return a browser of a user with a confirmed e-mail address. No e-mail is delivered."""
+    await app.extensions["mail_worker"].stop()
+    await create_user(app)
+    await confirm(app)
+    return await enter(app)

@@ -1,60 +1,18 @@
-"""Enrol a second factor, remove it, and replace the recovery codes."""
+"""Enrol a second factor."""
 
-import re
-import sys
-from datetime import timedelta
-from typing import Any
-
-import pytest
-from quart import Quart, websocket
-from quart.testing.connections import WebsocketResponseError
+from quart import Quart
 from quart.typing import TestClientProtocol
 from sqlalchemy import select, update
 
 from app.features.second_factor import totp
 from app.features.second_factor.models import RecoveryCode, SecondFactor
-from app.features.second_factor.second_factor_bp import second_factor_bp
-from app.features.second_factor.tests.authenticator import (
-    TOTP,
-    Phone,
-    confirm,
-    enrol,
-    enrolled_user,
-    enter_code,
-    password_entered,
-    shown_secret,
-)
+from app.features.second_factor.tests.authenticator import TOTP, Phone, enrol, shown_secret
 from app.models import User
-from app.services import roles
-from support.actions import (
-    EMAIL,
-    at_once,
-    count,
-    create_user,
-    enter,
-    error_beside,
-    execute,
-    is_logged_in,
-    page,
-    register,
-    scalars,
-    write,
-)
-from support.app import both_databases, serving
-from support.email_links import events
-from support.frozen_clock import FrozenClock
-from support.mail_helpers import link, mails
+from support.actions import at_once, count, enter, error_beside, execute, is_logged_in, page, register, scalars
+from support.app import both_databases
+from support.mail_helpers import link
 
-PAGE, CODES = "/account/second-factor", "/account/second-factor/codes"
-
-
-@pytest.fixture
-async def ada(app: Quart) -> TestClientProtocol:
-    """Return a browser of a user with a confirmed e-mail address. No e-mail is delivered."""
-    await app.extensions["mail_worker"].stop()
-    await create_user(app)
-    await confirm(app)
-    return await enter(app)
+PAGE = "/account/second-factor"
 
 
 @both_databases
@@ -143,95 +101,3 @@ async def test_a_link_does_not_confirm_another_email_address(app: Quart, client:
 
     assert (await client.post(confirmation)).status_code == 404
     assert await scalars(app, select(User.confirmed_on)) == [None]
-
-
-async def test_new_recovery_codes_are_not_shown_later(
-    app: Quart, ada: TestClientProtocol, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.modules[second_factor_bp.import_name], "NEW_CODES_MAX_AGE_SECONDS", -1)
-
-    assert (await enrol(ada)).recovery_codes == []
-
-
-async def test_every_change_needs_a_fresh_login(app: Quart, ada: TestClientProtocol, frozen_clock: FrozenClock) -> None:
-    await enrol(ada)
-    frozen_clock.forward(timedelta(minutes=21))
-
-    for path in (f"{TOTP}/remove", CODES, TOTP):
-        response = await ada.post(path, form={"code": "123456"})
-        assert response.location.startswith("/verify")
-    assert (await ada.get(TOTP)).location.startswith("/verify")
-    assert [await count(app, table) for table in (SecondFactor, RecoveryCode)] == [1, 10]
-
-
-@both_databases
-async def test_every_change_is_in_the_audit_log_and_alerts_the_user(app: Quart, ada: TestClientProtocol) -> None:
-    phone = await enrol(ada)
-    await ada.post(CODES)
-    replaced = re.findall(r"<code>(\d\d-\w{5}-\w{5})</code>", await page(ada, PAGE))
-    browser = await password_entered(app)
-    assert (await enter_code(browser, phone.recovery_codes[0])).status_code == 422
-    assert (await enter_code(browser, replaced[0])).status_code == 303
-    await ada.post(f"{TOTP}/remove")
-
-    expected = ["second_factor_added", "recovery_codes_replaced", "recovery_code_used", "second_factor_removed"]
-    alerts = [mail for mail in await mails(app) if mail.template == "second_factor_changed"]
-    assert [mail.facts["change"] for mail in alerts] == expected
-    assert all(mail.purpose == "not-me" for mail in alerts)
-    assert [await events(app, event) for event in expected] == [1, 1, 1, 1]
-    assert [await count(app, table) for table in (SecondFactor, RecoveryCode)] == [0, 0]
-    assert await is_logged_in(await enter(app))
-    for path in (f"{TOTP}/remove", CODES):  # once more, from an old tab
-        assert (await ada.post(path)).location == PAGE
-
-
-def add_websocket(app: Quart) -> None:
-    @app.websocket("/ticks")
-    async def ticks() -> None:
-        await websocket.send("open")
-
-
-async def receive(client: TestClientProtocol) -> Any:
-    async with client.websocket("/ticks") as connection:
-        return await connection.receive()
-
-
-async def test_a_user_with_a_required_role_can_open_only_the_enrolment(settings: dict[str, Any]) -> None:
-    async with serving(settings | {"SECOND_FACTOR_REQUIRED_ROLES": ("admin",)}, add_websocket) as app:
-        await create_user(app)
-        await confirm(app)
-        await write(app, roles.create, name="admin")
-        ada = await enter(app)
-        assert (await ada.get("/account")).status_code == 200
-
-        await write(app, roles.add_to_user, email=EMAIL, role_name="admin")
-        for path in ("/account", "/sessions", "/account/delete"):
-            assert (await ada.get(path)).location == PAGE
-        with pytest.raises(WebsocketResponseError, match="403"):
-            await receive(ada)
-        assert (await ada.get("/account", headers={"Accept": "application/json"})).status_code == 403
-        assert (await ada.get("/")).status_code == 200
-        await enrol(ada)
-        assert (await ada.get("/account")).status_code == 200
-        assert await receive(ada) == "open"
-
-
-async def test_new_recovery_codes_are_rate_limited(settings: dict[str, Any]) -> None:
-    async with serving(settings | {"RATE_LIMIT_NEW_RECOVERY_CODES_PER_ACCOUNT": "3 per minute"}) as app:
-        await create_user(app)
-        await confirm(app)
-        ada = await enter(app)
-        await enrol(ada)
-
-        assert [(await ada.post(CODES)).status_code for _ in range(3)] == [303, 303, 429]
-
-
-@pytest.mark.parametrize("path", [CODES, f"{TOTP}/remove"])
-async def test_a_user_cannot_change_the_second_factor_of_another_user(app: Quart, path: str) -> None:
-    phone = await enrolled_user(app)
-    await create_user(app, "bob@example.com")
-    bob = await enter(app, "bob@example.com")
-
-    await bob.post(path)
-    assert [await count(app, table) for table in (SecondFactor, RecoveryCode)] == [1, 10]
-    assert (await enter_code(await password_entered(app), phone.recovery_codes[0])).location == "/"

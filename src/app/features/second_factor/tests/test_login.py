@@ -1,11 +1,8 @@
 """Log in with the password and a code."""
 
-from datetime import timedelta
-from typing import Any
-
 import pytest
 from quart import Quart
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
 from app.features.second_factor import codes, login_attempts
 from app.features.second_factor.codes import WrongCode
@@ -17,13 +14,12 @@ from app.features.second_factor.tests.authenticator import (
     enrolled_user,
     enter_code,
     password_entered,
-    reauthenticate,
 )
 from app.lib.db import db
 from app.models import UserSession
 from app.services import users
 from support.actions import EMAIL, at_once, count, error_beside, execute, is_logged_in, log_in, page, scalars
-from support.app import both_databases, serving
+from support.app import both_databases
 from support.email_links import events
 from support.frozen_clock import FrozenClock
 from support.mail_helpers import mails
@@ -100,35 +96,8 @@ async def test_a_code_may_be_a_step_early_or_late(app: Quart, phone: Phone, froz
         assert (await enter_code(await password_entered(app), phone.code(steps))).status_code == 303
 
 
-async def test_five_attempts_end_a_pending_login_even_if_they_are_simultaneous(app: Quart, phone: Phone) -> None:
-    client = await password_entered(app)
-
-    statuses = await at_once(enter_code(client, phone.wrong_code()) for _ in range(12))
-    assert statuses[422] <= login_attempts.MAX_TRIES
-    assert (await enter_code(client, phone.code())).location == "/login"
-    assert (await client.get(LOGIN)).location == "/login"
-    assert not await is_logged_in(client)
-
-
-async def test_guesses_are_limited_for_the_account_over_all_pending_logins(settings: dict[str, Any]) -> None:
-    async with serving(settings | {"RATE_LIMIT_WRONG_CODES_PER_ACCOUNT": "7 per hour"}) as app:
-        await app.extensions["mail_worker"].stop()
-        phone = await enrolled_user(app)
-        ada = await password_entered(app)
-        assert (await enter_code(ada, phone.code())).status_code == 303
-
-        guessed = [await password_entered(app) for _ in range(8)]
-        wrong = [phone.wrong_code(), "01-AAAAA-AAAAA"] * 4
-        responses = [await enter_code(client, code) for client, code in zip(guessed, wrong, strict=True)]
-        assert [response.status_code for response in responses] == [422] * 7 + [429]
-        assert (await enter_code(await password_entered(app), phone.recovery_codes[1])).status_code == 429
-        assert (await reauthenticate(ada, phone.code(1))).status_code == 429
-        alerts = await mails(app, "second_factor_wrong_codes")
-        assert len(alerts) == 2  # after three, and after six
-        assert await events(app, "second_factor_failed") == 7
-
-
 async def test_the_code_of_another_user_or_of_a_removed_factor_is_wrong(app: Quart, phone: Phone) -> None:
+    (factor_id,) = await scalars(app, select(SecondFactor.id))
     other = await enrolled_user(app, BOB)
     client = await password_entered(app)
     assert await error_beside(await enter_code(client, other.code()), "code") == WRONG
@@ -137,32 +106,14 @@ async def test_the_code_of_another_user_or_of_a_removed_factor_is_wrong(app: Qua
     assert await error_beside(await enter_code(bob, phone.recovery_codes[0]), "code") == WRONG
     assert (await enter_code(bob, other.recovery_codes[0])).status_code == 303
 
-    await execute(app, delete(SecondFactor).where(SecondFactor.id == 1))
+    await execute(app, delete(SecondFactor).where(SecondFactor.id == factor_id))
     assert await error_beside(await enter_code(client, phone.code()), "code") == WRONG
-
-
-async def test_the_secret_of_another_user_cannot_be_read(app: Quart, phone: Phone) -> None:
-    """An attacker who can write to the database copies a secret into the row of another user."""
-    mallory = await enrolled_user(app, BOB)
-    (secret,) = await scalars(app, select(SecondFactor.secret).where(SecondFactor.id == 2))
-    await execute(app, update(SecondFactor).where(SecondFactor.id == 1).values(secret=secret))
-
-    assert await error_beside(await enter_code(await password_entered(app), mallory.code()), "code") == WRONG
 
 
 async def test_the_code_of_the_enrolment_does_not_log_in(app: Quart, frozen_clock: FrozenClock) -> None:
     phone = await enrolled_user(app)
 
     assert await error_beside(await enter_code(await password_entered(app), phone.code(-1)), "code") == WRONG
-
-
-async def test_a_right_code_ends_a_series_of_wrong_ones(app: Quart, phone: Phone) -> None:
-    client = await password_entered(app)
-    for code in (phone.wrong_code(), phone.wrong_code(), phone.code()):
-        await enter_code(client, code)
-    await enter_code(await password_entered(app), phone.wrong_code())
-
-    assert await mails(app, "second_factor_wrong_codes") == []
 
 
 async def test_a_login_with_a_code_makes_the_browser_a_trusted_device(app: Quart, phone: Phone) -> None:
@@ -186,21 +137,3 @@ async def test_a_recovery_code_with_an_unknown_number_is_hashed_too(
     monkeypatch.setattr(codes, "verify_password", verify)
     await enter_code(await password_entered(app), "99-AAAAA-AAAAA")
     assert stored == [None]
-
-
-async def test_a_pending_login_expires_after_five_minutes(app: Quart, phone: Phone, frozen_clock: FrozenClock) -> None:
-    client = await password_entered(app)
-    frozen_clock.forward(timedelta(minutes=5))
-
-    assert (await enter_code(client, phone.code())).location == "/login"
-    assert "The login has expired." in await page(client, "/login")
-
-
-async def test_an_account_has_at_most_ten_pending_logins(app: Quart, phone: Phone) -> None:
-    oldest = await password_entered(app)
-    for _ in range(login_attempts.MAX_ATTEMPTS):
-        newest = await password_entered(app)
-
-    assert await count(app, LoginAttempt) == login_attempts.MAX_ATTEMPTS
-    assert (await enter_code(oldest, phone.code())).location == "/login"
-    assert (await enter_code(newest, phone.code())).location == "/"
