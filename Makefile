@@ -9,13 +9,14 @@ unexport PYTHONDONTWRITEBYTECODE # without compiled files each process of the te
 TOGETHER = -n 2 --dist loadfile --no-loadscope-reorder
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-# An environment has absolute paths: after its folder was copied or moved, it is set up again.
+# An environment has absolute paths: after its folder was copied or moved, it is created anew. After a change of the
+# requirements, it is only updated: packages that are no longer required stay installed.
 ifneq ($(shell cat $(VENV)/runs 2>/dev/null),$(CURDIR))
 $(shell rm -f $(VENV)/runs)
 endif
 
 # --name="$NAME" for NAME="Book Shelf" on the command line, and nothing without it. The shell reads the value from the
-# environment, so that quotes and other characters in it are no code.
+# environment, so it does not run code in the value.
 option = $(if $(findstring command,$(origin $(1))),--$(shell echo $(1) | tr A-Z a-z)="$$$(1)")
 
 .PHONY: run shell check test test-all lint begin without cover bench pictures lock

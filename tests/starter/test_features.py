@@ -58,20 +58,20 @@ def test_a_feature_without_tables_leaves_a_migration_of_the_same_name(
 
 
 @pytest.mark.programs
-def test_a_feature_whose_tables_are_in_the_database_is_not_deleted(
-    instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", [name for name in features.NAMES if remove_feature.migrations_of(ROOT, name)])
+def test_a_feature_is_not_deleted_while_a_database_may_have_its_tables(
+    name: str, instance: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUART_INSTANCE_PATH", str(tmp_path / "empty"))
-    for name in features.NAMES:
-        remove_feature.check_database(ROOT, name)
+    remove_feature.check_database(ROOT, name)
 
     monkeypatch.setenv("QUART_INSTANCE_PATH", str(instance))
-    for name in features.NAMES:
-        if remove_feature.migrations_of(ROOT, name):
-            with pytest.raises(
-                SystemExit, match=f"The database has the tables of {name}: run `.venv/bin/alembic downg"
-            ):
-                remove_feature.check_database(ROOT, name)
+    with pytest.raises(SystemExit, match=f"the tables of {name}: run `.venv/bin/alembic downgrade"):
+        remove_feature.check_database(ROOT, name)
+
+    monkeypatch.setenv("QUART_SQLALCHEMY_DATABASE_URI", "mysql://nouser@127.0.0.1:1/nowhere")
+    with pytest.raises(SystemExit, match=f"Cannot find out whether the database has the tables of {name}"):
+        remove_feature.check_database(ROOT, name)
 
 
 @pytest.mark.programs

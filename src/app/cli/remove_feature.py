@@ -43,16 +43,19 @@ def names(root: Path) -> list[str]:
 
 
 def check_database(root: Path, name: str) -> None:
-    """Raise SystemExit if the database of the settings has the tables of a feature.
+    """Raise SystemExit if the database of the settings has the tables of a feature, or cannot be reached.
 
-    Without the migration Alembic could not read the revision of that database.
+    Without the migration, Alembic could not find the revision of that database.
     """
     if not (migrations := migrations_of(root, name)):
         return
     command = [sys.executable, "-B", "-m", "alembic", "current"]  # -B: no compiled migrations stay behind
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603 # our own command
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        sys.exit(f"Cannot find out whether the database has the tables of {name}: {reason}")
     if not (current := done.stdout.partition(" ")[0].strip()):
-        return  # there is no database yet
+        return  # the database is empty
     applied = {each.revision for each in ScriptDirectory(str(root / "alembic")).iterate_revisions(current, "base")}
     for migration in migrations:
         revisions = dict(REVISION.findall(migration.read_text()))
@@ -62,7 +65,7 @@ def check_database(root: Path, name: str) -> None:
 
 
 def migrations_of(root: Path, name: str) -> list[Path]:
-    """Return the migrations of a feature. One of this name is that of another table if the feature has no models."""
+    """Return the migrations of a feature. A feature without models has none, even if a file has its name."""
     if not (root / "src/app/features" / name / "models.py").exists():
         return []
     return sorted((root / "alembic/versions").glob(f"{REVISION_ID}_{name}.py"))

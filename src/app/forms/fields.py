@@ -121,7 +121,7 @@ def _options(message: str, *validators: Callable[[Any, Any], None], is_optional:
 
 
 def _stripped(typed: str | None) -> str | None:
-    """Return the text without the spaces around it. None for a blank one: Optional() skips the validators after it."""
+    """Return the text without the spaces around it, or None if it is blank, which Optional() does not validate."""
     text = (typed or "").strip(" ")
     return text if text.strip() else None
 

@@ -94,11 +94,9 @@ def describe_client(facts: Mapping[str, str]) -> str:
 def build_message(email: Email, rendered: RenderedEmail) -> EmailMessage:
     """Return the message for an SMTP server. Raises InvalidRecipient unless the recipient is one e-mail address."""
     message = EmailMessage()
-    name, sender = parseaddr(current_app.config["MAIL_DEFAULT_SENDER"])
-    message["From"] = Address(name.strip(), addr_spec=ascii_email(sender))
+    message["From"] = named_address(current_app.config["MAIL_DEFAULT_SENDER"])
     if current_app.config["MAIL_REPLY_TO"]:
-        name, reply_to = parseaddr(current_app.config["MAIL_REPLY_TO"])
-        message["Reply-To"] = Address(name.strip(), addr_spec=ascii_email(reply_to))
+        message["Reply-To"] = named_address(current_app.config["MAIL_REPLY_TO"])
     try:
         message["To"] = Address(addr_spec=ascii_email(email.recipient))
     except (ValueError, MessageError) as error:  # an account of an older installation may have any text
@@ -112,3 +110,9 @@ def build_message(email: Email, rendered: RenderedEmail) -> EmailMessage:
     message.set_content(rendered.text)
     message.add_alternative(rendered.html, subtype="html")
     return message
+
+
+def named_address(text: str) -> Address:
+    """Return the address of a text such as `Example <site@example.com>`."""
+    name, email = parseaddr(text)
+    return Address(name.strip(), addr_spec=ascii_email(email))

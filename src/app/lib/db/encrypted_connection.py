@@ -8,10 +8,12 @@ from pymysql.err import OperationalError
 
 
 class EncryptedConnection(aiomysql.Connection):  # type: ignore[misc]
-    """Refuse a server that offers no TLS as soon as it has said so.
+    """Refuse a server that offers no TLS, before the password is sent. Raises OperationalError.
 
-    aiomysql goes on without TLS. An attacker in the network who removes the offer could then request the password in
-    plaintext: https://duo.com/blog/backronym-mysql-vulnerability
+    aiomysql continues without TLS. An attacker on the network could remove the offer from the greeting of the server,
+    and then request the password in plaintext: https://duo.com/blog/backronym-mysql-vulnerability
+
+    aiomysql sets `server_capabilities` when it has read the greeting, and sends the user and the password afterwards.
     """
 
     @property
