@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app import features
 from app.lib.db import schema
+from app.models import Base
 from support.app import SECRET_KEY, migrate
 from support.original import Original
 
@@ -156,3 +158,26 @@ def test_what_an_upgrade_cannot_keep_stops_it_before_it_changes_anything(
         schema.upgrade()
 
     assert [original.schema(), original.rows("SELECT * FROM user")] == before
+
+
+@pytest.mark.parametrize("original", BOTH, indirect=True)
+def test_a_table_by_the_name_of_one_of_a_feature_stops_the_upgrade_until_it_is_renamed(original: Original) -> None:
+    features.import_models()
+    wanted = {
+        mapper.class_.__tablename__
+        for mapper in Base.registry.mappers
+        if mapper.class_.__module__.startswith("app.features.")
+    }
+    original.execute(*(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, title VARCHAR(9))" for name in wanted))
+
+    refused: set[str] = set()
+    while refused < wanted:  # once for each feature
+        with pytest.raises(schema.UpgradeFailed, match=r"it continues here\.$") as failure:
+            schema.upgrade()
+        names = set(re.findall(r"the table (\w+) has the name of a new table: rename it", str(failure.value)))
+        assert names
+        original.execute(*(f"ALTER TABLE {name} RENAME TO former_{name}" for name in names))
+        refused |= names
+
+    schema.upgrade()
+    assert refused == wanted

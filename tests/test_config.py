@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from app.app_factory import create_app
-from app.lib.db.url import database_url
+from app.lib.db.url import database_url, without_secrets
 from app.lib.settings.loader import ConfigError
 from app.lib.settings.secret_key import PUBLISHED
 from support.actions import EMAIL, PASSWORD, create_user, log_in, page
@@ -244,6 +245,12 @@ def test_a_database_password_may_contain_any_character() -> None:
     found = database_url(create_app({"DB_NAME": "shop", "DB_USERNAME": "me@home:1", "DB_PASSWORD": password}).config)
 
     assert (found.username, found.password, found.host, found.database) == ("me@home:1", password, "localhost", "shop")
+
+
+def test_a_printed_url_contains_the_socket_and_no_password() -> None:
+    url = make_url("mysql+aiomysql://u:secret@/shop?unix_socket=/run/db.sock&ssl_ca=ca.pem&ssl_password=secret")
+
+    assert without_secrets(url) == "mysql+aiomysql://u:***@/shop?unix_socket=%2Frun%2Fdb.sock"
 
 
 # What follows from the settings

@@ -22,6 +22,7 @@ from alembic.util import CommandError
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 
+from app.lib.db import table_names
 from app.lib.email_address import email_key
 
 revision = "7c1f0e5b2a94"
@@ -278,7 +279,9 @@ def refuse(kind: str, problems: list[str]) -> None:
 def problems_of_tables() -> list[str]:
     """Return what the upgrade would lose or cannot do. A half-migrated database has none of it."""
     inspector = sa.inspect(op.get_bind())
-    problems = [*column_problems(inspector), *taken_names(inspector), *references_to_dropped_keys(inspector)]
+    new = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
+    names = table_names.taken(op.get_bind(), new)
+    problems = [*column_problems(inspector), *names, *references_to_dropped_keys(inspector)]
     return problems + (trigger_problems() if is_mysql() else uncopied_parts())
 
 
@@ -291,17 +294,6 @@ def column_problems(inspector: sa.Inspector) -> Iterator[str]:
         kind = next(column["type"] for column in inspector.get_columns(table) if column["name"] == "id")
         if not isinstance(kind, sa.Integer) or isinstance(kind, sa.BigInteger) or getattr(kind, "unsigned", False):
             yield f"{table}.id is {kind!r} instead of a signed INTEGER: change it, and the keys that refer to it"
-
-
-def taken_names(inspector: sa.Inspector) -> Iterator[str]:
-    views = inspector.get_view_names()
-    for table in CURRENT.tables.values():
-        if table.name in views:
-            yield f"the view {table.name} has the name of a new table: rename it"
-        elif table.name not in ORIGINAL.tables and inspector.has_table(table.name):
-            existing = {column["name"] for column in inspector.get_columns(table.name)}
-            if existing != set(table.columns.keys()):
-                yield f"the table {table.name} has the name of a new table: rename it"
 
 
 def references_to_dropped_keys(inspector: sa.Inspector) -> Iterator[str]:

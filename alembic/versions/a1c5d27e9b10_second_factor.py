@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
+from app.lib.db import table_names
+
 revision = "a1c5d27e9b10"
 down_revision = "7c1f0e5b2a94"
 branch_labels = None
@@ -77,6 +79,7 @@ CREATED = [SECOND_FACTOR, RECOVERY_CODE, LOGIN_ATTEMPT]
 
 def upgrade() -> None:
     connection = op.get_bind()
+    table_names.refuse_taken(connection, CREATED)
     TABLES.create_all(connection, tables=CREATED)
     for index in LOGIN_ATTEMPT.indexes:
         index.create(connection, checkfirst=True)

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
+from app.lib.db import table_names
+
 revision = "b2d8e36fa0c4"
 down_revision = "a1c5d27e9b10"
 branch_labels = None
@@ -67,6 +69,7 @@ CHALLENGE = sa.Table(
 
 def upgrade() -> None:
     """Create the missing tables, and the missing indexes of tables that an interrupted run has created."""
+    table_names.refuse_taken(op.get_bind(), [PASSKEY, HANDLE, CHALLENGE])
     TABLES.create_all(op.get_bind(), tables=[PASSKEY, HANDLE, CHALLENGE])
     for table in (PASSKEY, HANDLE, CHALLENGE):
         existing = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table.name)}

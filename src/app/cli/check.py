@@ -7,7 +7,7 @@ from quart import current_app
 
 from app.cli import deployment_checks
 from app.cli.command import with_app
-from app.lib.db.url import database_url
+from app.lib.db.url import database_url, without_secrets
 
 
 @click.command()
@@ -22,4 +22,4 @@ async def check() -> None:
     if findings.problems:
         sys.exit(1)
     ready = "ready, as far as it could be checked" if findings.skipped else "ready"
-    click.echo(f"{ready}: {database_url(current_app.config).render_as_string(hide_password=True)}")
+    click.echo(f"{ready}: {without_secrets(database_url(current_app.config))}")

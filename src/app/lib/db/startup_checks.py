@@ -8,7 +8,7 @@ from app.lib import logs
 from app.lib.db import schema
 from app.lib.db.database import db
 from app.lib.db.errors import DatabaseUnavailable
-from app.lib.db.url import database_url
+from app.lib.db.url import database_url, without_secrets
 
 
 class StartupError(Exception):
@@ -31,7 +31,7 @@ async def check_database_ready() -> None:
     except schema.BrokenMigrations as error:
         raise StartupError(str(error)) from error
     except (DatabaseUnavailable, TypeError) as error:  # TypeError: the driver has no argument that the URL names
-        url = database_url(current_app.config).render_as_string(hide_password=True)
+        url = without_secrets(database_url(current_app.config))
         raise StartupError(f"the database {url} is unavailable: {error}") from error
     if is_newer:  # during an upgrade, or after a return to the code before it
         logs.record("database_is_newer", level=WARNING, revision=current, code=head)

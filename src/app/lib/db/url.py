@@ -27,6 +27,12 @@ def database_url(config: Mapping[str, Any]) -> URL:
     return url.set(drivername=ASYNC_DRIVERS[backend])
 
 
+def without_secrets(url: URL) -> str:
+    """Return a URL to print. Its query may contain a password too, such as ssl_password: only the socket is kept."""
+    socket = {name: value for name, value in url.query.items() if name == "unix_socket"}
+    return url.set(query=socket).render_as_string(hide_password=True)
+
+
 def _sqlite_file(url: URL, instance: str) -> str:
     if not url.database or url.database == ":memory:":
         raise ValueError("an SQLite database must be a file: in memory every connection has a database of its own")
