@@ -35,7 +35,8 @@ class Findings(NamedTuple):
 async def run_checks(app: Quart) -> Findings:
     """Run every check. The schema was checked before, by check_database_ready()."""
     problems = [*check_names(app), *check_settings(app), *check_files(app), *check_tables(Base.metadata)]
-    problems += [problem for check in extension_points().checks for problem in check(app.config)]
+    for check in extension_points().checks:
+        problems += await check(app.config)
     problems += await db.read(check_clock)
     if database_url(app.config).get_backend_name() != "sqlite":
         problems += await db.read(check_mysql)

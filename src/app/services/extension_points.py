@@ -85,7 +85,7 @@ class Expiring(NamedTuple):
 
 
 # Returns what is wrong with the settings for a public site: a line for each error of `quart --app run check`.
-Check = Callable[[Mapping[str, Any]], Iterable[str]]
+Check = Callable[[Mapping[str, Any]], Awaitable[Iterable[str]]]
 
 
 @dataclass

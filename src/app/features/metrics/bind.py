@@ -2,7 +2,7 @@
 
 import ipaddress
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from app.lib.settings.base_url import Authority
@@ -22,13 +22,12 @@ def parse(config: Mapping[str, Any]) -> tuple[str, int]:
     return host.strip("[]"), port
 
 
-def check(config: Mapping[str, Any]) -> Iterator[str]:
+async def check(config: Mapping[str, Any]) -> list[str]:
     """Find a bind address that other networks may reach. The metrics have no login."""
-    if config["METRICS_BIND"] and any(map(is_public, ip_addresses(*parse(config)))):
-        yield (
-            f"METRICS_BIND is {config['METRICS_BIND']}, which other networks may reach, and metrics need no login: "
-            "write a loopback or private IP address"
-        )
+    if not config["METRICS_BIND"] or not any(map(is_public, ip_addresses(*parse(config)))):
+        return []
+    reason = "other networks may reach, and metrics need no login: write a loopback or private IP address"
+    return [f"METRICS_BIND is {config['METRICS_BIND']}, which {reason}"]
 
 
 def ip_addresses(host: str, port: int) -> set[str]:

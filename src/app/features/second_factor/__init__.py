@@ -31,6 +31,7 @@ def init_app(app: Quart) -> None:
     points.access_ends.append(enrolment.end_access)
     points.expiring.append(Expiring(LoginAttempt.id, LoginAttempt.expires_on))
     points.event_labels.update(EVENTS)
+    points.checks.append(required_roles.check)
     points.add_template("account", "second_factor/_account_link.html")
     points.add_command("users", "reset-second-factor", f"{__name__}.commands:reset_second_factor")
     points.add_command(ROOT, "rekey", f"{__name__}.commands:rekey")

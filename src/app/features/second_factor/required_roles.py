@@ -1,5 +1,8 @@
 """Users with a role of SECOND_FACTOR_REQUIRED_ROLES can open only the enrolment pages until they have one."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from quart import Quart, current_app, has_websocket_context, redirect, request, url_for, websocket
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
@@ -8,6 +11,7 @@ from app.auth import access, current_user
 from app.features.second_factor import factors
 from app.lib.db import db
 from app.lib.web.negotiation import wants_json
+from app.services import roles
 
 # The enrolment requires a fresh login and a confirmed e-mail address, so these pages stay open.
 OPEN_BLUEPRINTS = {"second_factor", "reauthentication", "confirmation_links"}
@@ -27,6 +31,16 @@ async def require_second_factor() -> ResponseReturnValue | None:
     if has_websocket_context() or wants_json():
         raise Forbidden
     return redirect(url_for("second_factor.show"), 303)
+
+
+async def check(config: Mapping[str, Any]) -> list[str]:
+    """Find roles that nobody can have, such as a misspelt name."""
+    existing = {role.name for role in await db.read(roles.list_all)}
+    return [
+        f"SECOND_FACTOR_REQUIRED_ROLES names {name!r}, which is no role: `quart --app run roles list` shows all"
+        for name in config["SECOND_FACTOR_REQUIRED_ROLES"]
+        if name not in existing
+    ]
 
 
 def init_app(app: Quart) -> None:

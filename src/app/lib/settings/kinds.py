@@ -61,6 +61,13 @@ def read_word(value: Any) -> str:
     return read_text(value).strip()
 
 
+def read_words(value: Any) -> tuple[str, ...]:
+    """Read a tuple, or words separated by commas. Raises ValueError for a list in Python or JSON, as text."""
+    if isinstance(value, str) and value.strip()[:1] in {"[", "(", "{", "'", '"'}:
+        raise ValueError
+    return read_several(read_word)(value)
+
+
 def read_host(value: Any) -> str:
     host = in_ascii(read_word(value))
     Authority.parse(host)
@@ -131,7 +138,7 @@ OPTIONAL_TEXT = Kind(read_optional_text, "text in quotes, or None")
 KEY = Kind(read_key, "text or bytes, such as the output of `openssl rand -hex 32`")
 KEYS = Kind(read_several(read_key), "a list of keys, each text or bytes")
 SALT = Kind(read_salt, "the SECURITY_PASSWORD_SALT of the Flask-Security installation, text or bytes")
-WORDS = Kind(read_several(read_word), "a tuple of texts; in the environment words separated by commas")
+WORDS = Kind(read_words, "a tuple of texts; in the environment words separated by commas")
 HOSTS = Kind(read_several(read_host), "hosts like www.example.com or www.example.com:8443")
 DURATION = Kind(read_duration, "a number of seconds, or a timedelta")
 DICT = Kind(read_dict, 'a dict; in the environment JSON like {"pool_size": 5}')

@@ -11,6 +11,7 @@ from app.features.second_factor.tests.authenticator import confirm, enrol
 from app.services import roles
 from support.actions import EMAIL, create_user, enter, write
 from support.app import serving
+from support.commands import CommandLine
 
 PAGE = "/account/second-factor"
 
@@ -44,3 +45,13 @@ async def test_a_user_with_a_required_role_can_open_only_the_enrolment(settings:
         await enrol(ada)
         assert (await ada.get("/account")).status_code == 200
         assert await receive(ada) == "open"
+
+
+def test_the_command_check_reports_a_role_that_does_not_exist(command_line: CommandLine) -> None:
+    command_line.succeed("roles", "create", "admin")
+
+    done = command_line.run("check", SECOND_FACTOR_REQUIRED_ROLES=("admin", "amdin"))
+
+    assert done.exit_code == 1
+    assert "SECOND_FACTOR_REQUIRED_ROLES names 'amdin', which is no role" in done.stderr
+    assert "'admin'" not in done.stderr
