@@ -117,6 +117,7 @@ async def test_unknown_names_are_reported_at_the_start_with_the_closest_known_na
 ) -> None:
     monkeypatch.setenv("QUART_WORKER", "2")
     monkeypatch.setenv("QUART_DB_HOST", "db.example.com")
+    monkeypatch.setenv("QUART_TOTP_ISSUER", "none is similar")
     lines = ["SECURITY_REGISTRABLE = False", "DB_PORT = 3307", "SQLALCHEMY_TRACK_MODIFICATIONS = False", "COLOR = 1"]
     (instance / "application.cfg.py").write_text("\n".join(lines))
 
@@ -126,6 +127,7 @@ async def test_unknown_names_are_reported_at_the_start_with_the_closest_known_na
     found = [line.partition("unknown_setting ")[2] for line in log.text.splitlines() if "unknown_setting" in line]
     assert found == [
         "name=QUART_DB_HOST closest=QUART_DB_SERVER",
+        "name=QUART_TOTP_ISSUER closest=-",
         "name=QUART_WORKER closest=QUART_WORKERS",
         "name=DB_PORT closest=DB_SERVER",
         "name=SECURITY_REGISTRABLE closest=SECURITY_REGISTERABLE",

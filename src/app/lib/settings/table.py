@@ -131,10 +131,11 @@ def derive_cookies(config: MutableMapping[str, Any], initial: Mapping[str, Any],
 
 
 def unknown(names: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield the names that are not known, each with the closest name that is."""
+    """Yield the names that are not known, each with the closest name that is, if one is similar."""
     known = set(known)
+    settings = {name.removeprefix("QUART_"): name for name in known}  # the prefix makes no two names similar
     for name in sorted(set(names) - known):
-        similar = difflib.get_close_matches(name, known, n=1)
+        similar = difflib.get_close_matches(name.removeprefix("QUART_"), settings, n=1)
         is_misspelt = bool(difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT_RATIO))
         if name.split("_")[0] in PREFIXES or is_misspelt:
-            yield name, OTHER_NAMES.get(name) or (similar[0] if similar else None)
+            yield name, OTHER_NAMES.get(name) or (settings[similar[0]] if similar else None)
