@@ -1,6 +1,5 @@
 """No response reveals whether an account exists. How long they take is in test_timing.py."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -31,7 +30,7 @@ HTML, JSON = "text/html", "application/json"
 
 @pytest.fixture
 def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    return settings | {"DATABASE_TIMEOUT": timedelta(seconds=30), "SECURITY_CONFIRMABLE": True}
+    return settings | {"SECURITY_CONFIRMABLE": True}
 
 
 async def send(client: TestClientProtocol, path: str, kind: str, accept: str = HTML, **more: Any) -> Response:

@@ -63,11 +63,6 @@ EVENT = {
 
 
 @pytest.fixture
-def settings(settings: dict[str, Any]) -> dict[str, Any]:
-    return settings | {"DATABASE_TIMEOUT": timedelta(seconds=30)}  # on a busy machine everything takes longer
-
-
-@pytest.fixture
 async def confirmable(settings: dict[str, Any]) -> AsyncIterator[Quart]:
     async with serving(settings | {"SECURITY_CONFIRMABLE": True}) as app:
         yield app

@@ -12,7 +12,7 @@ from quart.typing import TestClientProtocol
 
 from app.lib import uniform_time
 from app.lib.logs import TextLine
-from app.lib.passwords import hasher
+from app.lib.passwords import executor, hasher
 from app.lib.web.templates import SyncEnvironment
 from support.app import CHEAP, SECRET_KEY, UNLIMITED, migrate, serving
 from support.load import instance_in
@@ -62,9 +62,12 @@ def instance(sqlite_template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
-    """Return settings under which rate limits are out of reach: they have tests of their own."""
+    """Return settings under which rate limits and deadlines are out of reach: they have tests of their own.
+
+    On a machine that is busy with other work, a transaction may stall for longer than DATABASE_TIMEOUT.
+    """
     needed = {"SQLALCHEMY_DATABASE_URI": database_uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
-    return needed | UNLIMITED
+    return needed | UNLIMITED | {"DATABASE_TIMEOUT": 30}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -88,6 +91,14 @@ def cheap_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """Hash in little memory, except in tests that check the time or the hash."""
     if not any(map(request.node.get_closest_marker, ("slow", "real_hashes"))):
         monkeypatch.setattr(hasher, "CURRENT", CHEAP)
+
+
+@pytest.fixture(autouse=True)
+def patient_hashing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a password wait for a thread, whose priority is low, on a machine that is busy with other work."""
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr(executor, "LONGEST_WAIT_SECONDS", 60)
+        monkeypatch.setattr(executor, "LONGEST_EXPECTED_WAIT_SECONDS", 60)
 
 
 @pytest.fixture(autouse=True)
