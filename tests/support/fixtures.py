@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,16 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     caplog.handler.setFormatter(TextLine())
     caplog.set_level(logging.INFO)
     return caplog
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the log of a failed test in the lines that an operator reads: pytest's own section omits the facts."""
+    report = yield
+    log = getattr(item, "funcargs", {}).get("log")
+    if report.failed and log:
+        report.sections.append(("Log with facts", log.text))
+    return report
 
 
 @pytest.fixture
