@@ -34,7 +34,7 @@ async def require_second_factor() -> ResponseReturnValue | None:
 
 
 async def check(config: Mapping[str, Any]) -> list[str]:
-    """Find roles that nobody can have, such as a misspelt name."""
+    """Find roles that do not exist, such as a misspelt name."""
     existing = {role.name for role in await db.read(roles.list_all)}
     return [
         f"SECOND_FACTOR_REQUIRED_ROLES names {name!r}, which is no role: `quart --app run roles list` shows all"
