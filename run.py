@@ -5,6 +5,7 @@ import asyncio
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypercorn.run import run as serve_and_reload
@@ -20,13 +21,30 @@ from app.lib.db.startup_checks import PendingMigrations, StartupError, check_dat
 from app.lib.db.url import database_url
 from app.lib.server import hypercorn_patches
 from app.lib.server.serve import hypercorn_config, is_inherited, listen, serve_app
-from app.lib.settings import table
 from app.lib.settings.loader import ConfigError
 from app.mail.dev_mailbox import mailbox_path
 from app.services.authentication import prepare_hasher
 
 if SOURCE not in Path(package.__file__).parents:  # a command has imported it already
     sys.exit(f"Cannot start: the package app of another folder is installed. Run `make` in {SOURCE.parent}.")
+
+
+def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Serve the site.")
+    parser.add_argument("--bind", help="bind address and port (default: the setting BIND)")
+    parser.add_argument("--workers", type=int, help="processes (default: the setting WORKERS)")
+    parser.add_argument("--reload", action="store_true", help="restart when Python files change; reload templates")
+    parser.add_argument("--upgrade", action="store_true", help="migrate an SQLite database first")
+    options = parser.parse_args(arguments)
+    if options.workers is not None and options.workers < 1:
+        parser.error("--workers must be at least 1")
+    return options
+
+
+options = parse_options(sys.argv[1:] if __name__ == "__main__" else [])
+for name in ("bind", "workers"):
+    if (value := getattr(options, name)) is not None:
+        os.environ[f"QUART_{name.upper()}"] = str(value)  # BASE_URL follows from BIND
 try:
     app = create_app()
 except ConfigError as error:
@@ -38,24 +56,23 @@ gc.freeze()  # full collections skip the imported modules: shorter pauses, and w
 
 def main() -> int:
     """Serve the app until a signal stops it, and return the exit code."""
-    options = parse_options()
+    bind = app.config["BIND"]
     logs.set_up(app.config["LOG_FORMAT"])
     try:
-        table.read("BIND", options.bind, default="")
         is_new = prepare_database(upgrade=options.upgrade)
         if options.reload:
             os.environ["QUART_TEMPLATES_AUTO_RELOAD"] = "1"  # of the process that serves
-            config = hypercorn_config(options.bind)
+            config = hypercorn_config(bind)
             config.application_path, config.use_reloader = "run:app", True
             return serve_and_reload(config)
-        listeners = listen(options.bind, workers=options.workers)
+        listeners = listen(bind, workers=app.config["WORKERS"])
         if app.config["LOG_FORMAT"] == "console":
-            announce(options.bind, is_new=is_new)
-        return serve_app(app, listeners, inherited=is_inherited(options.bind))
+            announce(bind, is_new=is_new)
+        return serve_app(app, listeners, inherited=is_inherited(bind))
     except (StartupError, schema.UpgradeFailed, ValueError) as error:
         sys.exit(f"Cannot start: {error}")
     except OSError as error:
-        sys.exit(f"Cannot listen on {options.bind}: {error.strerror}")
+        sys.exit(f"Cannot listen on {bind}: {error.strerror}")
 
 
 def prepare_database(*, upgrade: bool) -> bool:
@@ -99,18 +116,6 @@ async def check_database() -> None:
             await prepare_hasher()  # before the workers start, which would slow each other down
         finally:
             await db.dispose()
-
-
-def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Serve the site.")
-    parser.add_argument("--bind", default=app.config["BIND"], help="bind address and port (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=app.config["WORKERS"], help="processes (default: %(default)s)")
-    parser.add_argument("--reload", action="store_true", help="restart when Python files change; reload templates")
-    parser.add_argument("--upgrade", action="store_true", help="migrate an SQLite database first")
-    options = parser.parse_args()
-    if options.workers < 1:
-        parser.error("--workers must be at least 1")
-    return options
 
 
 if __name__ == "__main__":

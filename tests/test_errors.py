@@ -173,5 +173,5 @@ async def test_without_a_database_a_request_with_a_session_cookie_is_a_503_page(
         assert response.status_code in (404, 405, 503)
         assert "<h1>" in await response.get_data(as_text=True)
     assert (await client.get("/static/css/main.css")).status_code == 200
-    for path in "/", "/login", "/api/", "/healthz":
+    for path in "/register", "/login", "/api/", "/healthz":
         assert (await app.test_client().get(path)).status_code == 200, path

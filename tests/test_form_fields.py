@@ -13,6 +13,7 @@ from quart.datastructures import FileStorage
 from quart.typing import TestClientProtocol
 from sqlalchemy.dialects import mysql, sqlite
 from werkzeug.datastructures import CombinedMultiDict, MultiDict
+from wtforms.validators import ValidationError
 
 from app.auth import public
 from app.forms.base import SiteForm, file_field, select_field
@@ -22,9 +23,15 @@ from app.models.base import DecimalNumber
 from support.app import serving
 
 
+def check_size(_form: Any, field: Any) -> None:
+    if len(field.data.read()) > 9:
+        raise ValidationError("This cover is too large.")
+
+
 class PictureForm(SiteForm):
     picture = file_field("Picture", required="Choose a picture.")
     license = select_field("License", {"own": "My own work", "free": "Free to use"})
+    cover = file_field("Cover", check_size)
 
 
 @pytest.fixture
@@ -50,6 +57,19 @@ async def test_a_chosen_file_and_option_are_accepted(client: TestClientProtocol)
     found = await upload(client, "free", FileStorage(BytesIO(bytes(300)), "picture.png"))
 
     assert found == {"errors": {}, "bytes": 300}
+
+
+@pytest.mark.parametrize(
+    ("cover", "errors"), [(b"", {}), (b"small", {}), (bytes(10), {"cover": ["This cover is too large."]})]
+)
+async def test_the_validators_of_an_optional_file_run_only_if_one_was_chosen(
+    client: TestClientProtocol, cover: bytes, errors: dict[str, list[str]]
+) -> None:
+    picture = FileStorage(BytesIO(b"x"), "picture.png")
+    files = {"picture": picture, "cover": FileStorage(BytesIO(cover), "cover.png" if cover else "")}
+    response = await client.post("/picture", form={"license": "free"}, files=files)
+
+    assert (await response.get_json())["errors"] == errors
 
 
 async def test_a_missing_file_and_an_unknown_option_are_refused(client: TestClientProtocol) -> None:

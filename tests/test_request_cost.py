@@ -34,7 +34,7 @@ async def ada(app: Quart, client: TestClientProtocol, sent: list[str]) -> TestCl
 
 
 async def test_a_request_without_a_cookie_sends_nothing(client: TestClientProtocol, sent: list[str]) -> None:
-    for path in "/", "/login", "/register", "/account", "/api/", "/healthz", "/nowhere", FILE:
+    for path in "/login", "/register", "/account", "/api/", "/healthz", "/nowhere", FILE:
         assert (await client.get(path)).status_code < 500
         assert sent == [], path
 
@@ -45,7 +45,7 @@ async def test_a_request_without_a_cookie_sends_nothing(client: TestClientProtoc
 async def test_a_page_sends_one_query_for_the_user_and_one_for_what_it_shows(
     ada: TestClientProtocol, sent: list[str]
 ) -> None:
-    numbers = {"/": 1, "/account": 1, "/sessions": 2, "/account/activity": 2, FILE: 0}
+    numbers = {"/change": 1, "/account": 1, "/sessions": 2, "/account/activity": 2, FILE: 0}
     for path, number in numbers.items():
         sent.clear()
         assert (await ada.get(path)).status_code == 200
@@ -53,7 +53,7 @@ async def test_a_page_sends_one_query_for_the_user_and_one_for_what_it_shows(
 
 
 async def test_a_page_does_not_load_secrets(ada: TestClientProtocol, sent: list[str]) -> None:
-    await ada.get("/")
+    await ada.get("/account")
 
     (query,) = sent
     columns = query.partition("FROM")[0]
@@ -138,7 +138,7 @@ async def test_nothing_runs_in_a_thread_for_a_page(
         return ensure_async(function)
 
     monkeypatch.setattr(app, "ensure_async", note)
-    for path in "/", "/login", FILE:
+    for path in "/register", "/login", FILE:
         assert (await client.get(path)).status_code == 200
 
     assert called != []

@@ -31,12 +31,13 @@ def busy() -> Iterator[str]:
 
 def test_it_serves_the_site_without_a_server_header_at_the_bind_address_of_the_command_line(instance: Path) -> None:
     bodies = {"/": "<h1>", "/api/": '{"status":"success"}', "/healthz": "alive", "/readyz": '{"status":"ready"}'}
-    address = f"127.0.0.1:{free_port()}"
+    port = free_port()
+    address = f"127.0.0.1:{port}"
 
     with running(instance, "--bind", address, address=address, BIND="127.0.0.1:1") as server:
         started, mail_stays, running_on = server.log.read_text().splitlines()[:3]
         assert f" started pid={server.process.pid}" in started
-        assert mail_stays.endswith(f' dev_mailbox url="http://localhost:1{MAILBOX}"')
+        assert mail_stays.endswith(f' dev_mailbox url="http://localhost:{port}{MAILBOX}"')
         assert f"Running on http://{server.address} " in running_on
         for path, body in bodies.items():
             response = server.get(path)

@@ -44,15 +44,16 @@ class BrowserUser:
         await self.page.goto(self.site.url + path)
 
     async def send(self, path: str = "", /, **typed: str) -> None:
-        """Open a page, and send its form with this in its fields, by their ids."""
+        """Open a page, and send its form with this in its fields, by their ids. Without a path, stay on the page."""
         if path:
             await self.go(path)
         async with self.page.expect_navigation():
             await self.page.evaluate(SEND, [typed, "main form"])
 
     async def press(self, path: str, button: str) -> None:
-        """Open a page, and press a button of it, named by a selector."""
-        await self.go(path)
+        """Open a page, and press a button of it, named by a selector. Without a path, stay on the page."""
+        if path:
+            await self.go(path)
         async with self.page.expect_navigation():
             await self.page.click(button)
 

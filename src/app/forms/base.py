@@ -7,7 +7,7 @@ import wtforms
 from email_validator import EmailNotValidError
 from wtforms import Field, Form
 from wtforms.form import BaseForm
-from wtforms.validators import DataRequired, InputRequired, Optional, StopValidation
+from wtforms.validators import DataRequired, InputRequired, StopValidation
 
 from app.lib.email_address import valid_email
 from app.lib.i18n.catalogs import gettext
@@ -96,13 +96,19 @@ def file_field(label: str, *more: Validator, required: str | None = None) -> wtf
 
     Make the form from both parts of the request: `CombinedMultiDict([await request.files, await request.form])`.
     """
-    validators = [DataRequired(required), *more] if required else [Optional(), *more]
-    return wtforms.FileField(label, filters=[_chosen_file], validators=validators)
+    first = DataRequired(required) if required else _skip_if_no_file
+    return wtforms.FileField(label, filters=[_chosen_file], validators=[first, *more])
 
 
 def _chosen_file(uploaded: Any) -> Any:
     """Return the file. None for text, and for the empty part that a browser sends if no file was chosen."""
     return uploaded if getattr(uploaded, "filename", None) else None
+
+
+def _skip_if_no_file(_form: Form, field: Field) -> None:
+    """Skip the other validators. Optional() would not: it takes the empty part of a browser for a file."""
+    if field.data is None:
+        raise StopValidation
 
 
 def check_email(_form: Form, field: Field) -> None:
