@@ -34,6 +34,9 @@ def test_a_feature_is_deleted_and_everything_left_works(name: str, tmp_path: Pat
     run(copy, "app.cli.remove_feature", name)
 
     assert [path for path in copy.rglob(f"*{name}*") if path.is_file()] == []
+    for page in ("glossary", "explanation/features"):
+        rows = [line for line in (copy / f"docs/{page}.md").read_text().splitlines() if line.startswith("|")]
+        assert [row for row in rows if name in row] == []
     for arguments in (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)):
         run(copy, *arguments)
     for arguments in (("upgrade", "head"), ("check",), ("downgrade", "3a542da63280"), ("upgrade", "head")):
@@ -47,7 +50,8 @@ def test_a_feature_without_tables_leaves_a_migration_of_the_same_name(
     for path in ("src/app/features/gadgets/__init__.py", "alembic/versions/0123456789ab_gadgets.py"):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).touch()
-    for path in ("src/app/default_config.py", "pyproject.toml", "README.md"):
+    for path in ("src/app/default_config.py", "pyproject.toml", "README.md", "docs/explanation/features.md"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
 
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)  # the commands for the catalogs

@@ -81,13 +81,15 @@ def remove_migrations(root: Path, name: str) -> None:
 
 
 def remove_documentation(root: Path, name: str) -> None:
-    """Delete the page of a feature, and the lines of other pages that link to it."""
+    """Delete the page of a feature, the lines of other pages that link to it, and its name as a user of others."""
     page = f"features/{name}.md"
     (root / "docs" / page).unlink(missing_ok=True)
     for path in linking_files(root):
         met = rf"\| met[^|\n]*{re.escape(page)}[^|\n]*\|"  # a row of docs/reference/asvs.md stays
         text = re.sub(met, f"| open: the feature {name} was deleted |", path.read_text())
         path.write_text("".join(line for line in text.splitlines(keepends=True) if page not in line))
+    path = root / "docs/explanation/features.md"
+    path.write_text(re.sub(rf"\b{name}, |, {name}\b|(?<=\| ){name}(?= \|)", "", path.read_text()))
 
 
 def linking_files(root: Path) -> Iterator[Path]:
