@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pexpect
 import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
@@ -14,52 +13,48 @@ from app.models import User
 from support.actions import EMAIL, PASSWORD, count, create_user, log_in
 from support.app import both_databases
 from support.commands import QUART
-from support.terminals import TIMEOUT_SECONDS, plain, rest_of, terminal_with
+from support.terminals import Terminal, plain
 
 COUNT = "await session.scalar(select(func.count(User.id)))"
-
-# pexpect forks, which Python 3.12 warns of where there are threads. Its child starts another program at once.
-pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-
 
 # The prompt
 
 
 @pytest.fixture
-def terminal(environment: dict[str, str]) -> Iterator["pexpect.spawn[str]"]:
+def terminal(environment: dict[str, str]) -> Iterator[Terminal]:
     """Return a terminal at which an account is being created."""
-    child = terminal_with([QUART, "--app", "run", "users", "create", EMAIL], environment)
+    child = Terminal([QUART, "--app", "run", "users", "create", EMAIL], environment)
     yield child
-    child.close(force=True)
+    child.end()
 
 
-def type_at(terminal: "pexpect.spawn[str]", prompt: str, typed: str) -> None:
+def type_at(terminal: Terminal, prompt: str, typed: str) -> None:
     terminal.expect(prompt)
-    terminal.waitnoecho(TIMEOUT_SECONDS)
+    terminal.wait_no_echo()
     terminal.sendline(typed)
 
 
 async def test_a_password_is_typed_twice_and_not_shown(
-    app: Quart, client: TestClientProtocol, terminal: "pexpect.spawn[str]"
+    app: Quart, client: TestClientProtocol, terminal: Terminal
 ) -> None:
     type_at(terminal, "Password: ", PASSWORD)
     type_at(terminal, "Repeat for confirmation: ", PASSWORD)
 
-    printed = rest_of(terminal)
+    printed = terminal.read_to_the_end()
     assert (terminal.exitstatus, printed.endswith(EMAIL), PASSWORD in printed) == (0, True, False)
     assert (await log_in(client)).status_code == 303
 
 
 async def test_two_passwords_that_differ_open_no_account_and_ctrl_c_ends_the_command(
-    app: Quart, terminal: "pexpect.spawn[str]"
+    app: Quart, terminal: Terminal
 ) -> None:
     type_at(terminal, "Password: ", PASSWORD)
     type_at(terminal, "Repeat for confirmation: ", "another horse battery staple")
     terminal.expect("do not match.*Password: ")
-    terminal.waitnoecho(TIMEOUT_SECONDS)
-    terminal.sendintr()
+    terminal.wait_no_echo()
+    terminal.press_ctrl_c()
 
-    assert rest_of(terminal).endswith("Aborted!")
+    assert terminal.read_to_the_end().endswith("Aborted!")
     assert (terminal.exitstatus, await count(app, User)) == (1, 0)
 
 
@@ -72,7 +67,7 @@ class Shell:
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
         command = [sys.executable, "-W", "default", QUART, "--app", "run", "shell"]
         more = {"NO_COLOR": "1", "IPYTHONDIR": str(folder / "ipython")}
-        self.terminal = terminal_with(command, environment | more, lines=50)
+        self.terminal = Terminal(command, environment | more, lines=50)
         self.line = 1
         self.banner = self.printed_until_the_prompt()
 
@@ -86,14 +81,14 @@ class Shell:
         self.terminal.sendline('import asyncio; print("asleep"); await asyncio.sleep(30)')
         self.terminal.expect("\nasleep")
         time.sleep(0.5)  # "asleep" is printed before the sleep begins
-        self.terminal.sendintr()
+        self.terminal.press_ctrl_c()
         self.line += 1
         return self.printed_until_the_prompt()
 
     def printed_until_the_prompt(self) -> str:
         self.terminal.expect(rf"In \[{self.line}\]: ")
         before = plain(self.terminal.before)
-        self.terminal.waitnoecho(TIMEOUT_SECONDS)  # from then on IPython reads, and not the terminal
+        self.terminal.wait_no_echo()  # from then on IPython reads, and not the terminal
         return before
 
 
@@ -101,7 +96,7 @@ class Shell:
 def shell(environment: dict[str, str], tmp_path: Path) -> Iterator[Shell]:
     shell = Shell(environment, tmp_path)
     yield shell
-    shell.terminal.close(force=True)
+    shell.terminal.end()
 
 
 @both_databases
@@ -118,7 +113,7 @@ async def test_the_shell_awaits_reads_and_writes_and_leaves_nothing_behind(app: 
     shell.terminal.send("\x04")
     shell.terminal.expect("really want to exit.*[?]")
     shell.terminal.sendline("y")
-    assert len(rest_of(shell.terminal).split("\n")) == 1  # the echo of what was typed
+    assert len(shell.terminal.read_to_the_end().split("\n")) == 1  # the echo of what was typed
     assert (shell.terminal.exitstatus, await count(app, User)) == (0, 1)
 
 
@@ -129,5 +124,5 @@ def test_ctrl_c_ends_what_is_awaited_and_not_the_shell(shell: Shell) -> None:
 
     shell.terminal.sendline("exit")
 
-    assert len(rest_of(shell.terminal).split("\n")) == 1
+    assert len(shell.terminal.read_to_the_end().split("\n")) == 1
     assert shell.terminal.exitstatus == 0

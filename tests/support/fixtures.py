@@ -67,7 +67,7 @@ def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
     On a machine that is busy with other work, a transaction may stall for longer than DATABASE_TIMEOUT.
     """
     needed = {"SQLALCHEMY_DATABASE_URI": database_uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
-    return needed | UNLIMITED | {"DATABASE_TIMEOUT": 30}
+    return needed | UNLIMITED | {"DATABASE_TIMEOUT": "30"}
 
 
 @pytest.fixture(autouse=True, scope="session")

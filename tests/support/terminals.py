@@ -1,38 +1,68 @@
 """A terminal at which an operator types."""
 
+import os
 import re
-import signal
+import subprocess
+import sys
+import termios
+import time
 
 import pexpect
+from pexpect.fdpexpect import fdspawn
 
 from support.app import ROOT
 
-TIMEOUT_SECONDS = 60  # seconds: a busy machine is slow to start a process
+TIMEOUT_SECONDS = 60  # a busy machine is slow to start a process
+# Makes the terminal that of the process, and replaces the process by the command.
+LAUNCH = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
-def terminal_with(command: list[str], environment: dict[str, str], *, lines: int = 24) -> "pexpect.spawn[str]":
-    """Run a command at a terminal of its own, where Ctrl-C interrupts: not so below a shell's `make test &`."""
-    return pexpect.spawn(
-        command[0],
-        command[1:],
-        cwd=str(ROOT),
-        env=environment | {"TERM": "dumb"},
-        encoding="utf-8",
-        timeout=TIMEOUT_SECONDS,
-        dimensions=(lines, 200),
-        preexec_fn=let_ctrl_c_interrupt,
-    )
+class Terminal(fdspawn):  # type: ignore[type-arg] # it takes none at runtime
+    """A command at a terminal of its own, where Ctrl-C interrupts: not so below a shell's `make test &`.
 
+    pexpect.spawn() runs Python between fork and exec, which can hang in a process with threads, such as this one.
+    """
 
-def let_ctrl_c_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    def __init__(self, command: list[str], environment: dict[str, str], *, lines: int = 24) -> None:
+        controller, terminal = os.openpty()
+        termios.tcsetwinsize(controller, (lines, 200))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCH, *command],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            cwd=ROOT,
+            env=environment | {"TERM": "dumb"},
+            start_new_session=True,
+        )
+        os.close(terminal)
+        super().__init__(controller, encoding="utf-8", timeout=TIMEOUT_SECONDS)
 
+    def wait_no_echo(self) -> None:
+        """Wait until the command reads, and not the terminal: it echoes nothing that is typed."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while termios.tcgetattr(self.child_fd)[3] & termios.ECHO:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
-def rest_of(terminal: "pexpect.spawn[str]") -> str:
-    """Return what is printed from here to the end, and wait for the exit status."""
-    terminal.expect(pexpect.EOF)
-    terminal.close()
-    return plain(terminal.before)
+    def press_ctrl_c(self) -> None:
+        self.send("\x03")
+
+    def read_to_the_end(self) -> str:
+        """Return what is printed from here to the end. Then `exitstatus` is that of the command."""
+        self.expect(pexpect.EOF)
+        self.exitstatus = self.process.wait(TIMEOUT_SECONDS)
+        return plain(self.before)
+
+    def end(self) -> None:
+        self.close()
+        self.process.kill()
+        self.process.wait()
 
 
 def plain(printed: object) -> str:
