@@ -62,6 +62,7 @@ async def test_longer_words_fit_too(state: State, browser_user: BrowserUser) -> 
     expect_none(await too_wide(browser_user))
 
 
+@pytest.mark.parametrize("browser_user", LANGUAGES[1:2], indirect=True)
 async def test_a_dozen_languages_fit_into_the_footer(browser_user: BrowserUser) -> None:
     await browser_user.go("/")
     await browser_user.page.evaluate("""() => {
