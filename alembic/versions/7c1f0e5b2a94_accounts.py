@@ -235,7 +235,6 @@ def upgrade() -> None:
 
 
 def change_tables() -> None:
-    allow_zero_dates()
     drop_constraints(ORIGINAL, CURRENT)
     convert_tables()
     add_columns()
@@ -251,7 +250,6 @@ def downgrade() -> None:
     refuse_sql_script()
     refuse("rows", problems_of_downgrade())
     new_tables = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
-    allow_zero_dates()
     CURRENT.drop_all(op.get_bind(), tables=new_tables)
     drop_constraints(CURRENT, ORIGINAL)
     drop_columns()
@@ -444,12 +442,6 @@ def redundant_user_roles() -> list[int]:
 
 
 # Tables: each function does what is not done yet
-
-
-def allow_zero_dates() -> None:
-    """Let MySQL copy rows with the date 0000-00-00, which it stored in 2020 and which our connections refuse."""
-    if is_mysql():
-        op.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'")
 
 
 class Item(NamedTuple):

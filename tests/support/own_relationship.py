@@ -23,7 +23,7 @@ def fail(_user: User, _email: str) -> None:
 
 
 async def main() -> None:
-    app = create_app({"INSTANCE_PATH": sys.argv[1]})
+    app = create_app({"INSTANCE_PATH": sys.argv[1], "DATABASE_TIMEOUT": "30"})
     app.add_url_rule("/events", "events", events)
     async with app.test_app():
         client = app.test_client()
