@@ -11,6 +11,7 @@ import warnings
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 import httpx
@@ -120,6 +121,7 @@ async def log_in_too_often(client: TestClientProtocol) -> Response:
 EVENTS: list[tuple[Step, str, str]] = [
     (lambda c: c.get("/login"), "", "method=GET route=/login status=200 user=-"),
     (lambda c: c.get("/static/favicon.svg", headers={"If-None-Match": "*"}), "", "status=304 user=-"),
+    (lambda c: c.get("/static/favicon.svg"), "", "status=200 user=-"),
     (lambda c: c.get("/nowhere"), "", "method=GET route=/nowhere status=404 user=-"),
     (logged_in(lambda c: c.get("/account")), "", "method=GET route=/account status=200 user=1"),
     (lambda c: register(c, email="eve@x.org"), "info    registered user=2", "method=POST route=/register status=303"),
@@ -174,7 +176,9 @@ async def leave_traces(client: TestClientProtocol, cookies: set[str]) -> None:
     await log_in(client, email=ADDRESS, password=NEW_PASSWORD, remember="on")
     await register(client, **me)
     token = max(cookies, key=len)
-    hidden = [f"/x/{ADDRESS}", f"/x/{token}", f"/{'x/' * 93}y{ADDRESS}", f"/x/{ADDRESS}".replace("@", "%2540")]
+    cookies |= {token_urlsafe(32), token_urlsafe(64)}  # as long as the token of a session, and of a link
+    hidden = [f"/x/{ADDRESS}", f"/{'x/' * 93}y{ADDRESS}", f"/x/{ADDRESS}".replace("@", "%2540")]
+    hidden += [f"/x/{cookie}" for cookie in cookies]
     for path in (*hidden, "/login", "/crash", "/no_database"):
         await client.get(f"{path}?next=/&email={ADDRESS}&password={PASSWORD}&token={token}")
     await client.get("/", headers={"Host": ADDRESS, "Referer": f"http://{IP}/{ADDRESS}", "User-Agent": PASSWORD})

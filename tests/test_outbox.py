@@ -33,6 +33,7 @@ SECOND = timedelta(seconds=1)
 NEAR = {"client": ("127.0.0.1", 5)}
 FAR = ["192.0.2.7", "10.0.0.1", "0.0.0.0", "::", "2001:db8::7", "::ffff:192.0.2.7", "fe80::1", "localhost", "", "[::1"]  # noqa: S104
 FORWARDED = ["Forwarded", "x-forwarded-for", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP"]
+FORWARDED += ["X-Client-IP", "X-Cluster-Client-IP"]
 ELSEWHERE: list[dict[str, Any]] = [
     PUBLIC,
     {"BASE_URL": "http://192.0.2.1:5000"},

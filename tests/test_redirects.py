@@ -50,6 +50,9 @@ async def test_no_form_redirects_off_the_site(app: Quart, client: TestClientProt
         eve = {"email": f"eve{number}@example.com", "next": target}
         response = await (register(client, **eve) if number % 2 else log_in(client, next=target))
         assert (response.status_code, response.location) == (303, "/"), target
+    for target in LEAVING[:3]:
+        response = await client.post("/verify", form={"password": PASSWORD, "next": target})
+        assert (response.status_code, response.location) == (303, "/"), target
 
 
 async def test_only_the_form_decides_where_it_leads(app: Quart, client: TestClientProtocol) -> None:

@@ -9,6 +9,10 @@ async def test_a_target_that_is_none_is_refused_with_a_page(client: TestClientPr
     responses = [(status, await client.get(path)) for path, status in paths.items()]
     responses += [(400, await client.get("/", scope_base=scope)) for scope in odd]
 
+    for length, status in ((1000, 404), (1001, 400)):
+        content_type = {"Content-Type": "text/plain;".ljust(length, "x")}
+        responses.append((status, await client.get("/nowhere", headers=content_type)))
+
     for status, response in responses:
         assert response.status_code == status
         assert "Front page" in await response.get_data(as_text=True)

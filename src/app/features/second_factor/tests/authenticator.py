@@ -67,8 +67,8 @@ async def password_entered(app: Quart, **typed: str) -> TestClientProtocol:
     return client
 
 
-async def enter_code(client: TestClientProtocol, code: str) -> Response:
-    return await client.post(LOGIN, form={"code": code})
+async def enter_code(client: TestClientProtocol, code: str, *, ip: str = "127.0.0.1") -> Response:
+    return await client.post(LOGIN, form={"code": code}, scope_base={"client": (ip, 50000)})
 
 
 async def reauthenticate(client: TestClientProtocol, code: str, password: str = PASSWORD) -> Response:

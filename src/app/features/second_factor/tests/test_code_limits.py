@@ -41,7 +41,8 @@ async def test_guesses_are_limited_for_the_account_over_all_pending_logins(setti
 
         guessed = [await password_entered(app) for _ in range(8)]
         wrong = [phone.wrong_code(), "01-AAAAA-AAAAA"] * 4
-        responses = [await enter_code(client, code) for client, code in zip(guessed, wrong, strict=True)]
+        guesses = enumerate(zip(guessed, wrong, strict=True))
+        responses = [await enter_code(client, code, ip=f"192.0.2.{number}") for number, (client, code) in guesses]
         assert [response.status_code for response in responses] == [422] * 7 + [429]
         assert (await enter_code(await password_entered(app), phone.recovery_codes[1])).status_code == 429
         assert (await reauthenticate(ada, phone.code(1))).status_code == 429
