@@ -41,10 +41,17 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+def override_settings(options: argparse.Namespace) -> None:
+    """Set the options in the environment, also for the process that --reload starts. BASE_URL follows from BIND."""
+    for name in ("BIND", "WORKERS"):
+        value = getattr(options, name.lower())
+        if value is not None:
+            os.environ[f"QUART_{name}"] = str(value)
+            os.environ.pop(f"QUART_{name}_FILE", None)  # the two exclude each other
+
+
 options = parse_options(sys.argv[1:] if __name__ == "__main__" else [])
-for name in ("bind", "workers"):
-    if (value := getattr(options, name)) is not None:
-        os.environ[f"QUART_{name.upper()}"] = str(value)  # BASE_URL follows from BIND
+override_settings(options)
 try:
     app = create_app()
 except ConfigError as error:

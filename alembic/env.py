@@ -21,8 +21,9 @@ from app.models import Base
 from app.models.base import DecimalNumber, UtcDateTime
 
 LOCK_TIMEOUT_SECONDS = 10
-# Lets MySQL copy rows with the date 0000-00-00, which it stored in 2020 and which the connections of the site refuse.
-SQL_MODE = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+# ALTER TABLE copies rows, and a database of the Flask boilerplate may contain the date 0000-00-00. The connections of
+# the site refuse this date. The mode applies to every migration: do not write such dates in yours.
+ALLOW_ZERO_DATES = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 IN_USE = "Another run of Alembic is changing this database. Run the command again when it has finished."
 
 MYSQL_SIZES = {"TINY": 255, "": 65_535, "MEDIUM": 16_777_215, "LONG": 4_294_967_295}  # bytes
@@ -99,7 +100,7 @@ def migrate_alone(connection: Connection) -> None:
     lock = text("SELECT GET_LOCK(CONCAT('alembic ', MD5(DATABASE())), :timeout)")  # until the connection is closed
     if not connection.scalar(lock, {"timeout": LOCK_TIMEOUT_SECONDS}):
         raise CommandError(IN_USE)
-    connection.execute(text(SQL_MODE))
+    connection.execute(text(ALLOW_ZERO_DATES))
     migrate(connection)
 
 

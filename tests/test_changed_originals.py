@@ -161,7 +161,7 @@ def test_what_an_upgrade_cannot_keep_stops_it_before_it_changes_anything(
 
 
 @pytest.mark.parametrize("original", BOTH, indirect=True)
-def test_a_table_by_the_name_of_one_of_a_feature_stops_the_upgrade_until_it_is_renamed(original: Original) -> None:
+def test_a_table_with_the_name_of_a_feature_table_stops_the_upgrade_until_it_is_renamed(original: Original) -> None:
     features.import_models()
     wanted = {
         mapper.class_.__tablename__
@@ -172,7 +172,7 @@ def test_a_table_by_the_name_of_one_of_a_feature_stops_the_upgrade_until_it_is_r
 
     refused: set[str] = set()
     while refused < wanted:  # once for each feature
-        with pytest.raises(schema.UpgradeFailed, match=r"it continues here\.$") as failure:
+        with pytest.raises(schema.UpgradeFailed, match=r"it continues with this migration\.$") as failure:
             schema.upgrade()
         names = set(re.findall(r"the table (\w+) has the name of a new table: rename it", str(failure.value)))
         assert names

@@ -62,7 +62,7 @@ async def test_a_chosen_file_and_option_are_accepted(client: TestClientProtocol)
 @pytest.mark.parametrize(
     ("cover", "errors"), [(b"", {}), (b"small", {}), (bytes(10), {"cover": ["This cover is too large."]})]
 )
-async def test_the_validators_of_an_optional_file_run_only_if_one_was_chosen(
+async def test_an_optional_file_is_validated_only_if_one_was_chosen(
     client: TestClientProtocol, cover: bytes, errors: dict[str, list[str]]
 ) -> None:
     picture = FileStorage(BytesIO(b"x"), "picture.png")

@@ -176,7 +176,7 @@ async def leave_traces(client: TestClientProtocol, cookies: set[str]) -> None:
     await log_in(client, email=ADDRESS, password=NEW_PASSWORD, remember="on")
     await register(client, **me)
     token = max(cookies, key=len)
-    cookies |= {token_urlsafe(32), token_urlsafe(64)}  # as long as the token of a session, and of a link
+    cookies |= {token_urlsafe(32), token_urlsafe(64)}  # as long as the token of a session, and of a mailed link
     hidden = [f"/x/{ADDRESS}", f"/{'x/' * 93}y{ADDRESS}", f"/x/{ADDRESS}".replace("@", "%2540")]
     hidden += [f"/x/{cookie}" for cookie in cookies]
     for path in (*hidden, "/login", "/crash", "/no_database"):

@@ -63,8 +63,8 @@ def definitions(server: MariaDB, database: str = "recovery") -> list[set[str]]:
     return [{line.strip(" ,") for line in table} for table in lines]
 
 
-def newest_of_the_starter() -> str:
-    """Return the newest revision that comes with the starter. Migrations of your own may need care to be repeated."""
+def newest_starter_revision() -> str:
+    """Return the newest revision of the starter. A product's own migrations may fail if they are repeated."""
     revisions = ("7c1f0e5b2a94", "a1c5d27e9b10", "b2d8e36fa0c4")
     return [revision for revision in revisions if list((ROOT / "alembic/versions").glob(f"{revision}_*.py"))][-1]
 
@@ -92,7 +92,7 @@ def is_interrupted(*, after: int, revision: str) -> bool:
 
 
 def test_an_upgrade_interrupted_after_each_statement_finishes(mariadb: MariaDB, original: str, tmp_path: Path) -> None:
-    before, newest = rows(mariadb, USERS, ROLES), newest_of_the_starter()
+    before, newest = rows(mariadb, USERS, ROLES), newest_starter_revision()
     interruptions = 0
     while is_interrupted(after=1, revision=newest) and interruptions < 100:  # each run does one statement more
         interruptions += 1
@@ -149,7 +149,7 @@ def test_a_killed_upgrade_finishes_when_run_again(mariadb: MariaDB, original: st
 
 
 def test_an_upgrade_checks_a_half_migrated_database_too(mariadb: MariaDB, original: str) -> None:
-    assert is_interrupted(after=20, revision=newest_of_the_starter())
+    assert is_interrupted(after=20, revision=newest_starter_revision())
     user, user_role = "INSERT INTO user (id, email)", "INSERT INTO user_role (id, user_id, role_id)"
     mariadb.execute(f"{user} VALUES (7, ' ADA@example.com')", f"{user_role} VALUES (9, 8, 1)", database="recovery")
     tables = definitions(mariadb)

@@ -93,8 +93,8 @@ async def test_of_simultaneous_requests_no_more_than_the_limit_pass(
                 assert await at_once(send(flow) for _ in range(4)) == {flow.status: 3, 429: 1}
 
 
-def test_every_limit_has_a_flow_and_a_default() -> None:
-    of_the_accounts = {
+def test_every_limit_of_the_starter_has_a_flow_and_a_default() -> None:
+    of_the_starter = {
         "RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT": "5 per 5 minutes",
         "RATE_LIMIT_WRONG_PASSWORDS_PER_IP": "10 per minute",
         "RATE_LIMIT_LOGINS_PER_IP": "30 per minute",
@@ -102,8 +102,8 @@ def test_every_limit_has_a_flow_and_a_default() -> None:
         "RATE_LIMIT_EMAILS_PER_IP": "10 per minute",
         "RATE_LIMIT_EMAILS_PER_ACCOUNT": "3 per hour",
     }
-    assert of_the_accounts.items() <= LIMITS.items()
-    assert {*FLOWS, "RATE_LIMIT_EMAILS_PER_ACCOUNT"} == set(of_the_accounts)
+    assert of_the_starter.items() <= LIMITS.items()
+    assert {*FLOWS, "RATE_LIMIT_EMAILS_PER_ACCOUNT"} == set(of_the_starter)
 
 
 def test_a_rate_that_is_no_number_and_period_stops_the_start() -> None:

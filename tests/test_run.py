@@ -120,6 +120,14 @@ def test_a_port_in_use_stops_the_start(instance: Path, busy: str, options: list[
     assert refusal(instance, *options, BIND=busy) == f"Cannot listen on {busy}: Address already in use"
 
 
+def test_an_option_overrides_a_setting_from_a_file(instance: Path, busy: str) -> None:
+    (instance / "bind").write_text("127.0.0.1:1")
+
+    reason = refusal(instance, "--bind", busy, BIND_FILE=str(instance / "bind"))
+
+    assert reason == f"Cannot listen on {busy}: Address already in use"
+
+
 def test_an_unknown_bind_address_stops_the_start(instance: Path) -> None:
     assert "nowhere.invalid:5000" in refusal(instance, "--bind", "nowhere.invalid:5000")
 

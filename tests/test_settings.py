@@ -81,11 +81,13 @@ def test_a_wrong_value_is_one_line_that_says_what_to_write_and_never_shows_a_def
         assert "must be like" not in line
 
 
-def test_a_list_in_another_notation_is_refused_where_words_are_separated_by_commas() -> None:
+def test_a_python_or_json_list_is_refused_where_words_are_separated_by_commas() -> None:
     for text in ("['admin']", '["admin", "editor"]', "('admin',)", "{admin}", "'admin'", '"admin"'):
         with pytest.raises(ValueError, match="words separated by commas"):
-            table.read("ROLES_OF_MINE", text, ())
-    assert table.read("ROLES_OF_MINE", " admin, chief editor ,", ()) == ("admin", "chief editor")
+            table.read("MY_ROLES", text, ())
+        with pytest.raises(ValueError, match="keys separated by commas"):
+            table.read("SECRET_KEY_FALLBACKS", text, ())
+    assert table.read("MY_ROLES", " admin, chief editor ,", ()) == ("admin", "chief editor")
 
 
 def test_a_password_in_the_options_of_the_engine_is_never_shown() -> None:

@@ -278,7 +278,7 @@ def problems_of_tables() -> list[str]:
     """Return what the upgrade would lose or cannot do. A half-migrated database has none of it."""
     inspector = sa.inspect(op.get_bind())
     new = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
-    names = table_names.taken(op.get_bind(), new)
+    names = table_names.taken_names(op.get_bind(), new)
     problems = [*column_problems(inspector), *names, *references_to_dropped_keys(inspector)]
     return problems + (trigger_problems() if is_mysql() else uncopied_parts())
 

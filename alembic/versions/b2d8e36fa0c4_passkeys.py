@@ -69,7 +69,7 @@ CHALLENGE = sa.Table(
 
 def upgrade() -> None:
     """Create the missing tables, and the missing indexes of tables that an interrupted run has created."""
-    table_names.refuse_taken(op.get_bind(), [PASSKEY, HANDLE, CHALLENGE])
+    table_names.refuse_taken_names(op.get_bind(), [PASSKEY, HANDLE, CHALLENGE])
     TABLES.create_all(op.get_bind(), tables=[PASSKEY, HANDLE, CHALLENGE])
     for table in (PASSKEY, HANDLE, CHALLENGE):
         existing = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table.name)}

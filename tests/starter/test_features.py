@@ -50,8 +50,7 @@ def test_a_feature_without_tables_leaves_a_migration_of_the_same_name(
     for path in ("src/app/features/gadgets/__init__.py", "alembic/versions/0123456789ab_gadgets.py"):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).touch()
-    for path in ("src/app/default_config.py", "pyproject.toml", "README.md", "docs/explanation/features.md"):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    for path in ("src/app/default_config.py", "pyproject.toml", "README.md"):
         (tmp_path / path).touch()
 
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)  # the commands for the catalogs

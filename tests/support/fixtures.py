@@ -62,9 +62,9 @@ def instance(sqlite_template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(database_uri: str, tmp_path: Path) -> dict[str, Any]:
-    """Return settings under which rate limits and deadlines are out of reach: they have tests of their own.
+    """Return settings with rate limits that no test reaches and a long DATABASE_TIMEOUT. Both have their own tests.
 
-    On a machine that is busy with other work, a transaction may stall for longer than DATABASE_TIMEOUT.
+    On a busy machine, a transaction may take longer than the default timeout.
     """
     needed = {"SQLALCHEMY_DATABASE_URI": database_uri, "SECRET_KEY": SECRET_KEY, "INSTANCE_PATH": str(tmp_path)}
     return needed | UNLIMITED | {"DATABASE_TIMEOUT": "30"}
@@ -94,8 +94,8 @@ def cheap_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(autouse=True)
-def patient_hashing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a password wait for a thread, whose priority is low, on a machine that is busy with other work."""
+def long_hashing_timeouts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise the timeouts of the queue for hashing: its threads, of low priority, start late on a busy machine."""
     if not request.node.get_closest_marker("slow"):
         monkeypatch.setattr(executor, "LONGEST_WAIT_SECONDS", 60)
         monkeypatch.setattr(executor, "LONGEST_EXPECTED_WAIT_SECONDS", 60)
@@ -119,7 +119,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the log of a failed test in the lines that an operator reads: pytest's own section omits the facts."""
+    """Add the log to the report of a failed test. The section of pytest omits the facts of an event."""
     report = yield
     log = getattr(item, "funcargs", {}).get("log")
     if report.failed and log:

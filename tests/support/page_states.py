@@ -36,7 +36,7 @@ def at(path: str) -> Way:
 
 
 def sent(path: str, /, **typed: str) -> Way:
-    """Send the form of a page, "" for the open one, with this in its fields; `{email}` in it is that of the user."""
+    """Send the form of a page with these values. "" is the current page; `{email}` becomes that of the user."""
     return lambda user: user.send(path, **user.filled_in(typed))
 
 
@@ -46,7 +46,7 @@ def posted(path: str, /, **typed: str) -> Way:
 
 
 def pressed(path: str, button: str) -> Way:
-    """Press a button of a page, "" for the open one."""
+    """Press a button of a page. "" is the current page."""
     return lambda user: user.press(path, button)
 
 

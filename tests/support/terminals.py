@@ -13,7 +13,7 @@ from pexpect.fdpexpect import fdspawn
 from support.app import ROOT
 
 TIMEOUT_SECONDS = 60  # a busy machine is slow to start a process
-# Makes the terminal that of the process, and replaces the process by the command.
+# Makes the terminal the controlling terminal of this process, and replaces the process with the command.
 LAUNCH = """
 import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -22,10 +22,10 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
-class Terminal(fdspawn):  # type: ignore[type-arg] # it takes none at runtime
-    """A command at a terminal of its own, where Ctrl-C interrupts: not so below a shell's `make test &`.
+class Terminal(fdspawn):  # type: ignore[type-arg] # generic only in the type stubs
+    """A command in its own terminal, where Ctrl-C works even if a shell started the tests in the background.
 
-    pexpect.spawn() runs Python between fork and exec, which can hang in a process with threads, such as this one.
+    pexpect.spawn() runs Python between fork and exec, which can hang because the process of the tests has threads.
     """
 
     def __init__(self, command: list[str], environment: dict[str, str], *, lines: int = 24) -> None:
@@ -44,22 +44,23 @@ class Terminal(fdspawn):  # type: ignore[type-arg] # it takes none at runtime
         super().__init__(controller, encoding="utf-8", timeout=TIMEOUT_SECONDS)
 
     def wait_no_echo(self) -> None:
-        """Wait until the command reads, and not the terminal: it echoes nothing that is typed."""
+        """Wait until the terminal has stopped echoing: from then on the command reads what is typed."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while termios.tcgetattr(self.child_fd)[3] & termios.ECHO:
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, "the terminal still echoes"
             time.sleep(0.05)
 
     def press_ctrl_c(self) -> None:
         self.send("\x03")
 
     def read_to_the_end(self) -> str:
-        """Return what is printed from here to the end. Then `exitstatus` is that of the command."""
+        """Return the remaining output, wait for the command to end, and set `exitstatus`."""
         self.expect(pexpect.EOF)
         self.exitstatus = self.process.wait(TIMEOUT_SECONDS)
         return plain(self.before)
 
     def end(self) -> None:
+        """Close the terminal, and kill the command if it still runs."""
         self.close()
         self.process.kill()
         self.process.wait()

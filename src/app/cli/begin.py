@@ -33,14 +33,14 @@ GUIDE_TESTS = (
     "test_glossary",
     "test_new",
     "test_removals",
-)  # each changes a copy of the unchanged starter, or judges its words
+)  # each changes a copy of the unchanged starter, or checks its wording
 
 
 def main(arguments: Sequence[str], *, root: Path = ROOT) -> None:
     """Begin a product. Raises SystemExit if an argument is wrong or the working tree has changes."""
     options = parse(arguments, features=remove_feature.names(root))
     if f'name = "{STARTER}"' not in (root / "pyproject.toml").read_text():
-        print(f"This is already {SITE_NAME}: nothing was changed. docs/how-to/remove-a-part.md removes more.")  # noqa: T201 # a command
+        print(f"This is already {SITE_NAME}: nothing was changed. To remove more, see docs/how-to/remove-a-part.md.")  # noqa: T201 # a command
         return
     check_repository(root)
     removed = sorted(set(remove_feature.names(root)) - set(options.features))

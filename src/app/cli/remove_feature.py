@@ -81,7 +81,7 @@ def remove_migrations(root: Path, name: str) -> None:
 
 
 def remove_documentation(root: Path, name: str) -> None:
-    """Delete the page of a feature, the lines of other pages that link to it, and its name as a user of others."""
+    """Delete the page of a feature, the lines that link to it, and its name in the table of extension points."""
     page = f"features/{name}.md"
     (root / "docs" / page).unlink(missing_ok=True)
     for path in linking_files(root):
@@ -89,7 +89,10 @@ def remove_documentation(root: Path, name: str) -> None:
         text = re.sub(met, f"| open: the feature {name} was deleted |", path.read_text())
         path.write_text("".join(line for line in text.splitlines(keepends=True) if page not in line))
     path = root / "docs/explanation/features.md"
-    path.write_text(re.sub(rf"\b{name}, |, {name}\b|(?<=\| ){name}(?= \|)", "", path.read_text()))
+    if path.exists():
+        users = re.compile(rf"\b{name}, |, {name}\b|(?<=\| ){name}(?= \|)")  # the last cell may become empty
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(users.sub("", line) if line.startswith("|") else line for line in lines))
 
 
 def linking_files(root: Path) -> Iterator[Path]:

@@ -106,7 +106,7 @@ def _chosen_file(uploaded: Any) -> Any:
 
 
 def _skip_if_no_file(_form: Form, field: Field) -> None:
-    """Skip the other validators. Optional() would not: it takes the empty part of a browser for a file."""
+    """Skip the other validators if no file was chosen. Optional() would run them: a browser sends an empty part."""
     if field.data is None:
         raise StopValidation
 

@@ -84,7 +84,7 @@ class Expiring(NamedTuple):
     expires_on: InstrumentedAttribute[Any]
 
 
-# Returns what is wrong with the settings for a public site: a line for each error of `quart --app run check`.
+# Returns what makes a site not ready to be public: a line for each error of `quart --app run check`.
 Check = Callable[[Mapping[str, Any]], Awaitable[Iterable[str]]]
 
 

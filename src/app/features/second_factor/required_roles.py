@@ -34,10 +34,10 @@ async def require_second_factor() -> ResponseReturnValue | None:
 
 
 async def check(config: Mapping[str, Any]) -> list[str]:
-    """Find roles that do not exist, such as a misspelt name."""
+    """Find required roles that do not exist, for example because their name is misspelt."""
     existing = {role.name for role in await db.read(roles.list_all)}
     return [
-        f"SECOND_FACTOR_REQUIRED_ROLES names {name!r}, which is no role: `quart --app run roles list` shows all"
+        f"SECOND_FACTOR_REQUIRED_ROLES has {name!r}, and there is no such role: see `quart --app run roles list`"
         for name in config["SECOND_FACTOR_REQUIRED_ROLES"]
         if name not in existing
     ]

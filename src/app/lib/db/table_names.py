@@ -1,4 +1,4 @@
-"""Names of new tables that something else in the database already has."""
+"""Find views and tables that already have the name of a new table."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 
 
-def taken(connection: sa.Connection, tables: Iterable[sa.Table]) -> Iterator[str]:
-    """Return a sentence for each name that a view has, or a table with other columns.
+def taken_names(connection: sa.Connection, tables: Iterable[sa.Table]) -> Iterator[str]:
+    """Yield a problem for each new table whose name belongs to a view or to a table with other columns.
 
-    A table with the same columns was created by an interrupted run of the migration.
+    A table with the same columns is accepted: an interrupted run of the migration has created it.
     """
     inspector = sa.inspect(connection)
     views = inspector.get_view_names()
@@ -22,7 +22,7 @@ def taken(connection: sa.Connection, tables: Iterable[sa.Table]) -> Iterator[str
                 yield f"the table {table.name} has the name of a new table: rename it"
 
 
-def refuse_taken(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
-    """Raise CommandError, before a migration creates the tables, if a name of theirs is taken."""
-    if problems := list(taken(connection, tables)):
-        raise CommandError(f"{'; '.join(problems)}. Then run the command again: it continues here.")
+def refuse_taken_names(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+    """Raise CommandError if the name of a new table is taken. Call this before the migration changes anything."""
+    if problems := list(taken_names(connection, tables)):
+        raise CommandError(f"{'; '.join(problems)}. Then run the command again: it continues with this migration.")

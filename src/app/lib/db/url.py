@@ -28,7 +28,7 @@ def database_url(config: Mapping[str, Any]) -> URL:
 
 
 def without_secrets(url: URL) -> str:
-    """Return a URL to print. Its query may contain a password too, such as ssl_password: only the socket is kept."""
+    """Return the URL for a message. Its query may contain a password too: of the query, only the socket is kept."""
     socket = {name: value for name, value in url.query.items() if name == "unix_socket"}
     return url.set(query=socket).render_as_string(hide_password=True)
 

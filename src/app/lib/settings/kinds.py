@@ -1,6 +1,7 @@
 """The kinds of settings: what each accepts, and what to write instead of a value that it refuses."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from app.lib.settings.mail import read_sender
 from app.lib.settings.rate import Rate
 
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+LIST = re.compile(r"""\s*[\[({'"].*[\])}'"]\s*""", re.DOTALL)  # of Python or JSON
 BOOLEANS = dict.fromkeys(TRUE, True) | dict.fromkeys(FALSE, False)
 
 
@@ -62,10 +64,19 @@ def read_word(value: Any) -> str:
 
 
 def read_words(value: Any) -> tuple[str, ...]:
-    """Read a tuple, or words separated by commas. Raises ValueError for a list in Python or JSON, as text."""
-    if isinstance(value, str) and value.strip()[:1] in {"[", "(", "{", "'", '"'}:
-        raise ValueError
+    """Read a tuple, or words separated by commas. Raises ValueError for text that is a Python or JSON list."""
+    refuse_list(value)
     return read_several(read_word)(value)
+
+
+def read_keys(value: Any) -> tuple[str, ...]:
+    refuse_list(value)
+    return read_several(read_key)(value)
+
+
+def refuse_list(value: Any) -> None:
+    if isinstance(value, str) and LIST.fullmatch(value):
+        raise ValueError
 
 
 def read_host(value: Any) -> str:
@@ -136,7 +147,7 @@ NUMBER = Kind(lambda value: int(str(value)), "a whole number")
 TEXT = Kind(read_text, "text in quotes")
 OPTIONAL_TEXT = Kind(read_optional_text, "text in quotes, or None")
 KEY = Kind(read_key, "text or bytes, such as the output of `openssl rand -hex 32`")
-KEYS = Kind(read_several(read_key), "a list of keys, each text or bytes")
+KEYS = Kind(read_keys, "a list of keys, each text or bytes; in the environment keys separated by commas")
 SALT = Kind(read_salt, "the SECURITY_PASSWORD_SALT of the Flask-Security installation, text or bytes")
 WORDS = Kind(read_words, "a tuple of texts; in the environment words separated by commas")
 HOSTS = Kind(read_several(read_host), "hosts like www.example.com or www.example.com:8443")

@@ -131,9 +131,9 @@ def derive_cookies(config: MutableMapping[str, Any], initial: Mapping[str, Any],
 
 
 def unknown(names: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield the names that are not known, each with the closest name that is, if one is similar."""
+    """Yield each unknown name with the most similar known name, or with None if no name is similar."""
     known = set(known)
-    settings = {name.removeprefix("QUART_"): name for name in known}  # the prefix makes no two names similar
+    settings = {name.removeprefix("QUART_"): name for name in known}  # with the prefix, all names would be similar
     for name in sorted(set(names) - known):
         similar = difflib.get_close_matches(name.removeprefix("QUART_"), settings, n=1)
         is_misspelt = bool(difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT_RATIO))

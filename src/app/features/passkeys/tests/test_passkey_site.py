@@ -49,9 +49,9 @@ async def test_a_site_without_the_feature_has_no_route_and_no_link(settings: dic
             for path in ("/login/passkey", "/verify/passkey", f"{PAGE}/options"):
                 assert (await ada.post(path)).status_code in (404, 405)
             visits = [(ada, "/verify"), (ada, "/account"), (app.test_client(), "/login")]
-            pages = [await client.get(at) for client, at in visits]
-            assert [response.status_code for response in pages] == [200] * 3
-            assert [at for at in pages if "asskey" in await at.get_data(as_text=True)] == []
+            responses = [await client.get(path) for client, path in visits]
+            assert [response.status_code for response in responses] == [200] * 3
+            assert [response for response in responses if "asskey" in await response.get_data(as_text=True)] == []
 
 
 async def test_pages_at_an_ip_address_link_to_the_host_of_the_site(app: Quart, ada: TestClientProtocol) -> None:

@@ -53,5 +53,5 @@ def test_the_command_check_reports_a_role_that_does_not_exist(command_line: Comm
     done = command_line.run("check", SECOND_FACTOR_REQUIRED_ROLES=("admin", "amdin"))
 
     assert done.exit_code == 1
-    assert "SECOND_FACTOR_REQUIRED_ROLES names 'amdin', which is no role" in done.stderr
+    assert "SECOND_FACTOR_REQUIRED_ROLES has 'amdin', and there is no such role" in done.stderr
     assert "'admin'" not in done.stderr
