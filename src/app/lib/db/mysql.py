@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.engine import URL, ExceptionContext
 
 from app.lib.db.encrypted_connection import connect
-from app.lib.settings.kinds import BOOLEANS
+from app.lib.settings.readers import BOOLEANS
 
 CONNECT_TIMEOUT_SECONDS = 3
 SQL_MODE = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION"
