@@ -10,6 +10,7 @@ FIXTURES = (
     "fixtures",
     "frozen_clock",
     "journeys",
+    "log_lines",
     "outbox",
     "served_sites",
     "skips",
