@@ -8,6 +8,7 @@ from quart.typing import TestClientProtocol
 from app.default_config import SITE_NAME
 from support.actions import EMAIL, create_user, enter, page
 from support.browsers import OpenPage
+from support.statements import kind, sent_statements
 
 
 async def test_the_demo_has_the_names_of_the_original(app: Quart, client: TestClientProtocol) -> None:
@@ -27,6 +28,20 @@ async def test_the_front_page_shows_whether_the_user_is_logged_in(app: Quart, cl
     assert 'href="/change"' in text
     assert f"Logged in as <strong>Ada Lovelace &lt;{EMAIL}&gt;</strong>" in text
     assert "You are not logged in." in await page(client)
+
+
+async def test_the_front_page_sends_one_query_for_the_user_and_none_without_a_cookie(
+    app: Quart, client: TestClientProtocol
+) -> None:
+    await app.extensions["mail_worker"].stop()
+    await create_user(app)
+    ada = await enter(app)
+
+    with sent_statements(app) as sent:
+        await client.get("/")
+        assert sent == []
+        await ada.get("/")
+        assert [kind(each) for each in sent] == ["SELECT user_session"]
 
 
 @pytest.mark.asyncio(loop_scope="session")

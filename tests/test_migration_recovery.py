@@ -98,7 +98,7 @@ def test_an_upgrade_interrupted_after_each_statement_finishes(mariadb: MariaDB, 
         interruptions += 1
         assert rows(mariadb, USERS, ROLES) == before
 
-    assert 30 < interruptions < 100
+    assert 40 < interruptions < 100
     uninterrupted = create_original(mariadb, "uninterrupted", tmp_path)
     migrate(uninterrupted, "upgrade", newest, instance=tmp_path).check_returncode()
     assert definitions(mariadb) == definitions(mariadb, "uninterrupted")

@@ -22,7 +22,7 @@ from support.actions import (
     is_logged_in,
     register,
 )
-from support.app import SECRET_KEY, UNLIMITED, both_databases, serving
+from support.app import IS_STARTER, SECRET_KEY, UNLIMITED, both_databases, serving
 from support.email_links import TYPED, events, join
 from support.frozen_clock import FrozenClock
 from support.guesses import EMAILS, LIMITS, guess, guess_at_others, right, wrong
@@ -103,6 +103,7 @@ def test_every_limit_of_the_starter_has_a_flow_and_a_default() -> None:
         "RATE_LIMIT_EMAILS_PER_ACCOUNT": "3 per hour",
     }
     assert of_the_starter.items() <= LIMITS.items()
+    assert not IS_STARTER or of_the_starter == LIMITS
     assert {*FLOWS, "RATE_LIMIT_EMAILS_PER_ACCOUNT"} == set(of_the_starter)
 
 

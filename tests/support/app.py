@@ -18,11 +18,14 @@ from quart.testing import TestApp
 from app import default_config, features
 from app.app_factory import create_app
 from app.auth import access
+from app.cli.begin import STARTER
 from app.lib.passwords import schemes
 from app.lib.settings.loader import defaults_of
 from app.models import Base
 
 ROOT = Path(__file__).parents[2]
+# A product has limits, languages and features of its own.
+IS_STARTER = f'name = "{STARTER}"' in (ROOT / "pyproject.toml").read_text()
 DEFAULTS = defaults_of(default_config) | features.default_settings()
 SECRET_KEY = "the-key-of-the-tests-is-long-enough-to-be-a-key"
 CORE_TABLES = {

@@ -8,10 +8,9 @@ from collections.abc import Generator
 
 import pytest
 
-from support.app import ROOT
+from support.app import IS_STARTER
 
 NO_CASES = "got empty parameter set"
-IS_STARTER = 'name = "quart-boilerplate"' in (ROOT / "pyproject.toml").read_text()  # until `make begin` has run
 
 
 @pytest.hookimpl(wrapper=True)

@@ -34,7 +34,7 @@ async def test_a_secret_is_encrypted_again_when_it_is_used(app: Quart, phone: Ph
 
 
 async def test_the_secret_of_another_user_cannot_be_read(app: Quart, phone: Phone) -> None:
-    """An attacker who can write to the database copies a secret into the row of another user."""
+    """An attacker with write access to the database gives one user the secret of another."""
     (own,) = await scalars(app, select(SecondFactor.secret))
     mallory = await enrolled_user(app, "mallory@example.com")
     (secret,) = await scalars(app, select(SecondFactor.secret).where(SecondFactor.secret != own))

@@ -10,24 +10,15 @@ from sqlalchemy import delete, select
 
 from app.features.second_factor import recovery_codes
 from app.features.second_factor.models import RecoveryCode, SecondFactor
-from app.features.second_factor.tests.authenticator import TOTP, Phone, confirm, enrol, shown_secret
+from app.features.second_factor.tests.authenticator import TOTP, Phone, enrol, shown_secret
 from app.models import UserSession
-from support.actions import EMAIL, attacker_with, can_log_in, cookie_of, count, create_user, enter, execute, scalars
+from support.actions import EMAIL, attacker_with, can_log_in, cookie_of, count, execute, scalars
 from support.app import both_databases
 from support.email_links import press
 from support.frozen_clock import FrozenClock
 from support.mail_helpers import link
 
 NEW_PASSWORD = "a new horse battery staple"
-
-
-@pytest.fixture
-async def ada(app: Quart) -> TestClientProtocol:
-    """Return the browser of a user with a confirmed e-mail address. No e-mail is delivered."""
-    await app.extensions["mail_worker"].stop()
-    await create_user(app)
-    await confirm(app)
-    return await enter(app)
 
 
 def end_sessions_while_codes_are_hashed(app: Quart, monkeypatch: pytest.MonkeyPatch) -> None:
