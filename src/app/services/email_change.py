@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lib import clock
 from app.lib.db import db
+from app.lib.db.unique import flush_unique
 from app.lib.email_address import email_key, valid_email
 from app.lib.errors import ServiceError
 from app.lib.i18n.catalogs import lazy_gettext as _
@@ -101,9 +101,6 @@ async def _unreported_since(session: AsyncSession, user: User) -> datetime | Non
 async def _set_email(session: AsyncSession, user: User, email: str) -> None:
     """Set the e-mail address. Raises InvalidToken if another account was faster."""
     user.email, user.email_key, user.confirmed_on = email, email_key(email), clock.now()
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        raise InvalidToken from error
+    await flush_unique(session, User.email_key, taken=InvalidToken())
     if await users.is_reserved(session, user.email_key, except_for=user.id):
         raise InvalidToken from EmailTaken()

@@ -1,9 +1,9 @@
 """The phone number of a user. docs/how-to/remove-a-part.md removes it."""
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lib.db import db
+from app.lib.db.unique import flush_unique
 from app.lib.errors import ServiceError
 from app.lib.i18n.catalogs import lazy_gettext as _
 from app.lib.phone import valid_phone
@@ -32,9 +32,6 @@ async def count_change(user: User, *, client: Client) -> None:
 async def set_phone(session: AsyncSession, user: User, phone: str | None, *, client: Client) -> None:
     """Set the phone number of a locked user. Raises PhoneTaken; ValueError for an invalid number."""
     former, user.phone = user.phone, valid_phone(phone) if phone else None
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        raise PhoneTaken from error
+    await flush_unique(session, User.phone, taken=PhoneTaken())
     if user.phone != former:
         await audit_log.record(session, user.id, "phone_changed", client)

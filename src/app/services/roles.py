@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.lib.db.unique import flush_unique
 from app.lib.errors import ServiceError, validate_single_line
 from app.models import Role, User
 from app.models.role import DESCRIPTION_LENGTH, NAME_LENGTH
@@ -33,10 +33,7 @@ async def create(session: AsyncSession, *, name: str, description: str | None = 
         validate_single_line("description", description, max_length=DESCRIPTION_LENGTH)
     role = Role(name=name, description=description)
     session.add(role)
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        raise RoleTaken from error
+    await flush_unique(session, Role.name, taken=RoleTaken())
     audit_log.log(session, "role_created", role=role.name, **audit_log.by(COMMAND_LINE))
     return role
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, delete, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from app.lib import clock
+from app.lib.db.unique import flush_unique
 from app.lib.email_address import email_key, valid_email
 from app.lib.errors import ServiceError, validate_single_line
 from app.lib.i18n.catalogs import lazy_gettext as _
@@ -58,10 +58,7 @@ async def create(
     user = User(email=valid_email(email), email_key=email_key(email), password=password_hash, name=name)
     user.confirmed_on, user.language = confirmed_on, client.language
     session.add(user)
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        raise EmailTaken from error
+    await flush_unique(session, User.email_key, taken=EmailTaken())
     if await is_reserved(session, user.email_key, except_for=user.id):  # checked last: it may have been released before
         raise EmailReserved
     await audit_log.record(session, user.id, "registered", client)

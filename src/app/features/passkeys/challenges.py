@@ -10,12 +10,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from itsdangerous import BadSignature, Signer
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.features.passkeys.errors import ChallengeExpired, PasskeyRefused
 from app.features.passkeys.models import PasskeyChallenge
 from app.lib import clock
+from app.lib.db.unique import flush_unique
 from app.lib.web.signing import signer
 from app.models import UserSession
 
@@ -59,10 +59,7 @@ async def claim(session: AsyncSession, challenge: Challenge) -> None:
     The nonce is the primary key, so that of two simultaneous requests only one succeeds.
     """
     session.add(PasskeyChallenge(nonce=challenge.nonce, expires_on=challenge.expires_on))
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        raise PasskeyRefused("the challenge was used before") from error
+    await flush_unique(session, PasskeyChallenge.nonce, taken=PasskeyRefused("the challenge was used before"))
 
 
 def _signer(purpose: Purpose, session: UserSession | None) -> Signer:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from fido2.utils import websafe_encode
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.features.passkeys import challenges
@@ -16,6 +15,7 @@ from app.features.passkeys.ceremonies import Credential
 from app.features.passkeys.errors import PasskeyRefused, PasskeyTaken, TooManyPasskeys, UnknownPasskey
 from app.features.passkeys.models import NAME_LENGTH, Passkey, PasskeyHandle
 from app.lib import clock
+from app.lib.db.unique import flush_unique
 from app.lib.errors import validate_single_line
 from app.lib.i18n.catalogs import noop as _
 from app.models import User, UserSession
@@ -87,10 +87,7 @@ async def add(
     if (await session.scalar(number) or 0) >= MAX_PASSKEYS:
         raise TooManyPasskeys(f"the account has {MAX_PASSKEYS}")
     session.add(_row_of(credential, user_id=user.id, name=name))
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        raise PasskeyTaken("an account has this credential") from error
+    await flush_unique(session, Passkey.digest, taken=PasskeyTaken("an account has this credential"))
     await audit_log.record(session, user.id, "passkey_added", client)
     await security_alerts.send_alert(session, user, "passkey_added", client)
 

@@ -2,13 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.features.second_factor import codes, factors, login_attempts, recovery_codes
 from app.features.second_factor.models import SecondFactor
 from app.lib import clock
 from app.lib.db import db
+from app.lib.db.unique import flush_unique
 from app.lib.errors import ServiceError
 from app.lib.i18n.catalogs import lazy_gettext as _
 from app.models import User, UserSession
@@ -121,10 +121,7 @@ async def _enrol(
         raise NotConfirmed
     encrypted = factors.encrypt(secret, user_id=user.id)
     session.add(SecondFactor(user_id=user.id, secret=encrypted, last_step=step, created_on=clock.now()))
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        raise AlreadyEnrolled from error
+    await flush_unique(session, SecondFactor.user_id, taken=AlreadyEnrolled())
     await recovery_codes.replace_all(session, user.id, hashes)
     await sessions.end_others(session, current.id, user_id=user.id, client=client)
     await codes.report(session, user, "second_factor_added", client)

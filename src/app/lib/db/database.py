@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.lib.db.call import Call, Pool, current_call
 from app.lib.db.engine import make_engine, make_read_engine, pool_capacity
-from app.lib.db.errors import OUTAGE_ERRORS, PROGRAMMING_ERRORS, DatabaseUnavailable
+from app.lib.db.errors import OUTAGE_ERRORS, DatabaseUnavailable, is_programming_error
 from app.lib.db.request_session import refuse_changes, request_session
 from app.lib.db.retry import CommitUncertain, RetryTransaction, is_rolled_back, retry
 
@@ -105,9 +105,9 @@ class Database:
         try:
             async with asyncio.timeout_at(call.deadline), request_session().lock:
                 return await retry(attempt)
-        except PROGRAMMING_ERRORS:
-            raise
         except (*OUTAGE_ERRORS, RetryTransaction, CommitUncertain) as error:
+            if is_programming_error(error):
+                raise
             reason = f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"
             raise DatabaseUnavailable(reason, is_uncertain=call.is_committing) from error
         finally:

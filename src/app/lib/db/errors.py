@@ -1,10 +1,21 @@
-"""Which errors mean that the database is unavailable."""
+"""What the errors of the database mean."""
+
+import sqlite3
 
 from sqlalchemy import exc
 
 # Errors in our own code. Every other error means that the database is unavailable, full, read-only or overloaded.
 PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
 OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, OSError)
+
+# The drivers raise OperationalError not only for an outage, but also for these errors of a statement. SQLITE_ERROR is
+# an unknown table, column or function, or a syntax error.
+STATEMENT_ERRORS = {sqlite3.SQLITE_ERROR}
+STATEMENT_ERRORS |= {1052, 1054, 1109, 1305}  # MySQL: an ambiguous or unknown column, an unknown table or function
+STATEMENT_ERRORS |= {1055, 1056, 1140}  # GROUP BY
+STATEMENT_ERRORS |= {1136, 1222, 1241, 1242}  # the number of values, columns or rows
+STATEMENT_ERRORS |= {1267, 1271, 1292, 1365, 1411, 1690, 3140}  # collations, a wrong value, a division by zero, JSON
+STATEMENT_ERRORS |= {1364, 1644, 3819, 4025}  # a column without a default, SIGNAL of a trigger, CHECK
 
 
 class DatabaseUnavailable(Exception):
@@ -15,3 +26,16 @@ class DatabaseUnavailable(Exception):
     def __init__(self, reason: str, *, is_uncertain: bool = False) -> None:
         super().__init__(reason)
         self.is_uncertain = is_uncertain  # lost during COMMIT: the transaction may have been committed
+
+
+def is_programming_error(error: BaseException) -> bool:
+    """Return whether our own code caused the error, so that the same call would fail again."""
+    if isinstance(error, PROGRAMMING_ERRORS):
+        return True
+    return isinstance(error, exc.DBAPIError) and code_of(error) in STATEMENT_ERRORS
+
+
+def code_of(error: exc.DBAPIError) -> int | None:
+    """Return the number of an error of the server, or SQLite's extended result code."""
+    arguments = getattr(error.orig, "args", None) or (None,)
+    return getattr(error.orig, "sqlite_errorcode", None) or arguments[0]

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import exc
 
-from app.lib.db.errors import PROGRAMMING_ERRORS
+from app.lib.db.errors import is_programming_error
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def is_retryable(error: RetryTransaction | exc.DBAPIError) -> bool:
 
 def is_rolled_back(error: exc.DBAPIError) -> bool:
     """Return whether a COMMIT that failed with this error was certainly not executed."""
-    return not error.connection_invalidated and (isinstance(error, PROGRAMMING_ERRORS) or is_lock_conflict(error))
+    return not error.connection_invalidated and (is_programming_error(error) or is_lock_conflict(error))
 
 
 def is_lock_conflict(error: exc.DBAPIError) -> bool:

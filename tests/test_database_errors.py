@@ -1,0 +1,81 @@
+"""Errors in the code are not reported as an outage of the database, nor as a value that is taken."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from quart import Quart
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapper
+
+from app.lib.db.unique import flush_unique
+from app.models import Role, User
+from app.services import roles
+from app.services.roles import RoleTaken
+from support.actions import read, register, write
+from support.app import both_databases
+
+TABLE = "CREATE TABLE fussy (id INTEGER PRIMARY KEY, nick VARCHAR(9) NOT NULL, age INTEGER CHECK (age > 0))"
+WRONG = [
+    "INSERT INTO fussy (id) VALUES (1)",
+    "INSERT INTO fussy (id, nick, age) VALUES (1, 'ada', 0)",
+    "INSERT INTO fussy (id, nick) VALUES (1)",
+    "SELECT colour FROM user",
+    "SELECT id FROM missing",
+    "SELECT missing(1)",
+    "SELEKT 1",
+]
+
+
+async def execute(session: AsyncSession, statement: str) -> None:
+    await session.execute(text(statement))
+
+
+@pytest_asyncio.fixture
+async def fussy_table(app: Quart) -> AsyncIterator[None]:
+    await write(app, execute, TABLE)
+    yield
+    await write(app, execute, "DROP TABLE fussy")
+
+
+@pytest.fixture
+def user_without_key() -> Iterator[None]:
+    """Insert NULL as the key of a user, as a model that lacks the value of a column would."""
+
+    def remove_key(_mapper: Mapper[User], _connection: Connection, user: User) -> None:
+        user.email_key = None  # type: ignore[assignment]
+
+    event.listen(User, "before_insert", remove_key)
+    yield
+    event.remove(User, "before_insert", remove_key)
+
+
+@both_databases
+@pytest.mark.usefixtures("fussy_table")
+async def test_a_wrong_statement_raises_the_error_of_the_database(app: Quart) -> None:
+    for call, statement in itertools.product((write, read), WRONG):
+        with pytest.raises(DBAPIError):
+            await call(app, execute, statement)
+
+
+@both_databases
+@pytest.mark.usefixtures("user_without_key")
+async def test_a_missing_value_is_not_taken_for_a_duplicate_email_address(app: Quart) -> None:
+    assert (await register(app.test_client())).status_code == 500
+
+
+@both_databases
+async def test_only_a_duplicate_value_of_the_column_is_reported_as_taken(app: Quart) -> None:
+    async def add(session: AsyncSession, **columns: str | None) -> None:
+        session.add(Role(**columns))
+        await flush_unique(session, Role.name, taken=RoleTaken())
+
+    await write(app, roles.create, name="admin")
+
+    with pytest.raises(RoleTaken):
+        await write(app, add, name="admin")
+    with pytest.raises(DBAPIError):
+        await write(app, add, name=None)
