@@ -61,6 +61,23 @@ KEPT = {
         ["ALTER TABLE user ADD COLUMN born DATE NOT NULL DEFAULT '0000-00-00'", "UPDATE user SET created_on = 0"],
         "SELECT id, born FROM user",
     ),
+    "the id 0": (
+        ("mariadb",),
+        [
+            "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO'",
+            "ALTER TABLE user CONVERT TO CHARACTER SET latin1",
+            "INSERT INTO user (id, email, active) VALUES (0, 'zero', 1)",
+        ],
+        USERS,
+    ),
+    "wider columns": (
+        ("mariadb",),
+        [
+            "ALTER TABLE user MODIFY email VARCHAR(300), MODIFY password TEXT",
+            "ALTER TABLE role MODIFY name VARCHAR(80)",
+        ],
+        USERS,
+    ),
     "a check of SQLAlchemy 1.3": (
         ("sqlite",),
         ["ALTER TABLE user ADD COLUMN admin BOOLEAN CHECK (admin IN (0, 1))", "UPDATE user SET admin = id = 1"],
@@ -94,6 +111,16 @@ REFUSED = {
         ("mariadb",),
         ["CREATE TRIGGER log AFTER UPDATE ON user FOR EACH ROW DELETE FROM role WHERE id = 9"],
         "the trigger log of user would run: drop it, and create it again after the upgrade",
+    ),
+    "a name that is too long": (
+        ("mariadb",),
+        ["ALTER TABLE role MODIFY name VARCHAR(80)", "UPDATE role SET name = REPEAT('n', 31)"],
+        "role.name of more than 30 characters: 1",
+    ),
+    "an e-mail address and a hash that are too long": (
+        ("sqlite",),
+        ["UPDATE user SET email = printf('%0255d', id), password = printf('%0256d', id) WHERE id = 2"],
+        "user.email of more than 254 characters: 2; user.password of more than 255 characters: 2",
     ),
     "a generated column": (
         ("sqlite",),
@@ -154,10 +181,21 @@ def test_what_an_upgrade_cannot_keep_stops_it_before_it_changes_anything(
     original.execute(*changes)
     before = [original.schema(), original.rows("SELECT * FROM user")]
 
-    with pytest.raises(schema.UpgradeFailed, match=f"{re.escape(reason)}.* Fix these tables .*; nothing was changed"):
+    refusal = f"{re.escape(reason)}.* Fix these (tables|rows) .*; nothing was changed"
+    with pytest.raises(schema.UpgradeFailed, match=refusal):
         schema.upgrade()
 
     assert [original.schema(), original.rows("SELECT * FROM user")] == before
+
+
+@pytest.mark.parametrize("original", ["mariadb"], indirect=True)
+def test_a_column_that_no_registration_fills_is_reported(original: Original, tmp_path: Path) -> None:
+    original.execute("ALTER TABLE user ADD COLUMN nick VARCHAR(9) NOT NULL, ADD COLUMN age INTEGER")
+
+    printed = migrate(original.url, instance=tmp_path).stderr
+
+    assert "user.nick is NOT NULL without a default: until a model has it, no row can be added" in printed
+    assert printed.count("without a default") == 1
 
 
 @pytest.mark.parametrize("original", BOTH, indirect=True)

@@ -32,7 +32,7 @@ depends_on = None
 
 logger = logging.getLogger("alembic.runtime.migration")
 
-EMAIL_KEY_LENGTH = 320
+EMAIL_LENGTH, EMAIL_KEY_LENGTH, PASSWORD_LENGTH, ROLE_NAME_LENGTH = 254, 320, 255, 30
 ORIGINAL_EMAIL_LENGTH = 100
 MAX_IDS = 20  # in one message
 ORIGINAL_PASSWORD_LENGTH = 200
@@ -96,10 +96,10 @@ USER = sa.Table(
     "user",
     CURRENT,
     sa.Column("id", sa.Integer(), primary_key=True),
-    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("email", sa.String(EMAIL_LENGTH), nullable=False),
     sa.Column("email_key", case_sensitive_string(EMAIL_KEY_LENGTH), nullable=False),
     sa.Column("phone", sa.String(30)),
-    sa.Column("password", sa.String(255)),
+    sa.Column("password", sa.String(PASSWORD_LENGTH)),
     sa.Column("active", sa.Boolean(), nullable=False),
     sa.Column("created_on", sa.DateTime()),
     sa.Column("confirmed_on", sa.DateTime()),
@@ -112,7 +112,7 @@ ROLE = sa.Table(
     "role",
     CURRENT,
     sa.Column("id", sa.Integer(), primary_key=True),
-    sa.Column("name", case_sensitive_string(30, "utf8mb4"), nullable=False),
+    sa.Column("name", case_sensitive_string(ROLE_NAME_LENGTH, "utf8mb4"), nullable=False),
     sa.UniqueConstraint("name", name="uq_role_name"),
 )
 USER_ROLE = sa.Table(
@@ -228,6 +228,8 @@ def upgrade() -> None:
     refuse("rows", problems_of_upgrade())
     for change in changes():
         logger.info("Will %s", change)
+    for column in unfilled_columns():
+        logger.warning("%s is NOT NULL without a default: until a model has it, no row can be added", column)
     try:
         change_tables()
     except DBAPIError as error:
@@ -335,9 +337,19 @@ def changes() -> Iterator[str]:
         yield f"deactivate the users whose `active` is NULL: {inactive}"
 
 
+def unfilled_columns() -> Iterator[str]:
+    """Return the columns that were added to the original tables, and without which the site cannot insert a row."""
+    inspector = sa.inspect(op.get_bind())
+    for table in ORIGINAL.tables:
+        for column in inspector.get_columns(table):
+            is_optional = column["nullable"] or column["default"] is not None or column.get("computed")
+            if not is_optional and column["name"] not in CURRENT.tables[table].columns:
+                yield f"{table}.{column['name']}"
+
+
 def problems_of_upgrade() -> list[str]:
     """Return what is wrong with the rows. Uses original columns only, which a half-migrated database has too."""
-    return [*email_problems(), *phone_problems(), *role_problems(), *user_role_problems()]
+    return [*email_problems(), *phone_problems(), *role_problems(), *user_role_problems(), *too_long_values()]
 
 
 def email_problems() -> list[str]:
@@ -376,10 +388,25 @@ def user_role_problems() -> list[str]:
     return [f"rows of user_role whose user or role does not exist: {ids(orphans)}"] if orphans else []
 
 
+def too_long_values() -> list[str]:
+    """Return the rows with a value that a column which was made wider has, and that the new column cannot store."""
+    limits = {USER.c.email: EMAIL_LENGTH, USER.c.password: PASSWORD_LENGTH, ROLE.c.name: ROLE_NAME_LENGTH}
+    problems = []
+    for column, limit in limits.items():
+        found = sa.select(column.table.c.id).where(length(column) > limit).order_by(column.table.c.id)
+        if rows := op.get_bind().scalars(found).all():
+            problems.append(f"{column} of more than {limit} characters: {ids(rows)}")
+    return problems
+
+
+def length(column: sa.Column[str]) -> sa.ColumnElement[int]:
+    """Return the number of characters."""
+    return (sa.func.char_length if is_mysql() else sa.func.length)(column)
+
+
 def problems_of_downgrade() -> list[str]:
     """Return the rows that do not fit into the original's columns and unique constraints."""
-    is_long = sa.func.char_length if is_mysql() else sa.func.length
-    too_long = (is_long(USER.c.email) > ORIGINAL_EMAIL_LENGTH) | (is_long(USER.c.password) > ORIGINAL_PASSWORD_LENGTH)
+    too_long = (length(USER.c.email) > ORIGINAL_EMAIL_LENGTH) | (length(USER.c.password) > ORIGINAL_PASSWORD_LENGTH)
     users = op.get_bind().scalars(sa.select(USER.c.id).where(too_long)).all()
     return [
         *([f"users with a too long e-mail address or password hash: {ids(users)}"] if users else []),
