@@ -16,6 +16,7 @@ from app.lib import logs
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
 KILL_AFTER_SECONDS = 13.5  # more than a worker takes for lame duck, grace period and shutdown (serve.py)
 STARTUP_SECONDS = 3  # a worker that fails earlier would fail again, so the server ends
+RESTART_DELAY_SECONDS = 1  # for a worker that is killed earlier: a crash in a loop must not use a whole core
 
 _fork: Any = multiprocessing.get_context("fork")
 
@@ -83,11 +84,14 @@ class Master:
             self.exit_code = self.exit_code or int(process.exitcode != 0)
             return
         logs.record("worker_exited", level=WARNING, pid=process.pid, exit_code=process.exitcode)
-        if process.exitcode != 0 and time.monotonic() - worker.started_at < STARTUP_SECONDS:
+        is_starting = time.monotonic() - worker.started_at < STARTUP_SECONDS
+        if process.exitcode > 0 and is_starting:
             self.exit_code = 1
             self.stop(signal.SIGTERM)
-        else:
-            self.start(worker.slot)
+            return
+        if process.exitcode < 0 and is_starting:  # by a signal, for example when memory runs out
+            time.sleep(RESTART_DELAY_SECONDS)
+        self.start(worker.slot)
 
     def kill_late_workers(self) -> None:
         if time.monotonic() > self.kill_at:
