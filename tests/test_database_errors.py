@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -79,3 +80,11 @@ async def test_only_a_duplicate_value_of_the_column_is_reported_as_taken(app: Qu
         await write(app, add, name="admin")
     with pytest.raises(DBAPIError):
         await write(app, add, name=None)
+
+
+async def test_a_file_that_a_service_function_does_not_find_is_no_outage(app: Quart, tmp_path: Path) -> None:
+    async def open_file(_session: AsyncSession) -> None:
+        (tmp_path / "missing").read_bytes()
+
+    with pytest.raises(FileNotFoundError):
+        await write(app, open_file)

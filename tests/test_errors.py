@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from quart import Quart, abort, request
 from quart.typing import ResponseReturnValue, TestClientProtocol
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth import access
 from app.lib.db import DatabaseUnavailable, db
 from app.services import users
-from support.actions import EMAIL, PASSWORD, create_user, register
-from support.app import open_to, serving
+from support.actions import EMAIL, PASSWORD, create_user, register, write
+from support.app import both_databases, open_to, serving
 
 STATUSES = {
     400: "Bad request",
@@ -38,6 +40,14 @@ async def app(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Asyn
         yield app
 
 
+async def show_by_email(email: str) -> ResponseReturnValue:
+    return str(await db.read(users.get_by_email, email=email))
+
+
+async def execute(session: AsyncSession, statement: str) -> None:
+    await session.execute(text(statement))
+
+
 def add_routes(app: Quart) -> None:
     """Add pages that fail, and routes that do not check what they read."""
 
@@ -52,7 +62,9 @@ def add_routes(app: Quart) -> None:
 
     app.add_url_rule("/fail/<int:status>", "fail", fail)
     app.add_url_rule("/api/fail/<int:status>", "api_fail", fail)
+
     app.add_url_rule("/crash", "crash", crash)
+    app.add_url_rule("/users/by-email/<email>", "show_by_email", show_by_email)
     app.add_url_rule("/no-database", "no_database", no_database)
 
     @app.post("/echo")
@@ -175,3 +187,32 @@ async def test_without_a_database_a_request_with_a_session_cookie_is_a_503_page(
     assert (await client.get("/static/css/main.css")).status_code == 200
     for path in "/register", "/login", "/api/", "/healthz":
         assert (await app.test_client().get(path)).status_code == 200, path
+
+
+async def test_a_view_that_does_not_catch_an_unknown_user_fails_while_its_own_user_exists(
+    client: TestClientProtocol, caplog: pytest.LogCaptureFixture
+) -> None:
+    await register(client)
+
+    assert (await client.get(f"/users/by-email/{EMAIL}")).status_code == 200
+    response = await client.get("/users/by-email/unknown@example.com")
+
+    assert response.status_code == 500
+    assert "UnknownUser" in caplog.text
+
+
+@both_databases
+async def test_a_table_that_lacks_a_column_is_an_error_page_and_logged(
+    app: Quart, client: TestClientProtocol, caplog: pytest.LogCaptureFixture
+) -> None:
+    await register(client)
+    await write(app, execute, "ALTER TABLE user RENAME COLUMN language TO lost")
+    try:
+        for path in ("/account", "/missing"):
+            caplog.clear()
+            response = await client.get(path)
+            assert response.status_code == 500
+            assert STATUSES[500] in await response.get_data(as_text=True)
+            assert "language" in caplog.text
+    finally:
+        await write(app, execute, "ALTER TABLE user RENAME COLUMN lost TO language")

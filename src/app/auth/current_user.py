@@ -96,6 +96,10 @@ class CurrentUser(AuthUser):
         if self.session is not None and sessions.needs_touch(self.session):
             await touch(self.session)
 
+    async def has_ended(self) -> bool:
+        """Return whether the loaded session was deleted during this request. Raises DatabaseUnavailable."""
+        return self.session is not None and await db.read(sessions.find, token=str(self.auth_id)) is None
+
     def skip_lookup(self) -> None:
         """Do not query the database again in this request."""
         self.is_loaded = True

@@ -98,9 +98,11 @@ async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
     return redirect(url_for("login.new", next=iri_to_uri(here) if can_be_opened(request.path) else None), 303)
 
 
-async def show_login_for_deleted(_error: UnknownUser) -> Response | WerkzeugResponse:
-    """Redirect to the login page: the account was deleted during the request."""
-    return await show_login(Unauthorized())
+async def show_login_for_deleted(error: UnknownUser) -> Response | WerkzeugResponse:
+    """Redirect to the login page if the account was deleted during the request. Otherwise the view has to catch it."""
+    if await current_user.has_ended():
+        return await show_login(Unauthorized())
+    return await show_unhandled(error)
 
 
 async def show_unavailable(error: DatabaseUnavailable) -> Response:

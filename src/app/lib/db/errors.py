@@ -1,12 +1,14 @@
 """What the errors of the database mean."""
 
 import sqlite3
+import ssl
 
 from sqlalchemy import exc
 
 # Errors in our own code. Every other error means that the database is unavailable, full, read-only or overloaded.
 PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
-OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, OSError)
+# Not every OSError: a service function may have opened a file that does not exist.
+OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, ConnectionError, ssl.SSLError)
 
 # The drivers raise OperationalError not only for an outage, but also for these errors of a statement. SQLITE_ERROR is
 # an unknown table, column or function, or a syntax error.

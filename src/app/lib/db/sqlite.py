@@ -16,14 +16,15 @@ from sqlalchemy.pool import ConnectionPoolEntry
 def create_file(_dialect: Dialect, _record: Any, arguments: list[Any], _parameters: dict[str, Any]) -> None:
     """Create a missing database file, readable by its owner only: it holds e-mail addresses and password hashes.
 
-    Raises sqlite3.OperationalError if the folder does not exist.
+    Raises sqlite3.OperationalError, for example if the folder does not exist.
     """
     path = Path(arguments[0])
     if str(path).startswith("file:"):  # a URI, which names its own mode
         return
-    if not path.parent.is_dir():
-        raise sqlite3.OperationalError("unable to open database file")
-    path.touch(mode=0o600)
+    try:
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise sqlite3.OperationalError(f"unable to open database file: {error.strerror}") from error
 
 
 def set_pragmas(connection: Any, _record: ConnectionPoolEntry, *, lock_timeout: int) -> None:
