@@ -12,6 +12,7 @@ from app.models import User, UserSession
 from support.account_page import value_in
 from support.actions import (
     PASSWORD,
+    attacker_with,
     cookie_of,
     count,
     create_user,
@@ -89,17 +90,18 @@ async def test_the_form_of_a_sensitive_page_is_accepted_for_twenty_minutes(
 
 
 @both_databases
-async def test_a_reauthentication_is_as_good_as_a_login_and_keeps_the_session(
+async def test_a_reauthentication_is_as_good_as_a_login_and_replaces_the_token(
     app: Quart, ada: TestClientProtocol, frozen_clock: FrozenClock
 ) -> None:
-    before = (await scalars(app, select(UserSession.digest)), cookie_of(ada))
+    before, thief = await scalars(app, select(UserSession.id)), attacker_with(app, cookie_of(ada))
+    assert await is_logged_in(thief)
     frozen_clock.forward(timedelta(hours=3))
 
     response = await verify(ada)
 
     assert (response.status_code, response.location) == (303, "/")
-    assert not [line for line in response.headers.getlist("Set-Cookie") if line.startswith("auth=")]
-    assert (await scalars(app, select(UserSession.digest)), cookie_of(ada)) == before
+    assert await scalars(app, select(UserSession.id)) == before
+    assert (await is_logged_in(ada), await is_logged_in(thief)) == (True, False)
     frozen_clock.forward(TEN)
     assert await is_open(ada)
     frozen_clock.forward(SECOND)

@@ -17,7 +17,7 @@ def new_session(*, remember: bool, target: str | None = None) -> NewSession:
 
 
 async def login(token: str, *, remember: bool) -> None:
-    """Send the browser the cookie of a new session."""
+    """Send the browser the cookie of a new session, or the new token of a session that was reauthenticated."""
     quart_auth.login_user(CurrentUser(token), remember=remember)
     await adopt_session_data()
 

@@ -44,17 +44,17 @@ async def required_proofs(session: AsyncSession, *, user_id: int) -> list[Proof]
 
 async def reauthenticate(
     user: User, password: str, *, session_id: int, client: Client, proofs: Mapping[str, str] = NO_PROOFS
-) -> None:
-    """Verify the password again, and the further proofs by their names, which makes the session fresh.
+) -> str:
+    """Verify the password again, and the further proofs by their names. Return the new token of the session.
 
-    Raises InvalidCredentials, WrongProof, RateLimitExceeded.
+    The session is fresh afterwards. Raises InvalidCredentials, WrongProof, RateLimitExceeded.
     """
     find, limits = partial(users.find, user_id=user.id), attempts.for_reauthentication(user.id, client)
     verified = await authentication.authenticate(password, find=find, limits=limits)
     async with authentication.refunded_on_failure(verified.hits):
         for proof in await db.read(required_proofs, user_id=user.id):
             await proof.verify(user, proofs.get(proof.name, ""), client)
-        await db.write(_mark_verified_user, verified, session_id=session_id, client=client)
+        return await db.write(_mark_verified_user, verified, session_id=session_id, client=client)
 
 
 async def start_verified_session(
@@ -79,13 +79,12 @@ async def start_session(session: AsyncSession, user: User, *, new: NewSession, i
 
 async def _mark_verified_user(
     session: AsyncSession, verified: VerifiedPassword, *, session_id: int, client: Client
-) -> None:
-    await mark_reauthenticated(
-        session, await lock_verified_user(session, verified), session_id=session_id, client=client
-    )
+) -> str:
+    user = await lock_verified_user(session, verified)
+    return await mark_reauthenticated(session, user, session_id=session_id, client=client)
 
 
-async def mark_reauthenticated(session: AsyncSession, user: User, *, session_id: int, client: Client) -> None:
-    """Make a session fresh. The user's row is locked."""
-    await sessions.mark_reauthenticated(session, session_id, user_id=user.id)
+async def mark_reauthenticated(session: AsyncSession, user: User, *, session_id: int, client: Client) -> str:
+    """Make a session fresh and return its new token. The user's row is locked."""
     await audit_log.record(session, user.id, "reauthenticated", client)
+    return await sessions.mark_reauthenticated(session, session_id, user_id=user.id)

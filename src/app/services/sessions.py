@@ -47,7 +47,7 @@ async def start(session: AsyncSession, *, user_id: int, new: NewSession) -> str:
     """Start a session and return its token. The session that it replaces ends."""
     if new.replaces is not None:
         await end(session, token=new.replaces)
-    token, now = secrets.token_urlsafe(32), clock.now()
+    token, now = _new_token(), clock.now()
     row = UserSession(user_id=user_id, digest=_digest(token), remember=new.remember)
     row.created_on = row.last_seen_on = now
     row.authenticated_on = new.authenticated_on or now
@@ -88,9 +88,12 @@ async def touch(session: AsyncSession, row: UserSession) -> None:
     )
 
 
-async def mark_reauthenticated(session: AsyncSession, session_id: int, *, user_id: int) -> None:
+async def mark_reauthenticated(session: AsyncSession, session_id: int, *, user_id: int) -> str:
+    """Make a session fresh and return its new token. A copy of the former cookie is of no use (OWASP ASVS 7.2.4)."""
+    token = _new_token()
     is_own = (UserSession.id == session_id) & (UserSession.user_id == user_id)
-    await session.execute(update(UserSession).where(is_own).values(authenticated_on=clock.now()))
+    await session.execute(update(UserSession).where(is_own).values(authenticated_on=clock.now(), digest=_digest(token)))
+    return token
 
 
 def is_fresh(row: UserSession, *, within: timedelta) -> bool:
@@ -134,6 +137,10 @@ async def end(session: AsyncSession, *, token: str) -> None:
 
 async def end_all(session: AsyncSession, *, user_id: int) -> None:
     await session.execute(delete(UserSession).where(UserSession.user_id == user_id))
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(32)
 
 
 def _digest(token: str) -> str:

@@ -3,7 +3,7 @@
 from quart import Blueprint, redirect, render_template, request
 from quart.typing import ResponseReturnValue
 
-from app.auth import current_client, require_session, require_user
+from app.auth import current_client, require_session, require_user, session_cookie
 from app.forms.reauthentication import form_with_proofs
 from app.lib.db import db
 from app.lib.i18n.catalogs import gettext as _
@@ -32,10 +32,11 @@ async def create() -> ResponseReturnValue:
 
     typed = {proof.name: form[proof.name].data for proof in proofs}
     try:
-        await login.reauthenticate(
+        token = await login.reauthenticate(
             session.user, form.password.data, session_id=session.id, client=current_client(), proofs=typed
         )
     except (InvalidCredentials, WrongProof):
         wrong = str(WrongProof()) if proofs else _("The password is wrong.")  # never which of them
         return await render_invalid_form("reauthentication/new.html", form, context, password=wrong)
+    await session_cookie.login(token, remember=session.remember)
     return redirect(safe_path(form.next.data), 303)

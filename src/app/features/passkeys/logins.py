@@ -33,8 +33,8 @@ async def log_in(
 
 async def reauthenticate(
     known: KnownPasskey, response: AuthenticationResponse, *, current: UserSession, client: Client
-) -> None:
-    """Reauthenticate a session. Raises PasskeyRefused, ChallengeExpired, UnknownPasskey.
+) -> str:
+    """Reauthenticate a session and return its new token. Raises PasskeyRefused, ChallengeExpired, UnknownPasskey.
 
     The passkey must belong to the user of the session, and the challenge is valid in this session only.
     """
@@ -43,8 +43,10 @@ async def reauthenticate(
     assertion = ceremonies.verify_assertion(
         response, known.passkey, handle=known.handle, purpose=Purpose.REAUTHENTICATION, session=current
     )
-    if not await db.write(_mark_reauthenticated, known.passkey, assertion, current=current, client=client):
+    token = await db.write(_mark_reauthenticated, known.passkey, assertion, current=current, client=client)
+    if token is None:
         raise PasskeyRefused(COPIED)
+    return token
 
 
 async def _start_session(
@@ -56,11 +58,9 @@ async def _start_session(
 
 async def _mark_reauthenticated(
     session: AsyncSession, passkey: Passkey, assertion: Assertion, *, current: UserSession, client: Client
-) -> bool:
+) -> str | None:
     user = await _use(session, passkey, assertion, client=client)
-    if user is not None:
-        await login.mark_reauthenticated(session, user, session_id=current.id, client=client)
-    return user is not None
+    return await login.mark_reauthenticated(session, user, session_id=current.id, client=client) if user else None
 
 
 async def _use(session: AsyncSession, passkey: Passkey, assertion: Assertion, *, client: Client) -> User | None:

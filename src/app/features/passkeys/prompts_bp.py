@@ -56,7 +56,8 @@ async def reauthenticate() -> ResponseReturnValue:
     current, body = await require_session(), await json_body()
     response = ceremonies.parse_assertion(body.get("credential"))
     known = await db.read(passkeys.find, response.raw_id)
-    await logins.reauthenticate(known, response, current=current, client=current_client())
+    token = await logins.reauthenticate(known, response, current=current, client=current_client())
+    await login(token, remember=current.remember)
     return {"next": safe_path(text_in(body, "next"))}
 
 
