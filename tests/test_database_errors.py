@@ -3,19 +3,18 @@
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from quart import Quart
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import InstrumentedAttribute, Mapper
 
 from app.lib.db.unique import flush_unique
-from app.models import Role, User
-from app.services import roles
-from app.services.roles import RoleTaken
+from app.models import Base, Role, User, UserRole
 from support.actions import read, register, write
 from support.app import both_databases
 
@@ -68,18 +67,38 @@ async def test_a_missing_value_is_not_taken_for_a_duplicate_email_address(app: Q
     assert (await register(app.test_client())).status_code == 500
 
 
+async def add(session: AsyncSession, row: Base, column: InstrumentedAttribute[Any]) -> None:
+    session.add(row)
+    await flush_unique(session, column, taken=LookupError())
+
+
+def user_with(**columns: Any) -> User:
+    return User(**{"email": "b", "email_key": "b"} | columns)
+
+
 @both_databases
 async def test_only_a_duplicate_value_of_the_column_is_reported_as_taken(app: Quart) -> None:
-    async def add(session: AsyncSession, **columns: str | None) -> None:
-        session.add(Role(**columns))
-        await flush_unique(session, Role.name, taken=RoleTaken())
+    await write(app, add, user_with(id=1, phone="1"), User.email_key)
+    await write(app, add, Role(id=1, name="admin"), Role.name)
+    await write(app, add, UserRole(user_id=1, role_id=1), UserRole.role_id)
 
-    await write(app, roles.create, name="admin")
-
-    with pytest.raises(RoleTaken):
-        await write(app, add, name="admin")
-    with pytest.raises(DBAPIError):
-        await write(app, add, name=None)
+    for row, column in (
+        (Role(name="admin"), Role.name),
+        (Role(id=1, name="editor"), Role.id),
+        (user_with(), User.email_key),
+        (user_with(email_key="c", phone="1"), User.phone),
+        (UserRole(user_id=1, role_id=1), UserRole.role_id),  # both columns are unique together
+    ):
+        with pytest.raises(LookupError):
+            await write(app, add, row, column)
+    for row, column in (
+        (Role(name=None), Role.name),
+        (Role(id=1, name="editor"), Role.name),
+        (user_with(email_key="c", phone="1"), User.email_key),
+        (UserRole(user_id=1, role_id=9), UserRole.role_id),
+    ):
+        with pytest.raises(IntegrityError):
+            await write(app, add, row, column)
 
 
 async def test_a_file_that_a_service_function_does_not_find_is_no_outage(app: Quart, tmp_path: Path) -> None:

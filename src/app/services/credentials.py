@@ -74,4 +74,5 @@ async def _replace_verified(
 
 async def _replace_by_email(session: AsyncSession, *, email: str, password_hash: str) -> None:
     user = await users.get_by_email(session, email=email, lock=True)
+    await end_access(session, user, AccessEnd.RECOVERED)
     await replace(session, user, password_hash, reason=AccessEnd.PASSWORD_CHANGED, client=COMMAND_LINE)

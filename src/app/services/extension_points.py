@@ -59,7 +59,7 @@ class AccessEnd(Enum):
     """Why access to an account ends."""
 
     PASSWORD_CHANGED = auto()
-    RECOVERED = auto()  # through the e-mail address: a reset, or a confirmation in another browser
+    RECOVERED = auto()  # by a reset, a confirmation in another browser, or an operator
     COMPROMISE_REPORTED = auto()  # "This was not me", or the former e-mail address was restored
     SESSIONS_ENDED = auto()  # by an operator
     DEACTIVATED = auto()

@@ -17,6 +17,7 @@ def init_app(app: Quart) -> None:
     points: ExtensionPoints = app.extensions["extension_points"]
     points.access_ends.append(end_access)
     points.expiring.append(Expiring(PasskeyChallenge.nonce, PasskeyChallenge.expires_on))
+    points.add_command("users", "remove-passkeys", f"{__name__}.commands:remove_passkeys")
     points.event_labels.update(EVENT_LABELS)
     if not can_be_used(BaseUrl.parse(app.config["BASE_URL"])):
         return

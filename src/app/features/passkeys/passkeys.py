@@ -20,7 +20,7 @@ from app.lib.errors import validate_single_line
 from app.lib.i18n.catalogs import noop as _
 from app.models import User, UserSession
 from app.services import audit_log, security_alerts, users
-from app.services.client import Client
+from app.services.client import COMMAND_LINE, Client
 from app.services.extension_points import AccessEnd
 
 MAX_PASSKEYS = 20  # of an account; one page lists all of them
@@ -107,6 +107,16 @@ async def remove(session: AsyncSession, passkey_id: int, *, user_id: int, client
     if removed.rowcount and user:
         await audit_log.record(session, user.id, "passkey_removed", client)
         await security_alerts.send_alert(session, user, "passkey_removed", client)
+
+
+async def remove_all(session: AsyncSession, *, email: str) -> int:
+    """Remove every passkey of a user from the command line, and return how many there were. Raises UnknownUser."""
+    user = await users.get_by_email(session, email=email, lock=True)
+    removed: Any = await session.execute(delete(Passkey).where(Passkey.user_id == user.id))
+    if removed.rowcount:
+        await audit_log.record(session, user.id, "passkey_removed", COMMAND_LINE, passkeys=removed.rowcount)
+        await security_alerts.send_alert(session, user, "passkey_removed", COMMAND_LINE)
+    return int(removed.rowcount)
 
 
 async def end_access(session: AsyncSession, user: User, reason: AccessEnd, *, since: datetime | None) -> None:

@@ -50,14 +50,14 @@ async def enrol(current: UserSession, secret: bytes, typed: str, *, client: Clie
     if user.confirmed_on is None:
         raise NotConfirmed
     step = codes.step_of(typed, secret)
-    hashes, shown = await _new_codes(user)
+    hashes, shown = await _new_codes(user, client=client)
     await db.write(_enrol, current, secret, step, hashes, client=client)
     return shown
 
 
 async def replace_recovery_codes(current: UserSession, *, client: Client) -> list[str]:
     """Return new recovery codes; the former ones stop working. Raises NotEnrolled, RateLimitExceeded, Overloaded."""
-    hashes, shown = await _new_codes(current.user)
+    hashes, shown = await _new_codes(current.user, client=client)
     await db.write(_replace_codes, current, hashes, client=client)
     return shown
 
@@ -87,10 +87,11 @@ async def end_access(session: AsyncSession, user: User, reason: AccessEnd, *, si
         await factors.delete_since(session, user.id, since - ALERT_DELAY)
 
 
-async def _new_codes(user: User) -> tuple[list[tuple[int, str]], list[str]]:
+async def _new_codes(user: User, *, client: Client) -> tuple[list[tuple[int, str]], list[str]]:
     """Return the hashes of new recovery codes with their numbers, and the codes themselves."""
-    limits = RateLimits((limit("NEW_RECOVERY_CODES_PER_ACCOUNT", f"user {user.id}"),))
-    async with authentication.rate_limited(limits):
+    per_account = limit("NEW_RECOVERY_CODES_PER_ACCOUNT", f"user {user.id}")
+    per_ip = limit("NEW_RECOVERY_CODES_PER_IP", client.network)
+    async with authentication.rate_limited(RateLimits((per_account, per_ip))):
         fresh = recovery_codes.new_codes()
         hashes = await recovery_codes.hash_codes(fresh)
     return hashes, [recovery_codes.format_code(*code) for code in fresh]

@@ -1,8 +1,11 @@
 """Values of which each row has its own, such as the e-mail address of a user."""
 
+import re
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
+from sqlalchemy import Index, Table, UniqueConstraint
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -10,13 +13,16 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.lib.db.errors import code_of
 
 DUPLICATE_ERRORS = {1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
+# SQLite names the columns, "UNIQUE constraint failed: user.email_key", and MySQL the key, "… for key 'uq_user_email_key'".
+# MySQL 8 writes the table before the key.
+VIOLATED = re.compile(r"constraint failed: (?P<columns>.+)|'(?:\w+\.)?(?P<key>[^'.]+)'\W*$")
 
 
 async def flush_unique(session: AsyncSession, column: InstrumentedAttribute[Any], *, taken: Exception) -> None:
     """Flush, and raise `taken` if another row has the same value in a unique column: of two writers one succeeds.
 
-    The violation of another constraint, such as NOT NULL of a column that you have added, is an error in the code:
-    raises IntegrityError.
+    The column may be one of several columns that are unique together. The violation of another constraint, such as NOT
+    NULL of a column that you have added, is an error in the code: raises IntegrityError.
     """
     try:
         await session.flush()
@@ -27,8 +33,20 @@ async def flush_unique(session: AsyncSession, column: InstrumentedAttribute[Any]
 
 
 def is_duplicate(error: IntegrityError, column: InstrumentedAttribute[Any]) -> bool:
-    table, message = column.class_.__tablename__, str(error.orig)
-    names = {f"{table}.{column.key}", f"uq_{table}_{column.key}"}  # SQLite names the column, MySQL the constraint
-    if column.primary_key:
-        names.add("PRIMARY'")
-    return code_of(error) in DUPLICATE_ERRORS and any(name in message for name in names)
+    if code_of(error) not in DUPLICATE_ERRORS or not (found := VIOLATED.search(str(error.orig))):
+        return False
+    table = column.class_.__table__
+    if found["columns"]:
+        return f"{table.name}.{column.key}" in found["columns"].split(", ")
+    return found["key"] in unique_keys(table, column.key)
+
+
+def unique_keys(table: Table, column: str) -> Iterator[str]:
+    """Yield the names of the unique keys that contain a column."""
+    keys: list[Index | UniqueConstraint] = [key for key in table.constraints if isinstance(key, UniqueConstraint)]
+    keys += [index for index in table.indexes if index.unique]
+    for key in keys:
+        if column in key.columns:
+            yield str(key.name)
+    if column in table.primary_key.columns:
+        yield "PRIMARY"

@@ -13,9 +13,10 @@ from app.features.passkeys.tests.authenticator import Authenticator, add, added,
 from app.services import credentials, users
 from support.actions import EMAIL, PASSWORD, change_password, count, write
 from support.app import both_databases
+from support.commands import CommandLine
 from support.email_links import press
 from support.frozen_clock import FrozenClock
-from support.mail_helpers import link
+from support.mail_helpers import link, mails
 
 
 async def change(app: Quart, ada: TestClientProtocol) -> None:
@@ -26,6 +27,11 @@ async def reset(app: Quart, ada: TestClientProtocol) -> None:
     client = app.test_client()
     await client.post("/reset", form={"email": EMAIL})
     assert (await press(client, await link(app, "reset"))).status_code == 303
+
+
+async def set_password(app: Quart, ada: TestClientProtocol) -> None:
+    async with app.app_context():
+        await credentials.set_password(EMAIL, PASSWORD)
 
 
 async def end_sessions(app: Quart, ada: TestClientProtocol) -> None:
@@ -53,6 +59,8 @@ CASES: list[tuple[Callable[[Quart, TestClientProtocol], Awaitable[None]], bool, 
     (end_sessions, False, ["Old", "New"]),
     (reset, True, ["Old", "New"]),
     (reset, False, []),
+    (set_password, True, ["Old", "New"]),
+    (set_password, False, []),
     (report_the_new_passkey, True, ["Old"]),
     (report_the_login, True, []),
     (restore_the_email_address, True, []),
@@ -85,3 +93,17 @@ async def test_the_deletion_of_the_account_deletes_its_passkeys(app: Quart, ada:
     assert (await ada.post("/account/delete", form={"password": PASSWORD})).status_code == 303
     assert await count(app, Passkey) == await count(app, PasskeyHandle) == 0
     assert await code_of(await use(app.test_client(), laptop)) == "unknown_passkey"
+
+
+@both_databases
+async def test_an_operator_removes_the_passkeys_of_a_user(
+    app: Quart, ada: TestClientProtocol, command_line: CommandLine
+) -> None:
+    laptop = await added(ada)
+
+    assert command_line.succeed("users", "remove-passkeys", EMAIL) == "Passkeys removed: 1\n"
+
+    assert await code_of(await use(app.test_client(), laptop)) == "unknown_passkey"
+    assert len(await mails(app, "passkey_removed")) == 1
+    assert command_line.succeed("users", "remove-passkeys", EMAIL) == "Passkeys removed: 0\n"
+    assert "no account" in command_line.refusal("users", "remove-passkeys", "unknown@example.com")

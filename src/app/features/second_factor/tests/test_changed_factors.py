@@ -68,8 +68,9 @@ async def test_every_change_is_in_the_audit_log_and_alerts_the_user(app: Quart, 
         assert (await ada.post(path)).location == PAGE
 
 
-async def test_new_recovery_codes_are_rate_limited(settings: dict[str, Any]) -> None:
-    async with serving(settings | {"RATE_LIMIT_NEW_RECOVERY_CODES_PER_ACCOUNT": "3 per minute"}) as app:
+@pytest.mark.parametrize("subject", ["ACCOUNT", "IP"])
+async def test_new_recovery_codes_are_rate_limited(settings: dict[str, Any], subject: str) -> None:
+    async with serving(settings | {f"RATE_LIMIT_NEW_RECOVERY_CODES_PER_{subject}": "3 per minute"}) as app:
         await create_user(app)
         await confirm(app)
         ada = await enter(app)
