@@ -5,7 +5,15 @@ import logging
 from typing import Any, Literal
 
 from alembic import context
-from alembic.operations.ops import DropConstraintOp, DropIndexOp, DropTableOp, ModifyTableOps
+from alembic.operations.ops import (
+    AddConstraintOp,
+    CreateIndexOp,
+    DropColumnOp,
+    DropConstraintOp,
+    DropIndexOp,
+    DropTableOp,
+    ModifyTableOps,
+)
 from alembic.util import CommandError
 from sqlalchemy import Connection, LargeBinary, Text, event, text
 from sqlalchemy.engine import URL
@@ -48,16 +56,28 @@ def compare_type(context: Any, _reflected: Any, _column: Any, found: Any, wanted
 
 
 def order_for_mysql(_context: Any, _revision: Any, directives: list[Any]) -> None:
-    """Reorder a generated migration: MySQL refuses to drop an index that a foreign key uses."""
+    """Reorder a generated migration: MySQL refuses to drop the only index that a foreign key can use."""
     for script in directives:
-        remove_indexes_of_dropped_tables(script.downgrade_ops)
-        for step in [*script.upgrade_ops.ops, *script.downgrade_ops.ops]:
-            if isinstance(step, ModifyTableOps):
-                step.ops.sort(key=lambda operation: not drops_foreign_key(operation))  # stable: those come first
+        for operations in (script.upgrade_ops, script.downgrade_ops):
+            remove_indexes_of_dropped_tables(operations)
+            for step in operations.ops:
+                if isinstance(step, ModifyTableOps):
+                    created = {name_of(each) for each in step.ops if isinstance(each, CreateIndexOp | AddConstraintOp)}
+                    step.ops.sort(key=lambda each, created=created: rank(each, created))  # type: ignore[misc] # stable
 
 
-def drops_foreign_key(operation: Any) -> bool:
-    return isinstance(operation, DropConstraintOp) and operation.constraint_type == "foreignkey"
+def rank(operation: Any, created: set[str | None]) -> int:
+    """Return the place of an operation: foreign keys are dropped first, and indexes after others were created."""
+    if isinstance(operation, DropConstraintOp) and operation.constraint_type == "foreignkey":
+        return 0
+    if isinstance(operation, DropConstraintOp | DropIndexOp) and name_of(operation) not in created:
+        return 2
+    return 3 if isinstance(operation, DropColumnOp) else 1
+
+
+def name_of(operation: Any) -> str | None:
+    name: str | None = getattr(operation, "index_name", None) or getattr(operation, "constraint_name", None)
+    return name
 
 
 def remove_indexes_of_dropped_tables(operations: Any) -> None:

@@ -23,6 +23,11 @@ USERS = "SELECT u.id, email, password, active, role_id FROM user u LEFT JOIN use
 
 # The databases, the change, and the query whose result an upgrade keeps.
 KEPT = {
+    "a default with a colon": (
+        ("sqlite",),
+        ["""ALTER TABLE user ADD COLUMN prefs VARCHAR(20) DEFAULT '{"size":1}'"""],
+        "SELECT dflt_value FROM pragma_table_info('user') WHERE name = 'prefs'",
+    ),
     "views": (BOTH, ["CREATE VIEW emails AS SELECT id, email FROM user"], "SELECT * FROM emails"),
     "a trigger": (
         BOTH,

@@ -42,6 +42,30 @@ class Sample(Base):
 """
 
 
+OWNED = """
+
+from sqlalchemy import Index, UniqueConstraint
+
+
+class Owned(Base):
+    __tablename__ = "owned"
+    __table_args__ = ({more}Base.__table_args__,)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    settings: Mapped[str] = mapped_column(String(50), server_default='{{"size":1}}')
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"){index})
+"""
+SHAPES = [
+    OWNED.format(more="", index=", index=True"),
+    OWNED.format(more="", index=", unique=True"),
+    OWNED.format(more='Index(None, "user_id", "number"), ', index=""),
+    OWNED.format(more='UniqueConstraint("user_id", "number"), ', index=""),
+    OWNED.format(more="", index=", index=True"),
+    "",  # the table is dropped
+]
+
+
 @pytest.fixture(params=["sqlite", "mariadb"])
 def empty_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty database."""
@@ -113,6 +137,20 @@ def test_generated_revisions_create_a_table_and_rename_its_foreign_key_and_go_ba
         commands = ("upgrade head", f"revision --autogenerate -m {column}", "upgrade head", "check")
         alembic(empty_uri, *commands, instance=tmp_path, root=root)
     alembic(empty_uri, "downgrade -2", instance=tmp_path, root=root)
+
+
+@pytest.mark.parametrize("shapes", [SHAPES, SHAPES[::-1]], ids=["forwards", "backwards"])
+def test_generated_revisions_replace_the_index_of_a_foreign_key_and_go_back(
+    empty_uri: str, tmp_path: Path, root: Path, shapes: list[str]
+) -> None:
+    models = root / "src/app/models/user_event.py"
+    code = models.read_text()
+
+    for number, shape in enumerate(shapes):
+        models.write_text(code + shape)
+        commands = ("upgrade head", f"revision --autogenerate -m shape{number}", "upgrade head", "check")
+        alembic(empty_uri, *commands, instance=tmp_path, root=root)
+    alembic(empty_uri, f"downgrade -{len(shapes)}", instance=tmp_path, root=root)
 
 
 def test_a_generated_revision_of_user_changes_nothing_else_on_sqlite(tmp_path: Path, root: Path) -> None:

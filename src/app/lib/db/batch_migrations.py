@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, event
+from sqlalchemy import Connection, Inspector, Table, event
+from sqlalchemy.engine.interfaces import ReflectedColumn
 
 COPY_PREFIX = "_alembic_tmp_"
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
@@ -21,6 +22,13 @@ def keep_autoincrement(table: Table, connection: Connection | None, **_: Any) ->
     query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
     statement = connection.exec_driver_sql(query, (original,)).scalar() or ""
     table.dialect_options["sqlite"]["autoincrement"] = "AUTOINCREMENT" in statement.upper()
+
+
+@event.listens_for(Table, "column_reflect")
+def keep_default(_inspector: Inspector, _table: Table, column: ReflectedColumn) -> None:
+    """Escape colons in a default. SQLAlchemy reflects it as text(), which takes `:size` for a parameter."""
+    if isinstance(default := column.get("default"), str):
+        column["default"] = default.replace(":", r"\:")
 
 
 class DroppedWithTable:

@@ -13,8 +13,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.lib.db.errors import code_of
 
 DUPLICATE_ERRORS = {1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
-# SQLite names the columns, "UNIQUE constraint failed: user.email_key", and MySQL the key, "… for key 'uq_user_email_key'".
-# MySQL 8 writes the table before the key.
+# SQLite names the columns: "UNIQUE constraint failed: user.email_key".
+# MySQL names the key: "Duplicate entry 'ada' for key 'uq_user_email_key'". MySQL 8 writes the table before it.
 VIOLATED = re.compile(r"constraint failed: (?P<columns>.+)|'(?:\w+\.)?(?P<key>[^'.]+)'\W*$")
 
 
