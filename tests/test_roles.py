@@ -9,8 +9,8 @@ from quart import Quart, render_template_string
 from quart.typing import TestClientProtocol
 from sqlalchemy import delete
 
-from app.auth import public
-from app.auth.access import roles_accepted, roles_required
+from app.auth import fresh_login_required, preserves_input, public, rate_limited, roles_accepted, roles_required
+from app.auth.decorators import check_order
 from app.models import User
 from app.services import roles, users
 from support.actions import EMAIL, create_user, enter, is_logged_in, log_in, page, read, write
@@ -175,3 +175,20 @@ async def test_every_user_has_their_own_roles(app: Quart, client: TestClientProt
     assert await page(client, "/template") == "admin, either"
     assert await page(bob, "/template") == "no admin, either"
     assert "There are no other sessions." in await page(client, "/sessions")  # a session is one row, with many roles
+
+
+@pytest.mark.parametrize(
+    "decorator", [roles_required("admin"), rate_limited("LOGINS_PER_IP"), fresh_login_required, preserves_input("name")]
+)
+def test_a_decorator_above_a_route_stops_the_start(decorator: Any) -> None:
+    async def view() -> str:
+        return ""
+
+    app = Quart("below")
+    app.get("/")(decorator(view))
+    check_order(app)
+
+    app = Quart("above")
+    decorator(app.get("/")(view))
+    with pytest.raises(RuntimeError, match="a decorator of view has no effect: move it below the route"):
+        check_order(app)

@@ -4,6 +4,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ APP = """
 import asyncio, sys
 from quart import websocket
 from app.app_factory import create_app
-from app.auth import public
+from app.auth import current_client, public, rate_limited
 from app.lib import logs
+from app.lib.i18n.catalogs import gettext
 from app.lib.server.serve import listen, serve_app
 
 app = create_app()
@@ -37,6 +39,13 @@ async def ticks():
         await websocket.send("tick")
         await asyncio.sleep(0.1)
 
+@app.websocket("/client")
+@public
+@rate_limited("LOGINS_PER_IP")
+async def client():
+    client = current_client()
+    await websocket.send(" ".join([client.ip, client.user_agent, str(client.language), gettext("Log in")]))
+
 @app.websocket("/quiet")
 @public
 async def quiet():
@@ -51,11 +60,14 @@ HANDSHAKE = f"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version
 GOING_AWAY = b"\x88\x02\x03\xe9"  # a close frame with the code 1001
 
 
-def open_websocket(address: str, path: str) -> socket.socket:
+def open_websocket(address: str, path: str, headers: str = "") -> socket.socket:
     host, port = address.split(":")
     client = socket.create_connection((host, int(port)), 20)
-    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{HANDSHAKE}\r\n".encode())
-    assert client.recv(12) == b"HTTP/1.1 101"
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{HANDSHAKE}{headers}\r\n".encode())
+    status = client.recv(12)
+    if status != b"HTTP/1.1 101":
+        client.close()
+    assert status == b"HTTP/1.1 101"
     return client
 
 
@@ -82,3 +94,42 @@ def test_a_stop_closes_websockets_at_once_and_the_log_names_their_rule(tmp_path:
     assert seconds < 9  # of a grace period of ten, on a busy machine
     assert "method=WEBSOCKET route=/echo/<name> status=101" in log
     assert not [word for word in ("a-secret", "Traceback", " error ", "grace_period") if word in log]
+
+
+def frame(text: bytes) -> bytes:
+    """Return a masked text frame, whose mask changes nothing."""
+    length = bytes([0x80 + len(text)]) if len(text) < 126 else b"\xff" + len(text).to_bytes(8, "big")
+    return b"\x81" + length + b"\0\0\0\0" + text
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    migrate("sqlite:///app.db", instance=tmp_path).check_returncode()
+    address = f"127.0.0.1:{free_port()}"
+    command = (sys.executable, "-c", APP, "1")
+    with running(tmp_path, command=command, address=address, RATE_LIMIT_LOGINS_PER_IP="1 per day"):
+        yield address
+
+
+def test_a_view_knows_the_client_and_its_language_and_limits_it(address: str) -> None:
+    headers = "User-Agent: Lynx\r\nAccept-Language: de\r\n"
+
+    assert b"127.0.0.1 Lynx de Anmelden" in read_to_the_end(open_websocket(address, "/client", headers))
+    with pytest.raises(AssertionError, match="429"):
+        open_websocket(address, "/client", headers)
+
+
+@pytest.mark.parametrize("messages", [frame(b"x" * 65537), frame(b"x") * 102], ids=["too long", "too many"])
+def test_a_long_message_and_many_that_the_view_does_not_receive_close_the_websocket(
+    address: str, messages: bytes
+) -> None:
+    with open_websocket(address, "/echo/name") as client:
+        client.sendall(frame(b"x" * 65536))
+        received = b""
+        while received.count(b"x") < 65536:
+            received += client.recv(65536)
+    client = open_websocket(address, "/quiet")
+
+    client.sendall(messages)
+
+    read_to_the_end(client)  # which raises TimeoutError if the server does not close it

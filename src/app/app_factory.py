@@ -7,6 +7,7 @@ from hypercorn.middleware import ProxyFixMiddleware
 from quart import Quart
 
 from app import auth, background, cli, default_config, features
+from app.auth.decorators import check_order
 from app.lib.asgi import body_limit, rejection, security_headers
 from app.lib.asgi.body_limit import BodyLimitMiddleware
 from app.lib.asgi.csrf import CrossOriginProtection
@@ -19,7 +20,7 @@ from app.lib.db.url import database_url
 from app.lib.i18n import negotiation
 from app.lib.settings import loader
 from app.lib.settings.base_url import BaseUrl
-from app.lib.web import request, static_files, templates
+from app.lib.web import request, static_files, templates, websocket_queue
 from app.lib.web.templates import SyncEnvironment
 from app.views import labels
 from app.views.account_bp import account_bp
@@ -76,6 +77,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Quart:
     add_hooks(app)
     add_blueprints(app)
     features.init_app(app)
+    check_order(app)
     templates.init_app(app)
     cli.init_app(app)
     return app
@@ -108,7 +110,17 @@ def add_middleware(app: Quart) -> None:
 
 def add_hooks(app: Quart) -> None:
     """Register the hooks. Quart calls those before a request in this order, those after it in reverse."""
-    for module in (body_limit, request, negotiation, rejection, auth, security_headers, static_files, labels):
+    for module in (
+        body_limit,
+        request,
+        websocket_queue,
+        negotiation,
+        rejection,
+        auth,
+        security_headers,
+        static_files,
+        labels,
+    ):
         module.init_app(app)
 
 

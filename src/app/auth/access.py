@@ -7,7 +7,6 @@
 A route without `@public` needs a login.
 """
 
-import functools
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import ParamSpec, TypeVar
@@ -19,6 +18,7 @@ from werkzeug.exceptions import Unauthorized as HTTPUnauthorized
 from werkzeug.urls import iri_to_uri
 
 from app.auth.current_user import current_user, require_user
+from app.auth.decorators import wraps
 from app.auth.preserved_forms import preserve_input
 from app.lib.asgi.csrf import SAFE_METHODS
 from app.lib.web.negotiation import wants_json
@@ -58,7 +58,7 @@ def _admit(names: tuple[str, ...], is_admitted: Callable[[], bool]) -> Callable[
         raise ValueError("name a role: without one, every user would be admitted")
 
     def decorate(view: View[P, T]) -> View[P, T]:
-        @functools.wraps(view)
+        @wraps(view)
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
             await require_user()
             if not is_admitted():
@@ -77,20 +77,29 @@ def fresh_login_required(view: PageView[P]) -> PageView[P]:
     keeps what was entered.
     """
 
-    @functools.wraps(view)
+    @wraps(view)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         await require_user()
-        is_unsafe = request.method not in SAFE_METHODS
-        if has_fresh_login(twice=is_unsafe):
+        if has_fresh_login(twice=is_unsafe()):
             return await view(*args, **kwargs)
-        if wants_json():
-            raise HTTPUnauthorized
-        if is_unsafe:
-            await preserve_input()
-        target = request.path if is_unsafe else iri_to_uri(request.full_path.rstrip("?"))
-        return redirect(url_for("reauthentication.new", next=target), 303)
+        return await ask_to_reauthenticate()
 
     return guarded
+
+
+def is_unsafe() -> bool:
+    """Return whether this is a request that may change something."""
+    return not has_websocket_context() and request.method not in SAFE_METHODS
+
+
+async def ask_to_reauthenticate() -> ResponseReturnValue:
+    """Redirect to /verify. Raises Unauthorized for a websocket and for JSON."""
+    if has_websocket_context() or wants_json():
+        raise HTTPUnauthorized
+    if is_unsafe():
+        await preserve_input()
+    target = request.path if is_unsafe() else iri_to_uri(request.full_path.rstrip("?"))
+    return redirect(url_for("reauthentication.new", next=target), 303)
 
 
 def has_fresh_login(*, twice: bool) -> bool:

@@ -8,7 +8,6 @@ The setting RATE_LIMIT_EMAILS_PER_IP declares the rate. Services count the limit
 registration count that of the IP address too, in the same transaction.
 """
 
-import functools
 import hmac
 from collections.abc import Awaitable, Callable
 from logging import WARNING
@@ -18,6 +17,7 @@ from quart import Quart, Response, current_app
 from werkzeug.exceptions import TooManyRequests
 
 from app.auth.client import network
+from app.auth.decorators import wraps
 from app.auth.error_pages import show_error
 from app.lib import logs
 from app.lib.db import db
@@ -33,7 +33,7 @@ def rate_limited(name: str) -> Callable[[View[P, T]], View[P, T]]:
     """Count each request against a limit of the client's IP address. Responds with 429 when it is exceeded."""
 
     def decorate(view: View[P, T]) -> View[P, T]:
-        @functools.wraps(view)
+        @wraps(view)
         async def counted(*args: P.args, **kwargs: P.kwargs) -> T:
             await db.write(rate_limits.hit, [rate_limits.limit(name, network())])
             return await view(*args, **kwargs)

@@ -4,7 +4,6 @@ The input is in Quart's session cookie, which any user of the browser can read. 
 a hidden field, because after a session expires the site cannot otherwise identify the user.
 """
 
-import functools
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -16,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from app.auth.current_user import current_user, require_user
+from app.auth.decorators import wraps
 from app.lib.i18n.catalogs import gettext as _
 from app.lib.web.signing import signer
 from app.models import User
@@ -35,7 +35,7 @@ def preserves_input(*names: str) -> Callable[[View[P]], View[P]]:
     """
 
     def decorate(view: View[P]) -> View[P]:
-        @functools.wraps(view)
+        @wraps(view)
         async def checked(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             _pop(request.path)  # this request has newer input
             if await belongs_to_another_user(await require_user()):

@@ -6,7 +6,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from quart import Quart, current_app, request
+from quart import Quart, current_app, has_websocket_context, request, websocket
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response as WerkzeugResponse
@@ -23,7 +23,8 @@ COOKIE_MAX_AGE_SECONDS = 180 * 86400
 
 
 async def select_locale() -> None:
-    cookies, accepted = request.cookies, request.headers.get("Accept-Language", "")
+    here = websocket if has_websocket_context() else request
+    cookies, accepted = here.cookies, here.headers.get("Accept-Language", "")
     language, zone = cookies.get(cookie_name(LANGUAGE_COOKIE), ""), cookies.get(cookie_name(ZONE_COOKIE), "")
     accepted = accepted if len(accepted) <= MAX_HEADER_LENGTH else ""
     settings = language[:MAX_HEADER_LENGTH], accepted, zone[:MAX_HEADER_LENGTH], current_app.config["LANGUAGES"]
@@ -98,3 +99,4 @@ def init_app(app: Quart) -> None:
     """Register the hook. Call this before those that may return a response."""
     init_templates(app)
     app.before_request(select_locale)
+    app.before_websocket(select_locale)

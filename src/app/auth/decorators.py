@@ -1,0 +1,29 @@
+"""What the decorators of views have in common: each stands under the route, or it would not run."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+from quart import Quart
+
+P = ParamSpec("P")
+T = TypeVar("T")
+View = Callable[P, Awaitable[T]]
+
+
+def wraps(view: View[P, T]) -> Callable[[View[P, T]], View[P, T]]:
+    """Do what functools.wraps does, and mark the view as one that must not serve a route itself."""
+
+    def decorate(wrapper: View[P, T]) -> View[P, T]:
+        wrapper = functools.wraps(view)(wrapper)
+        view.is_wrapped = True  # type: ignore[attr-defined] # read by check_order
+        return wrapper
+
+    return decorate
+
+
+def check_order(app: Quart) -> None:
+    """Raise RuntimeError for a decorator above a route: the route serves the view without what the decorator checks."""
+    for endpoint, view in app.view_functions.items():
+        if getattr(view, "is_wrapped", False):
+            raise RuntimeError(f"a decorator of {endpoint} has no effect: move it below the route")
