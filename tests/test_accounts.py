@@ -126,6 +126,22 @@ async def test_an_event_is_shown_with_its_time_its_browser_and_its_ip_address(
     assert f'datetime="{clock.now().isoformat()}"' in await page(client, "/account/activity")
 
 
+@both_databases
+async def test_older_events_are_on_the_next_pages(app: Quart, client: TestClientProtocol) -> None:
+    await register(client)
+    for _ in range(100):
+        await write(app, users.deactivate, email=EMAIL)
+    await write(app, users.activate, email=EMAIL)
+    client = await enter(app)
+
+    newest, older = await page(client, "/account/activity"), await page(client, "/account/activity?page=2")
+
+    assert (newest.count("datetime="), newest.count(EVENTS["registered"])) == (100, 0)
+    assert 'href="/account/activity?page=2">Older</a>' in newest
+    assert (older.count(EVENTS["registered"]), ">Older</a>" in older) == (1, False)
+    assert 'href="/account/activity?page=1">Newer</a>' in older
+
+
 async def test_a_user_sees_the_events_of_their_own_account_alone(app: Quart, client: TestClientProtocol) -> None:
     bob = app.test_client()
     await register(client)

@@ -113,11 +113,22 @@ async def test_a_route_may_read_more(settings: dict[str, Any], monkeypatch: pyte
     async def size() -> ResponseReturnValue:
         return {"size": len(await request.get_data())}
 
-    monkeypatch.setattr(access, "is_public", open_to({"size"}))
-    async with serving(settings, lambda app: app.add_url_rule("/size", "size", size, methods=["POST"])) as app:
+    @body_limit(max_bytes=2 * MEGABYTE, seconds=60)
+    async def length() -> ResponseReturnValue:
+        return {"length": len((await request.form)["text"])}
+
+    def add_routes(app: Quart) -> None:
+        app.add_url_rule("/size", "size", size, methods=["POST"])
+        app.add_url_rule("/length", "length", length, methods=["POST"])
+
+    monkeypatch.setattr(access, "is_public", open_to({"size", "length"}))
+    async with serving(settings, add_routes) as app:
         response = await app.test_client().post("/size", data=b"x" * 2 * MEGABYTE)
         assert (response.status_code, await response.get_json()) == (200, {"size": 2 * MEGABYTE})
         assert (await app.test_client().post("/size", data=b"x" * (2 * MEGABYTE + 1))).status_code == 413
+        text = b'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\n' + b"x" * MEGABYTE + b"\r\n--b--\r\n"
+        response = await app.test_client().post("/length", data=text, headers={"Content-Type": MULTIPART})
+        assert (response.status_code, await response.get_json()) == (200, {"length": MEGABYTE})
 
 
 @pytest.fixture(scope="module")

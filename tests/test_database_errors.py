@@ -1,5 +1,6 @@
 """Errors in the code are not reported as an outage of the database, nor as a value that is taken."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ WRONG = [
     "SELECT id FROM missing",
     "SELECT missing(1)",
     "SELEKT 1",
+    "SELECT name FROM user ORDER BY name COLLATE missing",
 ]
 
 
@@ -107,3 +109,12 @@ async def test_a_file_that_a_service_function_does_not_find_is_no_outage(app: Qu
 
     with pytest.raises(FileNotFoundError):
         await write(app, open_file)
+
+
+async def test_a_timeout_in_a_service_function_is_no_outage(app: Quart) -> None:
+    async def wait(_session: AsyncSession) -> None:
+        async with asyncio.timeout(0.01):
+            await asyncio.sleep(60)
+
+    with pytest.raises(TimeoutError):
+        await write(app, wait)

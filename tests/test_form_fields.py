@@ -13,10 +13,11 @@ from quart.datastructures import FileStorage
 from quart.typing import TestClientProtocol
 from sqlalchemy.dialects import mysql, sqlite
 from werkzeug.datastructures import CombinedMultiDict, MultiDict
+from wtforms import SelectMultipleField, StringField
 from wtforms.validators import ValidationError
 
 from app.auth import public
-from app.forms.base import SiteForm, file_field, select_field
+from app.forms.base import MaxLength, SiteForm, file_field, select_field
 from app.forms.fields import date_field, datetime_field, decimal_field, integer_field, line_field, text_field
 from app.lib.i18n.catalogs import LocaleContext, force_locale, set_locale
 from app.models.base import DecimalNumber
@@ -78,6 +79,17 @@ async def test_a_missing_file_and_an_unknown_option_are_refused(client: TestClie
         assert (await upload(client, "stolen", picture))["errors"] == expected
     text = await (await client.post("/picture", form={"license": "stolen", "picture": "a text"})).get_json()
     assert text["errors"] == expected
+
+
+def test_several_options_are_not_a_field_that_was_sent_twice() -> None:
+    class Form(SiteForm):
+        topics = SelectMultipleField("Topics", choices=["a", "b"])  # type: ignore[list-item] # types-WTForms 3.2 knows only tuples
+        name = StringField("Name", validators=[MaxLength(9, "too long")])
+
+    form = Form(MultiDict([("topics", "a"), ("topics", "b")]))
+
+    assert form.validate()  # also without the name
+    assert form.topics.data == ["a", "b"]
 
 
 def test_the_options_are_rendered() -> None:

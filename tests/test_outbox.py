@@ -16,6 +16,7 @@ from app.mail import worker
 from app.models import Email
 from app.models.user_token import TokenPurpose
 from app.services import expiry, outbox
+from app.services.extension_points import Expiring
 from app.services.outbox import EmailedToken
 from support.actions import EMAIL, create_user, execute, write
 from support.app import MAILBOX, MAILBOX_KEY, SECRET_KEY, both_databases, serving
@@ -29,6 +30,7 @@ LATER = "450 4.2.1 try later"
 SECRET = "a-secret-of-a-link"
 RESET = EmailedToken(TokenPurpose.RESET, SECRET, timedelta(hours=1))
 ALERT = EmailedToken(TokenPurpose.NOT_ME, SECRET, timedelta(days=7))
+EMAILS = Expiring(Email.id, Email.expires_on)
 SECOND = timedelta(seconds=1)
 NEAR = {"client": ("127.0.0.1", 5)}
 FAR = ["192.0.2.7", "10.0.0.1", "0.0.0.0", "::", "2001:db8::7", "::ffff:192.0.2.7", "fe80::1", "localhost", "", "[::1"]  # noqa: S104
@@ -94,7 +96,7 @@ async def test_an_email_is_retried_for_five_days_or_until_its_link_expires(
         frozen_clock.forward(SECOND)
 
         assert await deliver(outbox_app) == 0
-        await write(outbox_app, expiry.purge_expired)
+        await write(outbox_app, expiry.purge_expired, EMAILS)
         assert await mails(outbox_app) == []
     assert mail_server.envelopes == []
 
@@ -115,7 +117,7 @@ async def test_a_sent_email_keeps_neither_link_nor_content_and_is_purged_after_a
     assert (mail.secret, mail.facts, mail.error) == (None, {}, None)
     for step, left in [(timedelta(days=7) - SECOND, 1), (SECOND, 0)]:
         frozen_clock.forward(step)
-        await write(outbox_app, expiry.purge_expired)
+        await write(outbox_app, expiry.purge_expired, EMAILS)
         assert len(await mails(outbox_app)) == left
 
 

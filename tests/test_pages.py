@@ -131,6 +131,10 @@ async def test_a_template_can_test_whether_a_user_is_logged_in_but_a_view_must_a
         assert await render_template_string(template) == "anonymous"
         with pytest.raises(RuntimeError, match="await"):
             assert CurrentUser("the token of a session that was not looked up").is_authenticated
+        with pytest.raises(RuntimeError, match="await"):
+            assert CurrentUser("the token of a session that was not looked up").user
+        with pytest.raises(RuntimeError, match="await"):
+            CurrentUser("the token of a session that was not looked up").has_role("admin")
 
 
 class Thing:
@@ -159,6 +163,8 @@ ASYNCHRONOUS = [
     ("{{ [1] | map('async_filter') | join }}", "async_filter"),
     ("{% if number is async_test %}yes{% endif %}", "async_test"),
     ("{{ forgotten }}", "fetch"),
+    ('{{ fetch() ~ "!" }}', "fetch"),
+    ("{% trans name = fetch() %}Hello {{ name }}{% endtrans %}", "fetch"),
 ]
 
 

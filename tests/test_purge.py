@@ -11,13 +11,16 @@ import pytest
 from quart import Quart
 from quart.typing import TestClientProtocol
 from sqlalchemy import insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app import background
 from app.lib import clock
 from app.models import Email, RateLimit, UserEvent, UserSession, UserToken
-from app.models.base import Base
+from app.models.base import Base, UtcDateTime
 from app.services import expiry
+from app.services.extension_points import Expiring
 from app.services.sessions import MAX_SESSIONS
 from support.actions import EMAIL, count, create_user, execute, is_logged_in, log_in, register, scalars, write
 from support.app import CORE_TABLES, both_databases, on_mariadb, serving
@@ -34,6 +37,19 @@ TABLES: dict[str, Any] = {
 SECOND = timedelta(seconds=1)
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class OwnBase(DeclarativeBase):
+    pass
+
+
+class Missing(OwnBase):
+    """A table that the database does not have."""
+
+    __tablename__ = "missing"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    expires_on: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 async def add(app: Quart, table: str, user_id: int, *, expires_on: datetime, rows: int = 1) -> None:
@@ -117,10 +133,23 @@ async def test_a_transaction_deletes_a_thousand_rows_of_a_table_the_oldest_first
     for table in TABLES:
         await add(app, table, user.id, expires_on=LONG_AGO, rows=1000 if table == "user_event" else 1500)
 
-    await write(app, expiry.purge_expired)
+    for expiring in [*expiry.EXPIRING, *app.extensions["extension_points"].expiring]:
+        await write(app, expiry.purge_expired, expiring)
 
     assert await left(app) == dict.fromkeys(TABLES, 500) | {"user_event": 1}
     assert [moment.year for moment in await scalars(app, select(UserEvent.expires_on))] == [clock.now().year]
+
+
+@both_databases
+async def test_a_table_that_cannot_be_purged_does_not_keep_the_others(app: Quart) -> None:
+    user = await create_user(app)
+    await add(app, "user_event", user.id, expires_on=LONG_AGO)
+    app.extensions["extension_points"].expiring.insert(0, Expiring(Missing.id, Missing.expires_on))
+
+    with pytest.raises(DBAPIError, match="missing"):
+        await purge(app)
+
+    assert await left(app) == {}
 
 
 async def test_everything_is_purged_and_counted(app: Quart, log: pytest.LogCaptureFixture) -> None:

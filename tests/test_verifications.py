@@ -93,15 +93,15 @@ async def test_the_form_of_a_sensitive_page_is_accepted_for_twenty_minutes(
 async def test_a_reauthentication_is_as_good_as_a_login_and_replaces_the_token(
     app: Quart, ada: TestClientProtocol, frozen_clock: FrozenClock
 ) -> None:
-    before, thief = await scalars(app, select(UserSession.id)), attacker_with(app, cookie_of(ada))
-    assert await is_logged_in(thief)
+    before, attacker = await scalars(app, select(UserSession.id)), attacker_with(app, cookie_of(ada))
+    assert await is_logged_in(attacker)
     frozen_clock.forward(timedelta(hours=3))
 
     response = await verify(ada)
 
     assert (response.status_code, response.location) == (303, "/")
     assert await scalars(app, select(UserSession.id)) == before
-    assert (await is_logged_in(ada), await is_logged_in(thief)) == (True, False)
+    assert (await is_logged_in(ada), await is_logged_in(attacker)) == (True, False)
     frozen_clock.forward(TEN)
     assert await is_open(ada)
     frozen_clock.forward(SECOND)

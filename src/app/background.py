@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from logging import ERROR, WARNING
 
 from quart import Quart
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.lib import logs
 from app.lib.db import db
@@ -16,6 +17,7 @@ from app.lib.settings.loader import unknown_settings
 from app.mail.dev_mailbox import mailbox_path
 from app.mail.worker import MailWorker, wake_after_request
 from app.services import authentication, expiry
+from app.services.extension_points import Expiring
 
 PURGE_INTERVAL_SECONDS = 600
 PAUSE_SECONDS = 0.02  # at least, between two batches: other transactions get the lock of SQLite
@@ -56,12 +58,28 @@ async def purge_regularly(app: Quart) -> None:
 
 
 async def purge_all() -> int:
-    """Purge expired rows in batches until none is left, and return how many were deleted."""
+    """Purge the expired rows of every table, and return how many were deleted.
+
+    A table of your own whose rows cannot be deleted does not keep the others: its error is raised at the end.
+    """
+    purged, errors = 0, []
+    for table in expiry.expiring_tables():
+        try:
+            purged += await purge_table(table)
+        except SQLAlchemyError as error:
+            errors.append(error)
+    if purged:
+        logs.record("purged", rows=purged)
+    if errors:
+        raise errors[0]
+    return purged
+
+
+async def purge_table(table: Expiring) -> int:
+    """Purge expired rows in batches until none is left."""
     purged, started = 0, time.monotonic()
-    while rows := await db.write(expiry.purge_expired):
+    while rows := await db.write(expiry.purge_expired, table):
         purged += rows
         await asyncio.sleep(max(PAUSE_SECONDS, time.monotonic() - started))  # half of the time is for others
         started = time.monotonic()
-    if purged:
-        logs.record("purged", rows=purged)
     return purged

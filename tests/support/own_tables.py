@@ -1,5 +1,7 @@
 """Rows of a user in the tables that a developer has added, whichever those are."""
 
+import uuid
+from datetime import time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +15,12 @@ from support.app import CORE_TABLES
 
 # By the type of the column; the first that matches counts.
 VALUES: dict[type[sa.types.TypeEngine[Any]], Any] = {
+    sa.JSON: {},
+    sa.Uuid: uuid.UUID(int=1),
+    sa.Interval: timedelta(1),
+    sa.Time: time(12),
     sa.Boolean: True,
+    sa.Float: 1.0,
     sa.Numeric: Decimal(1),
     sa.Integer: 1,
     sa.Date: clock.now().date(),
@@ -38,5 +45,7 @@ def values_of(table: sa.Table) -> dict[str, Any]:
 
 
 def value_of(kind: sa.types.TypeEngine[Any]) -> Any:
+    if isinstance(kind, sa.Enum):
+        return kind.enum_class(next(iter(kind.enum_class))) if kind.enum_class else kind.enums[0]
     plain = kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind
     return next((value for known, value in VALUES.items() if isinstance(plain, known)), clock.now())

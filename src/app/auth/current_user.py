@@ -22,6 +22,8 @@ from app.lib.db import DatabaseUnavailable, db
 from app.models import User, UserSession
 from app.services import sessions
 
+NOT_LOADED = "the user is not loaded yet: await current_user.is_authenticated"
+
 
 class SessionAuth(QuartAuth):
     """quart-auth, with the token of a session as `auth_id`."""
@@ -56,7 +58,7 @@ class IsAuthenticated:
 
     def __bool__(self) -> bool:
         if not self.user.is_loaded:
-            raise RuntimeError("the user is not loaded yet: await current_user.is_authenticated")
+            raise RuntimeError(NOT_LOADED)
         return self.user.session is not None
 
 
@@ -75,7 +77,9 @@ class CurrentUser(AuthUser):
 
     @property
     def user(self) -> User | None:
-        """The user, once loaded. None without a session."""
+        """The loaded user. None without a session. Raises RuntimeError until the user is loaded."""
+        if not self.is_loaded:
+            raise RuntimeError(NOT_LOADED)
         return self.session.user if self.session else None
 
     @property
@@ -83,7 +87,7 @@ class CurrentUser(AuthUser):
         return self.session is not None and self.session.remember
 
     def has_role(self, *names: str) -> bool:
-        """Return whether the loaded user has one of these roles."""
+        """Return whether the loaded user has one of these roles. Raises RuntimeError until the user is loaded."""
         return self.user is not None and any(role.name in names for role in self.user.roles)
 
     async def load(self) -> None:
@@ -105,10 +109,10 @@ class CurrentUser(AuthUser):
         self.is_loaded = True
 
     def __str__(self) -> str:
-        return str(self.user) if self.user else ""
+        return str(self.session.user) if self.session else ""
 
     def __repr__(self) -> str:
-        return f"CurrentUser(id={self.user.id if self.user else None})"  # never the token
+        return f"CurrentUser(id={self.session.user_id if self.session else None})"  # never the token
 
 
 current_user = cast(CurrentUser, quart_auth.current_user)
@@ -145,10 +149,10 @@ async def record_route_and_user(response: Response | None = None) -> Response | 
     """Add the endpoint, the route and the user to the record of the request or the websocket."""
     here = websocket if has_websocket_context() else request
     scope = cast(Scope, here.scope)
-    record, user = cast(RequestRecord, scope[RECORD]), current_user.user
+    record, session = cast(RequestRecord, scope[RECORD]), current_user.session
     if here.url_rule and REJECTION not in scope:  # a rejected request has the route of another page
         record.endpoint, record.route = here.url_rule.endpoint, here.url_rule.rule
-    record.user_id = user.id if user else None
+    record.user_id = session.user_id if session else None
     return response
 
 

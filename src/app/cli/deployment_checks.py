@@ -95,11 +95,17 @@ def check_files(app: Quart) -> Iterator[str]:
 
 
 def check_tables(metadata: MetaData) -> Iterator[str]:
-    """Find foreign keys to `user` with which no account could be deleted."""
-    for table in metadata.sorted_tables:
+    """Find foreign keys with which no account could be deleted: to `user`, or to rows that are deleted with it."""
+    deleted = {"user"}
+    for table in metadata.sorted_tables:  # a table follows those that it refers to
         for key in table.foreign_keys:
-            if key.column.table.name == "user" and key.ondelete is None:
-                yield f'{table.name}.{key.parent.name} refers to user without ondelete="CASCADE": deletions fail'
+            referred, action = key.column.table.name, (key.ondelete or "").upper()
+            if referred not in deleted:
+                continue
+            if action == "CASCADE":
+                deleted.add(table.name)
+            elif action != "SET NULL" or not key.parent.nullable:
+                yield f'{table.name}.{key.parent.name} refers to {referred} without ondelete="CASCADE": deletions fail'
 
 
 async def check_clock(session: AsyncSession) -> list[str]:

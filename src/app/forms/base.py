@@ -9,13 +9,14 @@ from wtforms import Field, Form
 from wtforms.form import BaseForm
 from wtforms.validators import DataRequired, InputRequired, StopValidation
 
-from app.lib.email_address import valid_email
+from app.lib.email_address import strip_spaces, valid_email
 from app.lib.i18n.catalogs import gettext
 from app.lib.i18n.catalogs import lazy_gettext as _
 from app.lib.passwords.policy import MAX_TYPED_LENGTH
 from app.models.user import EMAIL_LENGTH
 
 Validator = Callable[[Any, Any], None]
+MULTIPLE_FIELDS = (wtforms.SelectMultipleField, wtforms.MultipleFileField, wtforms.FieldList)
 
 
 class SiteForm(Form):
@@ -27,7 +28,8 @@ class SiteForm(Form):
     def validate(self, extra_validators: Any = None) -> bool:
         """Validate every field, and refuse a field that was sent twice."""
         valid = bool(super().validate(extra_validators))
-        doubled = [field for field in self if len(field.raw_data or ()) > 1]
+        single = [field for field in self if not isinstance(field, MULTIPLE_FIELDS)]
+        doubled = [field for field in single if len(field.raw_data or ()) > 1]
         for field in doubled:
             field.errors = [gettext("This field was sent more than once.")]
         return valid and not doubled
@@ -47,7 +49,7 @@ class MaxLength:
         self.field_flags = {"maxlength": length}
 
     def __call__(self, _form: Form, field: Field) -> None:
-        if len(field.data) > self.length:
+        if len(field.data or "") > self.length:  # None if the field was not sent
             raise StopValidation(self.message)
 
 
@@ -63,7 +65,7 @@ def email_field(*more: Validator) -> EmailField:
     """Return a field for an e-mail address. Spaces around it are stripped; a line break is an error."""
     return EmailField(
         _("E-mail address"),
-        filters=[lambda typed: typed.strip(" ") if typed else typed],
+        filters=[lambda typed: strip_spaces(typed) if typed else typed],
         validators=[
             DataRequired(_("Enter your e-mail address.")),
             MaxLength(EMAIL_LENGTH, _("This e-mail address is too long.")),

@@ -49,8 +49,17 @@ async def occurred_within(
     return (client.stored_ip, client.stored_user_agent) in [tuple(row) for row in rows]
 
 
-async def list_recent(session: AsyncSession, *, user_id: int, limit: int = PAGE_LENGTH) -> Sequence[UserEvent]:
-    """Return the latest events of a user, newest first."""
+async def list_recent(
+    session: AsyncSession, *, user_id: int, limit: int = PAGE_LENGTH, offset: int = 0
+) -> Sequence[UserEvent]:
+    """Return the latest events of a user, newest first, without the first `offset` of them."""
     newest = select(UserEvent).where(UserEvent.user_id == user_id)
-    newest = newest.order_by(UserEvent.created_on.desc(), UserEvent.id.desc()).limit(limit)
+    newest = newest.order_by(UserEvent.created_on.desc(), UserEvent.id.desc()).limit(limit).offset(offset)
     return (await session.scalars(newest)).all()
+
+
+async def list_page(session: AsyncSession, *, user_id: int, number: int) -> tuple[Sequence[UserEvent], bool]:
+    """Return a page of the events of a user, and whether there are older ones. The first page has the number 1."""
+    offset = (number - 1) * PAGE_LENGTH
+    found = await list_recent(session, user_id=user_id, limit=PAGE_LENGTH + 1, offset=offset)
+    return found[:PAGE_LENGTH], len(found) > PAGE_LENGTH

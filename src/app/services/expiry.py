@@ -19,13 +19,15 @@ EXPIRING = [
 BATCH_SIZE = 1000  # rows of a table: the transaction stays short
 
 
-async def purge_expired(session: AsyncSession) -> int:
-    """Delete one batch of expired rows of each table, and return how many were deleted."""
-    purged = 0
-    for key, expires_on in [*EXPIRING, *extension_points().expiring]:
-        query = select(key).where(expires_on <= clock.now()).order_by(expires_on).limit(BATCH_SIZE)
-        expired = (await session.scalars(query)).all()
-        # The condition is repeated, because a row may have been extended since.
-        deleted: Any = await session.execute(delete(key.class_).where(key.in_(expired), expires_on <= clock.now()))
-        purged += deleted.rowcount
-    return purged
+def expiring_tables() -> list[Expiring]:
+    return [*extension_points().expiring, *EXPIRING]
+
+
+async def purge_expired(session: AsyncSession, table: Expiring) -> int:
+    """Delete one batch of expired rows of a table, and return how many were deleted."""
+    key, expires_on = table
+    query = select(key).where(expires_on <= clock.now()).order_by(expires_on).limit(BATCH_SIZE)
+    expired = (await session.scalars(query)).all()
+    # The condition is repeated, because a row may have been extended since.
+    deleted: Any = await session.execute(delete(key.class_).where(key.in_(expired), expires_on <= clock.now()))
+    return int(deleted.rowcount)

@@ -23,6 +23,7 @@ ENQUEUED = "email_enqueued"  # key in session.info: the worker is woken after th
 CLAIM_DURATION = timedelta(minutes=2)  # longer than a delivery may take
 RETRY_PERIOD = timedelta(days=5)  # RFC 5321, 4.5.4.1
 RETENTION = timedelta(days=7)  # after delivery, for support
+RESERVED_FACTS = {"link", "token", "user"}
 NEWEST_FIRST = (Email.created_on.desc(), Email.id.desc())
 
 
@@ -46,8 +47,11 @@ async def enqueue(
 ) -> None:
     """Enqueue an e-mail to a user; `to` is an e-mail address other than that of the account.
 
-    It is in the user's language, or in that of the client if the user has none.
+    It is in the user's language, or in that of the client if the user has none. Raises ValueError for a fact with the
+    name of a variable that every template has.
     """
+    if reserved := RESERVED_FACTS & set(facts or ()):
+        raise ValueError(f"give these facts another name: {', '.join(sorted(reserved))}")
     language, period = user.language or client.language, token.lifetime if token else RETRY_PERIOD
     email = _new(template, to or user.email, language=language, retry_period=period)
     email.user_id, email.facts = user.id, facts or {}

@@ -8,6 +8,7 @@ from app.auth.session_cookie import forget_browser
 from app.forms.account import DeletionForm, ProfileForm
 from app.lib.db import db
 from app.lib.i18n.catalogs import gettext as _
+from app.lib.web.request import current_page_number
 from app.services import audit_log, profile
 from app.services.account_deletion import DeletionTooEarly, delete_account
 from app.services.authentication import InvalidCredentials
@@ -43,9 +44,9 @@ async def update() -> ResponseReturnValue:
 
 @account_bp.get("/activity")
 async def show_activity() -> ResponseReturnValue:
-    user = await require_user()
-    events = await db.read(audit_log.list_recent, user_id=user.id)
-    return await render_template("account/activity.html", events=events)
+    user, number = await require_user(), current_page_number()
+    events, has_older = await db.read(audit_log.list_page, user_id=user.id, number=number)
+    return await render_template("account/activity.html", events=events, number=number, has_older=has_older)
 
 
 @account_bp.get("/delete")

@@ -124,4 +124,4 @@ async def _read(receive: Receive, limit: BodyLimit) -> bytes | None:
 
 
 def init_app(app: Quart) -> None:
-    app.config["MAX_CONTENT_LENGTH"] = None  # BodyLimitMiddleware replaces it
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = None  # BodyLimitMiddleware replaces them

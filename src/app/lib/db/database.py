@@ -103,10 +103,11 @@ class Database:
         current_call.set(call)  # for this task alone
         started = time.monotonic()
         try:
-            async with asyncio.timeout_at(call.deadline), request_session().lock:
+            async with asyncio.timeout_at(call.deadline) as deadline, request_session().lock:
                 return await retry(attempt)
         except (*OUTAGE_ERRORS, RetryTransaction, CommitUncertain) as error:
-            if is_programming_error(error):
+            is_own_timeout = isinstance(error, TimeoutError) and not deadline.expired()  # of the function
+            if is_own_timeout or is_programming_error(error):
                 raise
             reason = f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"
             raise DatabaseUnavailable(reason, is_uncertain=call.is_committing) from error

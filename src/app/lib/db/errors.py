@@ -10,13 +10,12 @@ PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, e
 # Not every OSError: a service function may have opened a file that does not exist.
 OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, ConnectionError, ssl.SSLError)
 
-# The drivers raise OperationalError not only for an outage, but also for these errors of a statement. SQLITE_ERROR is
-# an unknown table, column or function, or a syntax error.
-STATEMENT_ERRORS = {sqlite3.SQLITE_ERROR}
-STATEMENT_ERRORS |= {1052, 1054, 1109, 1305}  # MySQL: an ambiguous or unknown column, an unknown table or function
+# The drivers raise OperationalError not only for an outage, but also for these errors of a statement.
+STATEMENT_ERRORS = {1052, 1054, 1060, 1066, 1091, 1109, 1305}  # MySQL: an ambiguous, unknown or doubled name
 STATEMENT_ERRORS |= {1055, 1056, 1140}  # GROUP BY
-STATEMENT_ERRORS |= {1136, 1222, 1241, 1242}  # the number of values, columns or rows
-STATEMENT_ERRORS |= {1267, 1271, 1292, 1365, 1411, 1690, 3140}  # collations, a wrong value, a division by zero, JSON
+STATEMENT_ERRORS |= {1136, 1222, 1241, 1242, 1582}  # the number of values, columns or rows
+STATEMENT_ERRORS |= {1139, 1191, 1193, 1267, 1271, 1273, 1292}  # REGEXP, MATCH, a variable, collations, a wrong value
+STATEMENT_ERRORS |= {1365, 1411, 1690, 1792, 3140, 4015, 4161}  # division by zero, read-only, JSON, a type
 STATEMENT_ERRORS |= {1364, 1644, 3819, 4025}  # a column without a default, SIGNAL of a trigger, CHECK
 
 
@@ -34,7 +33,12 @@ def is_programming_error(error: BaseException) -> bool:
     """Return whether our own code caused the error, so that the same call would fail again."""
     if isinstance(error, PROGRAMMING_ERRORS):
         return True
-    return isinstance(error, exc.DBAPIError) and code_of(error) in STATEMENT_ERRORS
+    return isinstance(error, exc.DBAPIError) and (code_of(error) in STATEMENT_ERRORS or is_sqlite_error(error))
+
+
+def is_sqlite_error(error: exc.DBAPIError) -> bool:
+    """Return whether SQLite refused the statement: an unknown table, column, function or collation, or the syntax."""
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_ERROR
 
 
 def code_of(error: exc.DBAPIError) -> int | None:

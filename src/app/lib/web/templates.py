@@ -1,9 +1,8 @@
 """Templates are rendered synchronously: a view awaits the data of a page and passes the result.
 
 Quart's own environment awaits every call in a template, which makes pages slower. In this one nothing is awaited, so
-a coroutine would be printed, or count as true in a condition. A printed one, and an asynchronous filter, test or
-global, raises TypeError instead. An asynchronous function that a view passes and only a condition
-calls is not detected.
+a coroutine would be printed, or count as true in a condition. A call that returns one, and an asynchronous filter, test
+or global, raises TypeError instead.
 """
 
 from collections.abc import AsyncGenerator, MutableMapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, Template, pass_eval_context
 from jinja2.nodes import EvalContext
+from jinja2.runtime import Context
 from markupsafe import Markup
 from quart import Quart, current_app, g
 
@@ -33,6 +33,12 @@ class SyncTemplate(Template):
             yield chunk
 
 
+class SyncContext(Context):
+    def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a function in a template. Raises TypeError if it is asynchronous."""
+        return refuse_async(super().call(function, *args, **kwargs))
+
+
 class SyncFunctions(dict[str, Any]):
     """The filters or tests of an environment. Raises TypeError when a template uses an asynchronous one."""
 
@@ -43,6 +49,7 @@ class SyncFunctions(dict[str, Any]):
 
 class SyncEnvironment(Environment):
     template_class = SyncTemplate
+    context_class = SyncContext
 
     def __init__(self, app: Quart, **options: Any) -> None:
         super().__init__(loader=app.create_global_jinja_loader(), finalize=refuse_async, **options)
