@@ -23,7 +23,7 @@ from app.lib.db import DatabaseUnavailable, db
 from app.lib.db.engine import pool_capacity
 from app.lib.passwords.hasher import PasswordHasher
 from app.models import Role, User, UserRole, UserSession
-from app.services import roles, users
+from app.services import audit_log, roles, users
 from support.account_page import stored_name
 from support.actions import EMAIL, change_password, count, create_user, log_in, read, register, write
 from support.app import SECRET_KEY, both_databases, on_mariadb, serving
@@ -97,6 +97,38 @@ async def test_a_read_that_changes_rows_is_an_error_and_changes_nothing(app: Qua
             await read(app, function)
     assert await read(app, roles.list_all) == []
     assert await stored_name(app) == "Ada"
+
+
+@both_databases
+async def test_a_function_that_commits_is_an_error_and_changes_nothing(app: Quart) -> None:
+    async def commit(session: AsyncSession) -> None:
+        await add_role(session)
+        await session.commit()
+
+    for call in (write, read):
+        with pytest.raises(RuntimeError, match=r"remove session\.commit\(\)"):
+            await call(app, commit)
+    assert await count(app, Role) == 0
+
+
+@both_databases
+async def test_an_event_is_logged_if_its_savepoint_and_its_transaction_are_committed(
+    app: Quart, log: pytest.LogCaptureFixture
+) -> None:
+    async def nest(session: AsyncSession, *, succeeds: bool) -> None:
+        audit_log.log(session, "outer_event")
+        for event_name in ("released", "rolled_back"):
+            savepoint = await session.begin_nested()
+            audit_log.log(session, event_name)
+            await (savepoint.commit() if event_name == "released" else savepoint.rollback())
+        if not succeeds:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await write(app, nest, succeeds=False)
+    assert not {"outer_event", "released", "rolled_back"} & set(log.text.split())
+    await write(app, nest, succeeds=True)
+    assert {"outer_event", "released", "rolled_back"} & set(log.text.split()) == {"outer_event", "released"}
 
 
 @both_databases

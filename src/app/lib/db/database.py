@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.lib.db.call import Call, Pool, current_call
 from app.lib.db.engine import make_engine, make_read_engine, pool_capacity
 from app.lib.db.errors import OUTAGE_ERRORS, DatabaseUnavailable, is_programming_error
-from app.lib.db.request_session import refuse_changes, request_session
+from app.lib.db.request_session import commit, refuse_changes, request_session
 from app.lib.db.retry import CommitUncertain, RetryTransaction, is_rolled_back, retry
 
 P = ParamSpec("P")
@@ -128,7 +128,7 @@ class Database:
             await session.flush()
             call.is_committing = True
             try:
-                await session.commit()
+                await commit(session)
             except exc.DBAPIError as error:
                 await session.invalidate()  # a failed COMMIT may leave the transaction open
                 if not is_rolled_back(error):

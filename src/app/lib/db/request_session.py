@@ -8,12 +8,15 @@ from typing import Any, cast
 from quart import g
 from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from app.lib.db import sqlite
 
-ENGINE, READ_ONLY, ON_COMMIT = "engine", "read_only", "on_commit"  # keys of session.info
+# Keys of session.info
+ENGINE, READ_ONLY, IS_COMMITTING = "engine", "read_only", "is_committing"
+ON_COMMIT, SAVEPOINTS = "on_commit", "savepoints"
 CHANGES_IN_READ = "db.read() ran a function that changes rows, which needs a transaction: use db.write()"
+OWN_COMMIT = "db.write() commits when its function has returned: remove session.commit()"
 
 
 class RoutedSession(Session):
@@ -33,7 +36,8 @@ class RequestSession:
     @asynccontextmanager
     async def use(self, engine: AsyncEngine, *, read_only: bool, deadline: float) -> AsyncIterator[AsyncSession]:
         """Yield the session on an engine. At the end roll back uncommitted changes, and detach all objects."""
-        self.session.info.update({ENGINE: engine.sync_engine, READ_ONLY: read_only, ON_COMMIT: []})
+        self.session.info.update({ENGINE: engine.sync_engine, READ_ONLY: read_only, IS_COMMITTING: False})
+        self.session.info.update({ON_COMMIT: [], SAVEPOINTS: []})
         try:
             if engine.dialect.name == "sqlite":
                 async with sqlite.interrupt_at(deadline, self.session):
@@ -69,12 +73,42 @@ def on_commit(session: AsyncSession, function: Callable[[], None]) -> None:
     session.info.setdefault(ON_COMMIT, []).append(function)
 
 
+async def commit(session: AsyncSession) -> None:
+    """Commit the transaction of `db.write`."""
+    session.info[IS_COMMITTING] = True
+    await session.commit()
+
+
+@event.listens_for(RoutedSession, "before_commit")
+def refuse_own_commit(session: Session) -> None:
+    """Raise RuntimeError if a function commits: what it does afterwards would be another transaction."""
+    if not session.info[IS_COMMITTING] and not session.in_nested_transaction():
+        raise RuntimeError(OWN_COMMIT)
+
+
+@event.listens_for(Session, "after_transaction_create")
+def mark_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested:
+        session.info.setdefault(SAVEPOINTS, []).append(len(session.info.get(ON_COMMIT, ())))
+
+
+@event.listens_for(Session, "after_transaction_end")
+def forget_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.nested:
+        session.info[SAVEPOINTS].pop()
+
+
 @event.listens_for(Session, "after_commit")
 def run_on_commit(session: Session) -> None:
-    for function in session.info.pop(ON_COMMIT, ()):
-        function()
+    """Call the functions of `on_commit`, not yet when a savepoint is released."""
+    if not session.in_nested_transaction():
+        for function in session.info.pop(ON_COMMIT, ()):
+            function()
 
 
 @event.listens_for(Session, "after_rollback")
 def forget_on_rollback(session: Session) -> None:
-    session.info.pop(ON_COMMIT, None)
+    """Forget the functions of `on_commit`; after the rollback of a savepoint those since the savepoint."""
+    functions, savepoints = session.info.get(ON_COMMIT, []), session.info.get(SAVEPOINTS)
+    first = savepoints[-1] if savepoints else 0
+    del functions[first:]
