@@ -92,7 +92,11 @@ async def test_a_call_inside_a_call_is_an_error_at_once(app: Quart) -> None:
 async def test_a_read_that_changes_rows_is_an_error_and_changes_nothing(app: Quart) -> None:
     await create_user(app, name="Ada")
 
-    for function in (add_role, lambda session: session.execute(update(User).values(name="renamed"))):
+    for function in (
+        add_role,
+        lambda session: session.execute(update(User).values(name="renamed")),
+        lambda session: session.execute(text("UPDATE user SET name = 'renamed'")),
+    ):
         with pytest.raises(RuntimeError, match=r"use db\.write\(\)"):
             await read(app, function)
     assert await read(app, roles.list_all) == []

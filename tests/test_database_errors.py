@@ -1,7 +1,6 @@
 """Errors in the code are not reported as an outage of the database, nor as a value that is taken."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,9 +57,10 @@ def user_without_key() -> Iterator[None]:
 @both_databases
 @pytest.mark.usefixtures("fussy_table")
 async def test_a_wrong_statement_raises_the_error_of_the_database(app: Quart) -> None:
-    for call, statement in itertools.product((write, read), WRONG):
-        with pytest.raises(DBAPIError):
-            await call(app, execute, statement)
+    for statement in WRONG:
+        for call in (write, read) if statement.startswith("SEL") else (write,):
+            with pytest.raises(DBAPIError):
+                await call(app, execute, statement)
 
 
 @both_databases

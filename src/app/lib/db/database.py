@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.lib.db.call import Call, Pool, current_call
 from app.lib.db.engine import make_engine, make_read_engine, pool_capacity
-from app.lib.db.errors import OUTAGE_ERRORS, DatabaseUnavailable, is_programming_error
-from app.lib.db.request_session import commit, refuse_changes, request_session
+from app.lib.db.errors import OUTAGE_ERRORS, READ_ONLY_ERRORS, DatabaseUnavailable, code_of, is_programming_error
+from app.lib.db.request_session import CHANGES_IN_READ, commit, refuse_changes, request_session
 from app.lib.db.retry import CommitUncertain, RetryTransaction, is_rolled_back, retry
 
 P = ParamSpec("P")
@@ -60,8 +60,8 @@ class Database:
     async def read(self, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function(session, …)` without a transaction: several queries in it do not share a snapshot.
 
-        Raises DatabaseUnavailable; RuntimeError if the function changes rows through the session, or if called by a
-        function that `read` or `write` runs.
+        Raises DatabaseUnavailable; RuntimeError if the function changes rows, or if called by a function that `read`
+        or `write` runs.
         """
         call = self._new_call("read")
         return await self._run(call, partial(self._read, call, function, *args, **kwargs))
@@ -117,7 +117,12 @@ class Database:
 
     async def _read(self, call: Call, function: Operation[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         async with request_session().use(call.pool.engine, read_only=True, deadline=call.deadline) as session:
-            result = await function(session, *args, **kwargs)
+            try:
+                result = await function(session, *args, **kwargs)
+            except exc.DBAPIError as error:
+                if code_of(error) in READ_ONLY_ERRORS:
+                    raise RuntimeError(CHANGES_IN_READ) from error
+                raise
             refuse_changes(session.sync_session)
             return result
 

@@ -17,8 +17,10 @@ DEFAULT_OPTIONS = {"pool_size": 15, "max_overflow": 0, "pool_recycle": 1800, "hi
 
 
 def make_read_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
-    """Return an engine that opens no transaction: a query is one packet each way."""
-    return _make_engine(url, options | {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True})
+    """Return an engine that opens no transaction, so a query is one packet each way. It refuses to change rows."""
+    engine = _make_engine(url, options | {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True})
+    event.listen(engine.sync_engine, "connect", sqlite.refuse_changes if is_sqlite(url) else mysql.refuse_changes)
+    return engine
 
 
 def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
@@ -26,11 +28,15 @@ def make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
 
     READ COMMITTED locks no gaps, so two simultaneous registrations do not deadlock.
     """
-    if url.get_backend_name() != "sqlite":
+    if not is_sqlite(url):
         return _make_engine(url, {"isolation_level": "READ COMMITTED"} | options)
     engine = _make_engine(url, options)
     event.listen(engine.sync_engine, "begin", sqlite.begin_immediate)
     return engine
+
+
+def is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
 
 
 def pool_capacity(options: dict[str, Any]) -> int:
@@ -42,7 +48,7 @@ def pool_capacity(options: dict[str, Any]) -> int:
 
 def _make_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     options = DEFAULT_OPTIONS | options
-    if url.get_backend_name() == "sqlite":
+    if is_sqlite(url):
         engine = create_async_engine(url, **options)
         event.listen(engine.sync_engine, "do_connect", sqlite.create_file)
         event.listen(engine.sync_engine, "connect", partial(sqlite.set_pragmas, lock_timeout=LOCK_TIMEOUT))

@@ -17,6 +17,8 @@ STATEMENT_ERRORS |= {1136, 1222, 1241, 1242, 1582}  # the number of values, colu
 STATEMENT_ERRORS |= {1139, 1191, 1193, 1267, 1271, 1273, 1292}  # REGEXP, MATCH, a variable, collations, a wrong value
 STATEMENT_ERRORS |= {1365, 1411, 1690, 1792, 3140, 4015, 4161}  # division by zero, read-only, JSON, a type
 STATEMENT_ERRORS |= {1364, 1644, 3819, 4025}  # a column without a default, SIGNAL of a trigger, CHECK
+# A statement that changes rows, on a connection for reads.
+READ_ONLY_ERRORS = {sqlite3.SQLITE_READONLY, 1792}
 
 
 class DatabaseUnavailable(Exception):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.lib.db.encrypted_connection import connect
 from app.lib.settings.readers import BOOLEANS
@@ -101,6 +102,12 @@ def choice(name: str, value: Any, choices: Mapping[str, Any]) -> Any:
         return choices[str(value).lower()]
     except KeyError:
         raise ValueError(f"{name} of the database is {value!r}: write one of {', '.join(choices)}") from None
+
+
+def refuse_changes(connection: Any, _record: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("SET SESSION TRANSACTION READ ONLY")
+    cursor.close()
 
 
 def mark_unusable(context: ExceptionContext) -> None:

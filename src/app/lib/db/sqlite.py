@@ -40,6 +40,10 @@ def set_pragmas(connection: Any, _record: ConnectionPoolEntry, *, lock_timeout: 
     cursor.close()
 
 
+def refuse_changes(connection: Any, _record: ConnectionPoolEntry) -> None:
+    connection.execute("PRAGMA query_only=ON")
+
+
 def begin_immediate(connection: Connection) -> None:
     """Take the write lock at BEGIN.
 
