@@ -4,6 +4,7 @@ The command deletes the folder, the migration, the page in docs/features/, the m
 the feature needs. It removes the name from FEATURES, and links the later migrations to the earlier ones.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -31,9 +32,10 @@ def main(root: Path, name: str) -> None:
     remove_documentation(root, name)
     remove_from_settings(root / "src/app/default_config.py", name)
     remove_dependencies(root / "pyproject.toml", name)
+    environment = os.environ | {"QUART_FEATURES": ""}  # application.cfg.py may name the feature
     for command in ("update", "compile"):
         quart = [str(Path(sys.executable).with_name("quart")), "--app", "run", "translations", command]
-        subprocess.run(quart, cwd=root, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 # our own command
+        subprocess.run(quart, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 # our own
     print(f"Deleted {name}. Run `make lock`, then `make check`.")  # noqa: T201 # a command
 
 
