@@ -36,10 +36,11 @@ def test_a_setting_may_be_in_a_file(file: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_file_that_cannot_be_read_stops_the_start(file: Path) -> None:
-    assert refusal() == f"QUART_SECRET_KEY_FILE is '{file}': No such file or directory"
+    reason = "the file that QUART_SECRET_KEY_FILE names cannot be read: No such file or directory"
+    assert refusal() == f"{reason}; write the path of a file"
 
     file.write_bytes(b"\xff")
-    assert refusal() == f"QUART_SECRET_KEY_FILE is '{file}': the file is not text in UTF-8"
+    assert refusal() == "the file that QUART_SECRET_KEY_FILE names is not text in UTF-8"
 
 
 def test_a_setting_that_is_also_in_a_file_stops_the_start(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

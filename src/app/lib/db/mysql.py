@@ -19,6 +19,7 @@ UNUSABLE_ERRORS = {1047, 1053, 1290, 1836}
 
 # The TLS options of PyMySQL and mysqlclient, in the URL or in `connect_args`; `ssl` may also be a dict of them.
 TLS_FILES = ("ca", "capath", "cert", "key")
+SHOWN_FILES = ("ca", "capath", "cert")  # in errors; the key may be given by mistake instead of its path
 TLS_CHOICES = ("check_hostname", "verify_mode", "verify_cert", "verify_identity", "disabled", "mode")
 TLS_OPTIONS = (*TLS_FILES, "password", "cipher", *TLS_CHOICES)
 VERIFY_MODES = BOOLEANS | {"none": False, "optional": True, "required": True}
@@ -77,12 +78,13 @@ def make_context(options: Mapping[str, Any]) -> ssl.SSLContext | None:
     checks_host = checks_host and boolean("ssl_verify_identity", options.get("verify_identity", True))
     checks_host = checks_host and boolean("ssl_check_hostname", options.get("check_hostname", True))
 
+    refuse_contents(options)
     try:
         context = ssl.create_default_context(cafile=options.get("ca"), capath=options.get("capath"))
         if "cert" in options:
             context.load_cert_chain(options["cert"], options.get("key"), options.get("password"))
     except OSError as error:
-        files = ", ".join(f"ssl_{name}={options[name]}" for name in TLS_FILES if name in options)
+        files = ", ".join(f"ssl_{name}={options[name]}" for name in SHOWN_FILES if name in options)
         raise ValueError(f"the TLS files of the database cannot be used: {files} ({error})") from error
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # a CA that MySQL generates has no key usage
     context.check_hostname = verifies and checks_host
@@ -91,6 +93,13 @@ def make_context(options: Mapping[str, Any]) -> ssl.SSLContext | None:
     if "cipher" in options:
         context.set_ciphers(options["cipher"])
     return context
+
+
+def refuse_contents(options: Mapping[str, Any]) -> None:
+    """Raise ValueError for the contents of a file in place of its path. An error about the path would show the key."""
+    for name in TLS_FILES:
+        if any(mark in str(options.get(name, "")) for mark in ("BEGIN", "\n")):
+            raise ValueError(f"ssl_{name} of the database is not a path: write the path of a file")
 
 
 def boolean(name: str, value: Any) -> bool:

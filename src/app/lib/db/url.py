@@ -1,5 +1,6 @@
 """The URL of the database: the DB_* keys of the Flask boilerplate, or SQLALCHEMY_DATABASE_URI."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,14 @@ from app.lib.settings.base_url import Authority
 
 ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "mysql": "mysql+aiomysql", "mariadb": "mariadb+aiomysql"}
 
+# An @ in the password ends it: the rest would be read as the host, and shown. The query may contain an @.
+HAS_TWO_AT_SIGNS = re.compile(r"(?:mysql|mariadb)(?:(?!\?\w+=).)*@(?:(?!\?\w+=).)*@")
+
 
 def database_url(config: Mapping[str, Any]) -> URL:
     """Return the URL of the database, with an asynchronous driver. Raises ValueError."""
+    if HAS_TWO_AT_SIGNS.match(config["SQLALCHEMY_DATABASE_URI"]):
+        raise ValueError("SQLALCHEMY_DATABASE_URI has two @: write @ in the user or the password as %40")
     try:
         url = make_url(config["SQLALCHEMY_DATABASE_URI"] or _url_of_parts(config))
     except (ArgumentError, ValueError) as error:

@@ -28,10 +28,10 @@ def variables(name: str) -> tuple[str, str]:
 
 def read_file(variable: str) -> str:
     """Return the text of the file that a variable names, without the newline at its end. Raises ValueError."""
-    path = os.environ[variable]
     try:
-        return Path(path).read_text(encoding="utf-8").removesuffix("\n")
+        return Path(os.environ[variable]).read_text(encoding="utf-8").removesuffix("\n")
     except UnicodeDecodeError:
-        raise ValueError(f"{variable} is {path!r}: the file is not text in UTF-8") from None
-    except OSError as error:
-        raise ValueError(f"{variable} is {path!r}: {error.strerror}") from None
+        raise ValueError(f"the file that {variable} names is not text in UTF-8") from None
+    except OSError as error:  # the variable may contain the secret instead of a path
+        reason = f"the file that {variable} names cannot be read: {error.strerror}"
+        raise ValueError(f"{reason}; write the path of a file") from None

@@ -15,6 +15,7 @@ from app.lib.db.url import database_url
 from app.lib.settings import table
 from app.lib.settings.base_url import BaseUrl
 from app.lib.settings.environment import settings_from_environment, variables
+from app.lib.settings.instance_file import load_instance_file
 from app.lib.settings.mail import derive_mail
 from app.lib.settings.secret_key import check_secret_key, load_or_create_secret_key
 
@@ -57,10 +58,7 @@ def load(app: Quart, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) 
     app.extensions["default_settings"] = defaults
     config.update(defaults)
     try:
-        config.from_pyfile(str(instance / "application.cfg.py"), silent=True)
-    except (Exception, SystemExit) as error:  # the file is Python, which may raise anything
-        raise ConfigError(f"instance/application.cfg.py: {type(error).__name__}: {error}") from error
-    try:
+        load_instance_file(app)
         config.update(settings_from_environment(defaults))
         config.update(overrides)
         config["INSTANCE_PATH"] = str(instance)

@@ -1,6 +1,7 @@
 """The kind of each setting, the settings that exclude each other, and those for which one value is right."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from datetime import timedelta
 from typing import Any
@@ -55,6 +56,7 @@ KINDS_OF_TYPES = {
 # Never shown in an error.
 SECRETS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "SECURITY_PASSWORD_SALT", "MAIL_PASSWORD"}
 SECRETS |= {"DB_PASSWORD", "SQLALCHEMY_DATABASE_URI", "SQLALCHEMY_ENGINE_OPTIONS"}
+CREDENTIALS = re.compile(r"^([\[('\"]*(?:\w+://)?).*@")  # of https://user:password@host or user:password@host
 
 EXCLUSIVE = (("MAIL_USE_TLS", "MAIL_USE_SSL"),)
 # Settings of Quart and quart-auth for which only one value works, and why.
@@ -98,10 +100,15 @@ def read(key: str, value: Any, default: Any) -> Any:
     try:
         return kind.read(value)
     except UnknownLanguage as error:
-        raise ValueError(f"{key} is {value!r}: write {kind.advice}; {error}") from None
+        raise ValueError(f"{key} is {shown(key, value)}: write {kind.advice}; {error}") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        is_wrong = "is wrong" if key in SECRETS else f"is {value!r}"
+        is_wrong = "is wrong" if key in SECRETS else f"is {shown(key, value)}"
         raise ValueError(f"{key} {is_wrong}: write {kind.advice}") from None
+
+
+def shown(key: str, value: Any) -> str:
+    """Return a value for a message, without the user and the password of a URL or a host."""
+    return repr(value) if KINDS.get(key) is kinds.SENDER else CREDENTIALS.sub(r"\1***@", repr(value))
 
 
 def check_exclusions(config: Mapping[str, Any]) -> None:
