@@ -97,20 +97,24 @@ def test_a_password_in_the_options_of_the_engine_is_never_shown() -> None:
 
 
 def test_a_setting_that_contradicts_another_stops_the_start() -> None:
-    for key, value in {
-        "SESSION_COOKIE_DOMAIN": ".example.com",
-        "SESSION_COOKIE_PATH": "/shop",
-        "SESSION_COOKIE_HTTPONLY": False,
-        "QUART_AUTH_COOKIE_DOMAIN": "example.com",
-        "QUART_AUTH_COOKIE_PATH": "/shop",
-        "QUART_AUTH_COOKIE_HTTP_ONLY": False,
-        "APPLICATION_ROOT": "/shop",
-        "SESSION_COOKIE_NAME": "shop",
-        "QUART_AUTH_COOKIE_SECURE": False,
-        "SESSION_COOKIE_SAMESITE": "None",
-    }.items():
+    wrong: dict[str, tuple[Any, ...]] = {
+        "SESSION_COOKIE_DOMAIN": (".example.com",),
+        "SESSION_COOKIE_PATH": ("/shop",),
+        "SESSION_COOKIE_HTTPONLY": (False, None),
+        "QUART_AUTH_MODE": ("bearer", None),
+        "QUART_AUTH_COOKIE_DOMAIN": ("example.com",),
+        "QUART_AUTH_COOKIE_PATH": ("/shop", None),
+        "QUART_AUTH_COOKIE_HTTP_ONLY": (False, None),
+        "QUART_AUTH_COOKIE_SAMESITE": ("None", None),
+        "APPLICATION_ROOT": ("/shop", None),
+        "SESSION_COOKIE_NAME": ("shop",),
+        "QUART_AUTH_COOKIE_SECURE": (False, None),
+        "SESSION_COOKIE_SAMESITE": ("None",),
+    }
+    for key, value in ((key, value) for key, values in wrong.items() for value in values):
         assert refusal(**HTTPS, **{key: value}).startswith(f"{key} is {value!r}: remove it, because ")
-    agreeing = {"SESSION_COOKIE_SECURE": True, "SESSION_COOKIE_SAMESITE": "Lax", "SESSION_COOKIE_DOMAIN": None}
+    agreeing = {"SESSION_COOKIE_SECURE": True, "SESSION_COOKIE_SAMESITE": "Lax", "QUART_AUTH_MODE": "cookie"}
+    agreeing |= {"SESSION_COOKIE_DOMAIN": None, "SESSION_COOKIE_PATH": None, "QUART_AUTH_COOKIE_DOMAIN": None}
     assert configured(**HTTPS, **agreeing)["SESSION_COOKIE_NAME"] == "__Host-session"
 
 

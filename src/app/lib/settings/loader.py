@@ -12,7 +12,7 @@ from quart.cli import load_dotenv
 from quart.helpers import get_load_dotenv
 
 from app.lib.db.url import database_url
-from app.lib.settings import table
+from app.lib.settings import table, unknown_names
 from app.lib.settings.base_url import BaseUrl
 from app.lib.settings.environment import settings_from_environment, variables
 from app.lib.settings.instance_file import load_instance_file
@@ -74,9 +74,9 @@ def unknown_settings(app: Quart) -> Iterator[tuple[str, str | None]]:
     """Yield the names of settings that do not exist, from every source, each with the closest name that does."""
     defaults = app.extensions["default_settings"]
     of_environment = {name for name in os.environ if name.startswith("QUART_")}
-    yield from table.unknown(of_environment, table.OF_QUART.union(*map(variables, defaults)))
-    known = set(defaults) | set(app.default_config) | table.KNOWN
-    yield from table.unknown(app.config, known)
+    yield from unknown_names.unknown(of_environment, unknown_names.OF_QUART.union(*map(variables, defaults)))
+    known = set(defaults) | set(app.default_config) | unknown_names.KNOWN
+    yield from unknown_names.unknown(app.config, known)
 
 
 def _derive_base_url(config: MutableMapping[str, Any], defaults: Mapping[str, Any]) -> None:

@@ -1,10 +1,11 @@
 """The kind of each setting, the settings that exclude each other, and those for which one value is right."""
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import timedelta
 from typing import Any
+
+from quart import Quart
 
 from app.lib.i18n.catalogs import UnknownLanguage
 from app.lib.settings import kinds
@@ -68,28 +69,12 @@ FIXED: dict[str, tuple[Any, str]] = {
     "SESSION_COOKIE_DOMAIN": (None, ONE_HOST),
     "SESSION_COOKIE_PATH": ("/", ONE_HOST),
     "SESSION_COOKIE_HTTPONLY": (True, NO_SCRIPT),
+    "QUART_AUTH_MODE": ("cookie", "a browser sends no bearer token"),
     "QUART_AUTH_COOKIE_DOMAIN": (None, ONE_HOST),
     "QUART_AUTH_COOKIE_PATH": ("/", ONE_HOST),
     "QUART_AUTH_COOKIE_HTTP_ONLY": (True, NO_SCRIPT),
+    "QUART_AUTH_COOKIE_SAMESITE": ("Lax", "other sites could send forms with the cookie, or links without it"),
 }
-
-# A name that is not known is reported if it begins like one of ours, or is nearly the same.
-PREFIXES = {name.split("_")[0] for name in KINDS if "_" in name} | {"QUART", "RATE"}
-MISSPELT_RATIO = 0.85
-OTHER_NAMES = {  # that other frameworks have for a setting of ours
-    "DB_HOST": "DB_SERVER",
-    "DB_PORT": "DB_SERVER",
-    "DB_USER": "DB_USERNAME",
-    "DATABASE_URL": "SQLALCHEMY_DATABASE_URI",
-    "MAIL_FROM": "MAIL_DEFAULT_SENDER",
-    "MAIL_HOST": "MAIL_SERVER",
-    "SERVER_URL": "BASE_URL",
-}
-OTHER_NAMES |= {f"QUART_{other}": f"QUART_{ours}" for other, ours in OTHER_NAMES.items()}
-OF_QUART = {"QUART_APP", "QUART_DEBUG", "QUART_ENV_FILE", "QUART_SKIP_DOTENV", "QUART_RUN_FROM_CLI"}
-KNOWN = {"SQLALCHEMY_TRACK_MODIFICATIONS", "MAIL_ENABLED", "MAIL_DEV_MAILBOX", "COOKIE_PREFIX"}
-KNOWN |= {f"QUART_AUTH_{name}" for name in ("DURATION", "MODE", "SALT")}
-KNOWN |= {f"QUART_AUTH_COOKIE_{name}" for name in ("DOMAIN", "HTTP_ONLY", "NAME", "PATH", "SAMESITE", "SECURE")}
 
 
 def read(key: str, value: Any, default: Any) -> Any:
@@ -117,7 +102,7 @@ def check_exclusions(config: Mapping[str, Any]) -> None:
         if config[one] and config[other]:
             raise ValueError(f"{one} and {other} exclude each other: set one of them to False")
     for key, (value, reason) in FIXED.items():
-        if config.get(key) not in (value, None):
+        if config.get(key, value) not in (value, Quart.default_config.get(key, value)):
             raise ValueError(f"{key} is {config[key]!r}: remove it, because {reason}")
 
 
@@ -135,14 +120,3 @@ def derive_cookies(config: MutableMapping[str, Any], initial: Mapping[str, Any],
         if config.get(key, value) not in (value, initial.get(key, value)):
             raise ValueError(f"{key} is {config[key]!r}: remove it, because it follows from BASE_URL and is {value!r}")
     config.update(derived)
-
-
-def unknown(names: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each unknown name with the most similar known name, or with None if no name is similar."""
-    known = set(known)
-    settings = {name.removeprefix("QUART_"): name for name in known}  # with the prefix, all names would be similar
-    for name in sorted(set(names) - known):
-        similar = difflib.get_close_matches(name.removeprefix("QUART_"), settings, n=1)
-        is_misspelt = bool(difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT_RATIO))
-        if name.split("_")[0] in PREFIXES or is_misspelt:
-            yield name, OTHER_NAMES.get(name) or (settings[similar[0]] if similar else None)
