@@ -121,7 +121,6 @@ async def test_the_charset_and_the_connection_of_mariadb_are_examined(
     for arguments, reason in [
         ({"init_command": "SET SESSION sql_mode=''"}, "sql_mode is ''"),
         ({"init_command": "SET SESSION time_zone='+00:00', timestamp=1000000000"}, "the clock of the database is"),
-        ({"charset": "latin1"}, "the connection uses latin1"),
     ]:
         options = {"SQLALCHEMY_ENGINE_OPTIONS": {"connect_args": arguments}}
         assert any(reason in line for line in await wrong_with(settings | options))

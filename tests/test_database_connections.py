@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.app_factory import create_app
 from app.lib.db import DatabaseUnavailable, db
-from app.lib.settings.loader import ConfigError
 from support.app import SECRET_KEY, both_databases, on_mariadb
 from support.mariadb_server import MariaDB
 
@@ -158,17 +157,15 @@ async def test_plaintext_is_refused_where_tls_is_configured(mariadb: MariaDB) ->
     assert await ask(SQLALCHEMY_DATABASE_URI=url_of(mariadb, "ssl=false")) == 1
 
 
-@pytest.mark.parametrize(
-    ("option", "advice"),
-    [
-        ("ssl_ca=/no/such/ca.pem", "ssl_ca=/no/such/ca.pem"),
-        ("ssl=perhaps", "ssl of the database is 'perhaps': write one of 1, true"),
-        ("ssl_mode=preferred", "write one of disabled, required"),
-    ],
-)
-def test_a_wrong_tls_option_stops_the_start_with_advice(option: str, advice: str) -> None:
-    with pytest.raises(ConfigError, match=advice):
-        create_app({"SECRET_KEY": SECRET_KEY, "SQLALCHEMY_DATABASE_URI": f"mysql://localhost/site?{option}"})
+async def test_an_init_command_runs_after_that_of_the_site(mariadb: MariaDB) -> None:
+    mariadb.create_database("site")
+    query = "SELECT CONCAT_WS(' ', @@lock_wait_timeout, @@time_zone, @@sql_mode LIKE 'STRICT_ALL_TABLES%')"
+    for given in ("SET SESSION lock_wait_timeout=7", "SET SESSION lock_wait_timeout = 7;"):
+        options = {"connect_args": {"init_command": given}}
+        settings = {"SQLALCHEMY_DATABASE_URI": url_of(mariadb), "SQLALCHEMY_ENGINE_OPTIONS": options}
+        assert await ask(query, **settings) == "7 +00:00 1"
+    with pytest.raises(DatabaseUnavailable, match="1193"):
+        await ask(SQLALCHEMY_DATABASE_URI=url_of(mariadb, "init_command=SET+SESSION+no_such=1"))
 
 
 @on_mariadb

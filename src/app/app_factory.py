@@ -5,6 +5,7 @@ from typing import Any
 
 from hypercorn.middleware import ProxyFixMiddleware
 from quart import Quart
+from sqlalchemy.exc import ArgumentError
 
 from app import auth, background, cli, default_config, features
 from app.auth.decorators import check_order
@@ -88,7 +89,7 @@ def add_extensions(app: Quart) -> None:
     url, timeout = database_url(settings), settings["DATABASE_TIMEOUT"]
     try:
         db.init_app(app, url=url, timeout=timeout, options=settings["SQLALCHEMY_ENGINE_OPTIONS"])
-    except (TypeError, ValueError) as error:
+    except (ArgumentError, TypeError, ValueError) as error:
         raise loader.ConfigError(f"the database cannot be set up with these settings: {error}") from error
     background.init_app(app)
 

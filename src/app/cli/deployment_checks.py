@@ -116,11 +116,9 @@ async def check_clock(session: AsyncSession) -> list[str]:
 
 
 async def check_mysql(session: AsyncSession) -> list[str]:
-    query = "SELECT @@character_set_connection, @@sql_mode, @@character_set_database, UTC_TIMESTAMP()"
-    charset, mode, database_charset, now = (await session.execute(text(query))).one()
+    query = "SELECT @@sql_mode, @@character_set_database, UTC_TIMESTAMP()"
+    mode, database_charset, now = (await session.execute(text(query))).one()
     problems = []
-    if charset != "utf8mb4":
-        problems.append(f"the connection uses {charset} instead of utf8mb4: check SQLALCHEMY_ENGINE_OPTIONS")
     if "STRICT_ALL_TABLES" not in mode:
         problems.append(f"sql_mode is {mode!r}, which truncates values: check SQLALCHEMY_ENGINE_OPTIONS")
     if database_charset != "utf8mb4":

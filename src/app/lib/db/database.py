@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.lib.db.call import Call, Pool, current_call
 from app.lib.db.engine import make_engine, make_read_engine, pool_capacity
+from app.lib.db.engine_options import check_options
 from app.lib.db.errors import OUTAGE_ERRORS, READ_ONLY_ERRORS, DatabaseUnavailable, code_of, is_programming_error
 from app.lib.db.request_session import CHANGES_IN_READ, commit, refuse_changes, request_session
 from app.lib.db.retry import CommitUncertain, RetryTransaction, is_rolled_back, retry
@@ -36,6 +37,7 @@ class Database:
 
     def init_app(self, app: Quart, *, url: URL, timeout: timedelta, options: dict[str, Any]) -> None:
         """Make the engines. `timeout` is the deadline of one call, with the wait for a connection."""
+        check_options(url, options)
         capacity = pool_capacity(options)
         # A second writer to SQLite would sleep between its attempts. It waits for a slot instead.
         max_writers = 1 if url.get_backend_name() == "sqlite" else capacity

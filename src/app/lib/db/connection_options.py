@@ -1,0 +1,33 @@
+"""The names of the options of a connection to MySQL or MariaDB, in the URL or in `connect_args`."""
+
+import difflib
+import inspect
+from collections.abc import Iterable
+
+import aiomysql  # type: ignore[import-untyped]
+
+from app.lib.db.tls import OPTION_NAMES
+
+KNOWN = {*inspect.signature(aiomysql.connect).parameters, *OPTION_NAMES, "async_creator_fn"}
+OTHER_NAMES = {  # of other drivers, in lower case
+    "passwd": "password",
+    "read_timeout": "the setting DATABASE_TIMEOUT",
+    "write_timeout": "the setting DATABASE_TIMEOUT",
+    "sslaccept": "ssl_mode",
+    "tls": "ssl",
+    "usessl": "ssl",
+}
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise ValueError for an option that neither aiomysql nor the TLS of the site has."""
+    for name in names:
+        if name not in KNOWN:
+            similar = closest(name.lower().replace("-", "_"))
+            advice = f"did you mean {similar}?" if similar else "remove it"
+            raise ValueError(f"the database has no option {name}: {advice}")
+
+
+def closest(name: str) -> str | None:
+    similar = difflib.get_close_matches(name, sorted(KNOWN), n=1)
+    return OTHER_NAMES.get(name) or (similar[0] if similar else None)
