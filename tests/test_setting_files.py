@@ -1,5 +1,6 @@
 """Settings from files that the environment names: QUART_SECRET_KEY_FILE and the same for every setting."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,17 @@ def test_a_setting_that_is_also_in_a_file_stops_the_start(file: Path, monkeypatc
     monkeypatch.setenv("QUART_SECRET_KEY", SECRET_KEY)
 
     assert refusal() == "QUART_SECRET_KEY and QUART_SECRET_KEY_FILE exclude each other: set one of them"
+
+
+def test_an_env_file_that_cannot_be_read_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QUART_SKIP_DOTENV")
+    monkeypatch.setattr("app.lib.settings.loader.ROOT", tmp_path)
+    (env := tmp_path / ".env").write_bytes("QUART_DB_PASSWORD=pässwort".encode("latin-1"))
+    assert refusal() == f"{env} is not text in UTF-8: save it in UTF-8"
+
+    monkeypatch.setattr(Path, "is_file", deny)
+    assert refusal() == f"{env} cannot be read: Permission denied"
+
+
+def deny(_path: Path) -> bool:
+    raise PermissionError(errno.EACCES, "Permission denied")

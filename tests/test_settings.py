@@ -55,7 +55,8 @@ def test_a_setting_is_accepted_in_the_forms_of_other_tools() -> None:
 def test_an_unset_base_url_has_the_port_of_the_bind_address() -> None:
     for bind, port in (("127.0.0.1:8000", 8000), ("[::1]:8000", 8000), ("unix:/run/site.sock", 5000)):
         assert configured(BIND=bind)["BASE_URL"] == f"http://localhost:{port}"
-    assert configured(BIND="127.0.0.1:8000", **HTTPS)["BASE_URL"] == HTTPS["BASE_URL"]
+    for base_url in (HTTPS["BASE_URL"], DEFAULTS["BASE_URL"]):
+        assert configured(BIND="127.0.0.1:8000", BASE_URL=base_url)["BASE_URL"] == base_url
 
 
 WRONG = ("perhaps", "", None, -1, "\0", object(), [5], {"a": 1}, b"\xff", 1e400)

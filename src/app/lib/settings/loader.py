@@ -43,28 +43,35 @@ def instance_path(overrides: Mapping[str, Any]) -> Path:
 
 
 def load_env_files() -> None:
-    """Add the variables of `.env` and `.quartenv` to the environment, as the `quart` command does.
+    """Add the variables of `.env` and `.quartenv` to the environment, as the `quart` command does. Raises ConfigError.
 
     Quart reads them if python-dotenv is installed, and otherwise prints a hint. QUART_SKIP_DOTENV switches that off.
     """
     for path in map(ROOT.joinpath, ENV_FILES):
-        if get_load_dotenv() and path.is_file():
-            load_dotenv(path)
+        try:
+            if get_load_dotenv() and path.is_file():
+                load_dotenv(path)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(f"{path} is not text in UTF-8: save it in UTF-8") from error
 
 
 def load(app: Quart, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> None:
     """Fill the config of the app, and derive the settings that depend on others. Raises ConfigError."""
     config, instance, initial = app.config, Path(app.instance_path), dict(app.config)
     app.extensions["default_settings"] = defaults
-    config.update(defaults)
+    config.update({key: default for key, default in defaults.items() if key != "BASE_URL"})  # derived if not set
     try:
         load_instance_file(app)
         config.update(settings_from_environment(defaults))
         config.update(overrides)
         config["INSTANCE_PATH"] = str(instance)
+        config.setdefault("BASE_URL", _derive_base_url(config, defaults))
+        config["SERVER_NAME"] = None  # Quart would respond with 404 to every other host
         config.update({key: table.read(key, config[key], default) for key, default in defaults.items()})
         table.check_exclusions(config)
-        _derive(config, instance, initial, defaults)
+        _derive(config, instance, initial)
         database_url(config)
     except (ValueError, OSError) as error:
         raise ConfigError(str(error)) from error
@@ -79,21 +86,17 @@ def unknown_settings(app: Quart) -> Iterator[tuple[str, str | None]]:
     yield from unknown_names.unknown(app.config, known)
 
 
-def _derive_base_url(config: MutableMapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Derive an unset BASE_URL from SERVER_NAME, the key of the Flask boilerplate, or from the port of BIND."""
-    if config["BASE_URL"] == defaults["BASE_URL"]:
-        port = BIND_PORT.fullmatch(config["BIND"]) if config["BIND"] != defaults["BIND"] else None
-        if config["SERVER_NAME"]:
-            config["BASE_URL"] = table.read("BASE_URL", f"http://{config['SERVER_NAME']}", "")
-        elif port:
-            config["BASE_URL"] = f"http://localhost:{port[1]}"
-    config["SERVER_NAME"] = None  # Quart would respond with 404 to every other host
+def _derive_base_url(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """Return the BASE_URL of a site that sets none: SERVER_NAME of the Flask boilerplate, or the port of BIND."""
+    if config["SERVER_NAME"]:
+        return f"http://{config['SERVER_NAME']}"
+    port = BIND_PORT.fullmatch(str(config["BIND"])) if config["BIND"] != defaults["BIND"] else None
+    if port and BaseUrl.parse(defaults["BASE_URL"]).is_loopback:
+        return f"http://localhost:{port[1]}"
+    return str(defaults["BASE_URL"])
 
 
-def _derive(
-    config: MutableMapping[str, Any], instance: Path, initial: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> None:
-    _derive_base_url(config, defaults)
+def _derive(config: MutableMapping[str, Any], instance: Path, initial: Mapping[str, Any]) -> None:
     base_url = BaseUrl.parse(config["BASE_URL"])
     if config["DEBUG"] or config["LOG_FORMAT"] == "console":
         config["TEMPLATES_AUTO_RELOAD"] = True
