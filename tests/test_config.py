@@ -213,6 +213,19 @@ def test_settings_with_which_no_email_could_leave_stop_the_start() -> None:
         assert "SECURITY_CONFIRMABLE needs a MAIL_SERVER" in refusal(SECURITY_CONFIRMABLE=True, **more)
 
 
+def test_a_tuple_that_is_no_sender_stops_the_start() -> None:
+    for sender in (("A\nBcc: eve@example.com", "s@example.com"), ("A", "s@example.com", "B"), ("A", "s")):
+        assert "MAIL_DEFAULT_SENDER is" in refusal(**SENDING | {"MAIL_DEFAULT_SENDER": sender})
+
+
+def test_a_mail_server_is_a_host_without_a_port() -> None:
+    for server in ("smtp.example.com:587", "[::1]:25", "smtp://smtp.example.com"):
+        line = f"MAIL_SERVER is {server!r}: write a host like smtp.example.com; the port is MAIL_PORT"
+        assert refusal(**SENDING | {"MAIL_SERVER": server}) == line
+    for server in ("localhost", "smtp_relay", "127.0.0.1", "::1", "[::1]"):
+        assert refusal(**SENDING | {"MAIL_SERVER": server}) == ""
+
+
 # The URL of the database
 
 

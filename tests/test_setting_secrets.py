@@ -63,6 +63,7 @@ def test_a_password_in_a_url_or_before_a_host() -> None:
     for key, value, shown in [
         ("BASE_URL", "https://admin:hunter2@staging.example.com", "https://***@staging.example.com"),
         ("BASE_URL", "https://admin:/hunter2@staging.example.com", "https://***@staging.example.com"),
+        ("MAIL_SERVER", "smtp://u:hunter2@smtp.example.com:587", "smtp://***@smtp.example.com:587"),
         ("DB_SERVER", "site:hunter2@localhost", "***@localhost"),
     ]:
         assert refusal(**{key: value}).startswith(f"{key} is '{shown}': write ")

@@ -41,9 +41,19 @@ def test_a_setting_is_accepted_in_the_forms_of_other_tools() -> None:
         ("SECRET_KEY_FALLBACKS", None, ()),
         ("SECURITY_PASSWORD_SALT", b"salt", "salt"),
         ("MAIL_DEFAULT_SENDER", ("Example", "site@example.com"), "Example <site@example.com>"),
+        ("MAIL_DEFAULT_SENDER", ("Example, Inc.", "site@example.com"), '"Example, Inc." <site@example.com>'),
+        ("MAIL_DEFAULT_SENDER", ('A "B" \\', "site@example.com"), r'"A \"B\" \\" <site@example.com>'),
+        ("MAIL_DEFAULT_SENDER", (None, "site@example.com"), "site@example.com"),
         *(
             (key, None, "")
-            for key in ("MAIL_DEFAULT_SENDER", "MAIL_USERNAME", "MAIL_PASSWORD", "DB_PASSWORD", "DB_NAME")
+            for key in (
+                "MAIL_DEFAULT_SENDER",
+                "MAIL_SERVER",
+                "MAIL_USERNAME",
+                "MAIL_PASSWORD",
+                "DB_PASSWORD",
+                "DB_NAME",
+            )
         ),
         ("BASE_URL", "HTTPS://WWW.Example.com:443/", "https://www.example.com"),
         ("BASE_URL", "https://bücher.example:8443", "https://xn--bcher-kva.example:8443"),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from app.lib.logs import FORMATS
 from app.lib.settings import readers
 from app.lib.settings.base_url import BaseUrl
-from app.lib.settings.mail import read_sender
+from app.lib.settings.mail import read_mail_server, read_sender
 
 
 class Kind(NamedTuple):
@@ -42,6 +42,7 @@ URL = Kind(
     lambda value: str(BaseUrl.parse(readers.read_text(value))), "a URL without a path, like https://www.example.com"
 )
 SERVER = Kind(readers.read_server, "a host like db.example.com or db.example.com:3307, or the path of a Unix socket")
+MAIL_SERVER = Kind(read_mail_server, "a host like smtp.example.com; the port is MAIL_PORT")
 FORMAT = Kind(readers.read_format, f"one of {', '.join(FORMATS)}")
 RATE = Kind(readers.read_rate, "a rate like '5 per 5 minutes'")
 LANGUAGES = Kind(readers.read_languages, "languages with a compiled catalog, like en,de")

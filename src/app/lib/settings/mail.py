@@ -1,14 +1,20 @@
 """MAIL_*: whether e-mails can be sent, and by which sender."""
 
+import ipaddress
 import re
 from collections.abc import MutableMapping
-from email.utils import parseaddr
+from contextlib import suppress
+from email.utils import parseaddr, quote
 from typing import Any
 
 from app.lib.email_address import valid_email
-from app.lib.settings.base_url import Authority
+from app.lib.settings.base_url import Authority, in_ascii
+from app.lib.settings.readers import read_text
 
-SENDER = re.compile(r"[^<>,\"\x00-\x1f]+<[^<>\s]+>|[^<>,\s]+")  # a name and an e-mail address, or an e-mail address
+# A name and an e-mail address, or an e-mail address. A name with a comma is in quotes (RFC 5322, 3.2.4).
+NAME = r"[^<>,\"\x00-\x1f]+"
+QUOTED_NAME = r'"(?:[^"\\\x00-\x1f]|\\["\\])+"\s*'
+SENDER = re.compile(rf"(?:{NAME}|{QUOTED_NAME})<[^<>\s]+>|[^<>,\s]+")
 
 
 def derive_mail(config: MutableMapping[str, Any], *, loopback: bool) -> None:
@@ -28,8 +34,27 @@ def read_sender(value: Any) -> str:
     """Read a sender as Flask-Mail does: text, or a tuple of a name and an e-mail address. Raises ValueError."""
     if not value:
         return ""
-    sender = value if isinstance(value, str) else "{} <{}>".format(*value)
+    sender = value if isinstance(value, str) else join_sender(*value)
     if not SENDER.fullmatch(sender):
         raise ValueError
     valid_email(parseaddr(sender)[1])
     return sender
+
+
+def join_sender(name: str | None, address: str) -> str:
+    """Return a name and an e-mail address as one text. The name is in quotes if it needs them."""
+    if not name:
+        return address
+    return f"{name} <{address}>" if re.fullmatch(NAME, name) else f'"{quote(name)}" <{address}>'
+
+
+def read_mail_server(value: Any) -> str:
+    """Read the host of an SMTP server: a name or an IP address. Raises ValueError for one with a port."""
+    if not value:
+        return ""
+    host = in_ascii(read_text(value))
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(host.strip("[]")))
+    if Authority.parse(host).port is not None:
+        raise ValueError
+    return host

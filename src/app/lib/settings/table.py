@@ -34,7 +34,7 @@ KINDS: dict[str, Kind] = {
     "SECURITY_FRESHNESS": number(1, 60 * 24),
     "SECURITY_PASSWORD_LENGTH_MIN": number(1, 256),
     "SECURITY_PASSWORD_SALT": kinds.SALT,
-    "MAIL_SERVER": kinds.OPTIONAL_TEXT,
+    "MAIL_SERVER": kinds.MAIL_SERVER,
     "MAIL_PORT": number(1, 65535),
     "MAIL_USERNAME": kinds.OPTIONAL_TEXT,
     "MAIL_PASSWORD": kinds.OPTIONAL_TEXT,
