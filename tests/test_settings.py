@@ -38,23 +38,15 @@ def test_a_setting_is_accepted_in_the_forms_of_other_tools() -> None:
         ("SECRET_KEY", SECRET_KEY.encode(), SECRET_KEY),
         ("SECRET_KEY", bytes(range(0xE0, 0x100)), bytes(range(0xE0, 0x100)).hex()),
         ("SECRET_KEY_FALLBACKS", [SECRET_KEY.encode(), SECRET_KEY], (SECRET_KEY, SECRET_KEY)),
+        ("SECRET_KEY_FALLBACKS", f"{SECRET_KEY}\r\n{SECRET_KEY}x\n\n", (SECRET_KEY, f"{SECRET_KEY}x")),
+        ("SECRET_KEY_FALLBACKS", f"{SECRET_KEY}, {SECRET_KEY}x", (SECRET_KEY, f"{SECRET_KEY}x")),
         ("SECRET_KEY_FALLBACKS", None, ()),
         ("SECURITY_PASSWORD_SALT", b"salt", "salt"),
         ("MAIL_DEFAULT_SENDER", ("Example", "site@example.com"), "Example <site@example.com>"),
         ("MAIL_DEFAULT_SENDER", ("Example, Inc.", "site@example.com"), '"Example, Inc." <site@example.com>'),
         ("MAIL_DEFAULT_SENDER", ('A "B" \\', "site@example.com"), r'"A \"B\" \\" <site@example.com>'),
         ("MAIL_DEFAULT_SENDER", (None, "site@example.com"), "site@example.com"),
-        *(
-            (key, None, "")
-            for key in (
-                "MAIL_DEFAULT_SENDER",
-                "MAIL_SERVER",
-                "MAIL_USERNAME",
-                "MAIL_PASSWORD",
-                "DB_PASSWORD",
-                "DB_NAME",
-            )
-        ),
+        *((key, None, "") for key in ("MAIL_DEFAULT_SENDER", "MAIL_SERVER", "MAIL_PASSWORD", "DB_PASSWORD", "DB_NAME")),
         ("BASE_URL", "HTTPS://WWW.Example.com:443/", "https://www.example.com"),
         ("BASE_URL", "https://bücher.example:8443", "https://xn--bcher-kva.example:8443"),
         ("TRUSTED_HOSTS", ["bücher.example"], ("xn--bcher-kva.example",)),
@@ -136,6 +128,7 @@ async def test_unknown_names_are_reported_at_the_start_with_the_closest_known_na
     monkeypatch.setenv("QUART_DB_HOST", "db.example.com")
     monkeypatch.setenv("QUART_TOTP_ISSUER", "none is similar")
     lines = ["SECURITY_REGISTRABLE = False", "DB_PORT = 3307", "SQLALCHEMY_TRACK_MODIFICATIONS = False", "COLOR = 1"]
+    lines += ["SITE_URL = SITE_TITLE = ''", "MAX_CONTENT_LENGTH = 5", "SEND_LATER = 1"]
     (instance / "application.cfg.py").write_text("\n".join(lines))
 
     async with serving(settings):
@@ -148,6 +141,8 @@ async def test_unknown_names_are_reported_at_the_start_with_the_closest_known_na
         "name=QUART_WORKER closest=QUART_WORKERS",
         "name=DB_PORT closest=DB_SERVER",
         "name=SECURITY_REGISTRABLE closest=SECURITY_REGISTERABLE",
+        "name=SITE_TITLE closest=SITE_NAME",
+        "name=SITE_URL closest=BASE_URL",
     ]
     assert {record.levelno for record in log.records if record.getMessage() == "unknown_setting"} == {logging.WARNING}
 

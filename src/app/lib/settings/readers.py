@@ -13,6 +13,7 @@ from app.lib.settings.rate import Rate
 
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 LIST = re.compile(r"""\s*[\[({'"].*[\])}'"]\s*""", re.DOTALL)  # of Python or JSON
+KEY_SEPARATORS = re.compile(r"[,\r\n]")
 BOOLEANS = dict.fromkeys(TRUE, True) | dict.fromkeys(FALSE, False)
 
 
@@ -62,8 +63,10 @@ def read_words(value: Any) -> tuple[str, ...]:
 
 
 def read_keys(value: Any) -> tuple[str, ...]:
+    """Read keys, in text separated by commas or line breaks."""
     refuse_list(value)
-    return read_several(read_key)(value)
+    keys = map(str.strip, KEY_SEPARATORS.split(value)) if isinstance(value, str) else value
+    return read_several(read_key)(keys)
 
 
 def refuse_list(value: Any) -> None:

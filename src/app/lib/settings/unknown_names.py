@@ -3,10 +3,6 @@
 import difflib
 from collections.abc import Iterable, Iterator
 
-from app.lib.settings import table
-
-# A name that is not known is reported if it begins like one of ours, or is nearly the same.
-PREFIXES = {name.split("_")[0] for name in table.KINDS if "_" in name} | {"QUART", "RATE"}
 MISSPELT_RATIO = 0.85
 OTHER_NAMES = {  # that other frameworks have for a setting of ours
     "DB_HOST": "DB_SERVER",
@@ -24,12 +20,15 @@ KNOWN |= {f"QUART_AUTH_{name}" for name in ("DURATION", "MODE", "SALT")}
 KNOWN |= {f"QUART_AUTH_COOKIE_{name}" for name in ("DOMAIN", "HTTP_ONLY", "NAME", "PATH", "SAMESITE", "SECURE")}
 
 
-def unknown(names: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield each unknown name with the most similar known name, or with None if no name is similar."""
-    known = set(known)
+def unknown(names: Iterable[str], known: Iterable[str], *, ours: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each unknown name with the most similar known name, or with None if no name is similar.
+
+    A name is reported if it begins like one of `ours`, the settings that have a default, or is nearly a known name.
+    """
+    known, prefixes = set(known), {"QUART"} | {name.split("_")[0] for name in ours if "_" in name}
     settings = {name.removeprefix("QUART_"): name for name in known}  # with the prefix, all names would be similar
     for name in sorted(set(names) - known):
         similar = difflib.get_close_matches(name.removeprefix("QUART_"), settings, n=1)
         is_misspelt = bool(difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT_RATIO))
-        if name.split("_")[0] in PREFIXES or is_misspelt:
+        if name.split("_")[0] in prefixes or is_misspelt:
             yield name, OTHER_NAMES.get(name) or (settings[similar[0]] if similar else None)

@@ -7,7 +7,7 @@ import pytest
 from app.app_factory import create_app
 from app.features.metrics import bind
 from app.features.metrics.folder import VARIABLE
-from app.lib.settings.loader import ConfigError
+from app.lib.settings.loader import ConfigError, unknown_settings
 from support.commands import CommandLine
 
 
@@ -15,6 +15,12 @@ from support.commands import CommandLine
 def test_a_bind_address_that_cannot_be_used_stops_the_start(settings: dict[str, Any], value: str) -> None:
     with pytest.raises(ConfigError, match=f"METRICS_BIND is '{value}'"):
         create_app(settings | {"METRICS_BIND": value})
+
+
+def test_another_name_of_the_bind_address_is_reported(settings: dict[str, Any]) -> None:
+    app = create_app(settings | {"METRICS_PORT": 9100})
+
+    assert list(unknown_settings(app)) == [("METRICS_PORT", "METRICS_BIND")]
 
 
 def test_metrics_that_would_count_in_memory_stop_the_start(
