@@ -168,6 +168,23 @@ async def test_an_init_command_runs_after_that_of_the_site(mariadb: MariaDB) -> 
         await ask(SQLALCHEMY_DATABASE_URI=url_of(mariadb, "init_command=SET+SESSION+no_such=1"))
 
 
+async def count_unchanged_rows(session: AsyncSession) -> int:
+    for statement in ("CREATE TEMPORARY TABLE numbers (number INT)", "INSERT INTO numbers VALUES (1)"):
+        await session.execute(text(statement))
+    return (await session.execute(text("UPDATE numbers SET number = 1"))).rowcount  # type: ignore[attr-defined,no-any-return]
+
+
+async def test_numbers_of_the_driver_may_be_text(mariadb: MariaDB) -> None:
+    mariadb.create_database("site")
+    options = {"connect_args": {"connect_timeout": "5", "client_flag": str(CLIENT.MULTI_RESULTS)}}
+    settings = {"SQLALCHEMY_DATABASE_URI": url_of(mariadb), "SQLALCHEMY_ENGINE_OPTIONS": options}
+    app = create_app({"SECRET_KEY": SECRET_KEY} | settings)
+
+    async with app.app_context():
+        assert await db.write(count_unchanged_rows) == 1  # an UPDATE counts the rows that it matches
+        await db.dispose()
+
+
 @on_mariadb
 @pytest.mark.parametrize("number", [1047, 1053, 1290, 1836])
 async def test_a_server_that_cannot_serve_is_left_and_the_transaction_runs_again(app: Quart, number: int) -> None:

@@ -46,7 +46,7 @@ def test_an_unknown_option_of_the_url_or_the_driver() -> None:
         ("tls", "did you mean ssl?"),
         ("passwd", "did you mean password?"),
         ("read_timeout", "did you mean the setting DATABASE_TIMEOUT?"),
-        ("zzz", "remove it"),
+        ("loop", "remove it"),
     ]:
         line = f"the database has no option {name}: {advice}"
         assert refusal(f"{name}=1") == refusal(connect_args={name: 1}) == line
@@ -64,6 +64,9 @@ def test_options_that_would_lose_characters_or_rollbacks() -> None:
 def test_numbers_and_choices_of_the_engine_in_the_wrong_form() -> None:
     for name in ("pool_size", "max_overflow", "pool_recycle", "pool_timeout"):
         assert refusal(**{name: "5"}) == f"{name} is '5': write a whole number, without quotes"
+    for name in ("connect_timeout", "port", "client_flag"):
+        line = f"{name} of the database is 'x': write a number"
+        assert refusal(f"{name}=x") == refusal(connect_args={name: "x"}) == line
     assert "reset_on_return" in refusal(pool_reset_on_return="perhaps")
     assert refusal(connect_args={"init_command": 5}).endswith("write one SQL statement in quotes")
 

@@ -1,14 +1,21 @@
-"""The names of the options of a connection to MySQL or MariaDB, in the URL or in `connect_args`."""
+"""The options of a connection to MySQL or MariaDB, in the URL or in `connect_args`."""
 
 import difflib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import aiomysql  # type: ignore[import-untyped]
+from pymysql.constants import CLIENT
 
 from app.lib.db.tls import OPTION_NAMES
 
-KNOWN = {*inspect.signature(aiomysql.connect).parameters, *OPTION_NAMES, "async_creator_fn"}
+KNOWN = {*inspect.signature(aiomysql.connect).parameters, *OPTION_NAMES, "async_creator_fn"} - {"loop", "cursorclass"}
+NUMBERS: dict[str, Callable[[Any], float]] = {  # the functions that read them
+    "connect_timeout": float,
+    "port": int,
+    "client_flag": lambda value: int(value) | CLIENT.FOUND_ROWS,  # SQLAlchemy counts the rows that an UPDATE matches
+}
 OTHER_NAMES = {  # of other drivers, in lower case
     "passwd": "password",
     "read_timeout": "the setting DATABASE_TIMEOUT",
@@ -31,3 +38,14 @@ def check_names(names: Iterable[str]) -> None:
 def closest(name: str) -> str | None:
     similar = difflib.get_close_matches(name, sorted(KNOWN), n=1)
     return OTHER_NAMES.get(name) or (similar[0] if similar else None)
+
+
+def read_numbers(options: Mapping[str, Any]) -> dict[str, float]:
+    """Return the options that are numbers, also if they were text. Raises ValueError."""
+    numbers = {}
+    for name in options.keys() & NUMBERS:
+        try:
+            numbers[name] = NUMBERS[name](options[name])
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} of the database is {options[name]!r}: write a number") from None
+    return numbers

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.lib.db.connection_options import check_names
+from app.lib.db.connection_options import check_names, read_numbers
 from app.lib.db.encrypted_connection import connect
 from app.lib.db.tls import OPTION_NAMES, tls_context
 
@@ -26,10 +26,9 @@ def connection_arguments(url: URL, given: Mapping[str, Any], *, lock_timeout: in
     an unknown option or a wrong value.
     """
     check_names([*url.query, *given])
-    ours = ("charset", "init_command", *OPTION_NAMES)
-    options = {name: value for name, value in (url.query | given).items() if name in ours}
+    ours, options = ("charset", "init_command", *OPTION_NAMES), {**url.query, **given}
     arguments: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
-    arguments |= {name: value for name, value in given.items() if name not in ours}
+    arguments |= {name: value for name, value in given.items() if name not in ours} | read_numbers(options)
     arguments |= {"charset": CHARSET, "init_command": init_command(options, lock_timeout=lock_timeout)}
     check_charset(options)
     if (context := tls_context({name: options[name] for name in OPTION_NAMES if name in options})) is not None:
