@@ -1,5 +1,6 @@
 """An error of a setting never shows a password or a key that was written in the wrong place."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def test_a_database_password_with_an_at_sign() -> None:
     for password in ("p@hunter2", "p@hun:hunter2", "p@h/hunter2", "p@h?hunter2"):
         line = refusal(SQLALCHEMY_DATABASE_URI=f"mysql://site:{password}@127.0.0.1/site?ssl_ca=a@b.pem")
         assert line == "SQLALCHEMY_DATABASE_URI has two @: write @ in the user or the password as %40"
+    refusal(DB_NAME="site", SQLALCHEMY_DB_PREFIX="mysql://site:hunter2@127.0.0.1")
     create_app({"SQLALCHEMY_DATABASE_URI": "mysql://site:p%40hunter2@127.0.0.1/site?unix_socket=/run/a@b"})
 
 
@@ -57,6 +59,12 @@ def test_a_password_without_quotes(instance: Path) -> None:
     ]:
         (instance / "application.cfg.py").write_text(f"WORKERS = 1\n{text}\n")
         assert refusal() == f"instance/application.cfg.py, line 2: {reason}"
+
+    (instance / "application.cfg.py").write_text("DB_PASSWORD = 'hunter2\\d'\n")
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        create_app()
+    assert shown == []
 
 
 def test_a_password_in_a_url_or_before_a_host() -> None:

@@ -27,7 +27,8 @@ def database_url(config: Mapping[str, Any]) -> URL:
         raise ValueError(reason) from None
     backend = url.get_backend_name()
     if backend not in ASYNC_DRIVERS:
-        raise ValueError(f"the database must be SQLite, MySQL or MariaDB, not {backend}")
+        other = f", not {backend}" if backend.isalnum() else ""  # a whole URL in the wrong setting may have a password
+        raise ValueError(f"the database must be SQLite, MySQL or MariaDB{other}")
     if backend == "sqlite":
         url = url.set(database=_sqlite_file(url, config["INSTANCE_PATH"]))
     return url.set(drivername=ASYNC_DRIVERS[backend])

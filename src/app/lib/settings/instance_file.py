@@ -1,6 +1,7 @@
 """instance/application.cfg.py: settings in Python, which may raise anything."""
 
 import traceback
+import warnings
 from pathlib import Path
 
 from quart import Quart
@@ -12,7 +13,10 @@ def load_instance_file(app: Quart) -> None:
     """Update the settings of the app from the file, if there is one. Raises ValueError."""
     path = str(Path(app.instance_path, NAME))
     try:
-        app.config.from_pyfile(path, silent=True)
+        with warnings.catch_warnings():
+            for category in (SyntaxWarning, DeprecationWarning):  # would print the line, which may contain a password
+                warnings.simplefilter("ignore", category)
+            app.config.from_pyfile(path, silent=True)
     except (Exception, SystemExit) as error:
         raise ValueError(describe(error, path)) from error
 
