@@ -25,4 +25,4 @@ def check_isolation_level(url: URL, options: Mapping[str, Any]) -> None:
     levels = SQLITE_ISOLATION_LEVELS if url.get_backend_name() == "sqlite" else ISOLATION_LEVELS
     level = options.get("isolation_level", levels[0])
     if str(level).replace("_", " ") not in levels:
-        raise ValueError(f"isolation_level is {level!r}: write {', '.join(levels)}")
+        raise ValueError(f"isolation_level is {level!r}: write {' or '.join(levels)}")
