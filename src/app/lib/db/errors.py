@@ -35,7 +35,9 @@ def is_programming_error(error: BaseException) -> bool:
     """Return whether our own code caused the error, so that the same call would fail again."""
     if isinstance(error, PROGRAMMING_ERRORS):
         return True
-    return isinstance(error, exc.DBAPIError) and (code_of(error) in STATEMENT_ERRORS or is_sqlite_error(error))
+    if not isinstance(error, exc.DBAPIError) or error.statement is None:  # None: the connection could not be opened
+        return False
+    return code_of(error) in STATEMENT_ERRORS or is_sqlite_error(error)
 
 
 def is_sqlite_error(error: exc.DBAPIError) -> bool:
