@@ -17,6 +17,10 @@ pytestmark = pytest.mark.programs
 
 BOTH = ("sqlite", "mariadb")
 NOTE = "CREATE TABLE note (id INTEGER PRIMARY KEY, {0} {1}, FOREIGN KEY ({0}) REFERENCES user ({2}))"
+ROWS_OF_A_DELETED_USER = [
+    NOTE.format("user_id", "INTEGER", "id"),
+    "INSERT INTO note VALUES (1, 3), (2, 3), (3, 2), (4, NULL)",
+]
 WITHOUT_KEYS = "ALTER TABLE user_role DROP FOREIGN KEY user_role_ibfk_1, DROP FOREIGN KEY user_role_ibfk_2"
 TABLES = ("user", "role", "user_role")
 USERS = "SELECT u.id, email, password, active, role_id FROM user u LEFT JOIN user_role ON user_id = u.id ORDER BY u.id"
@@ -106,6 +110,16 @@ REFUSED = {
         BOTH,
         [NOTE.format("email", "VARCHAR(100)", "email")],
         "a foreign key of note refers to user.email, whose key changes: let it refer to the id",
+    ),
+    "rows of a deleted user": (
+        ("sqlite",),
+        ROWS_OF_A_DELETED_USER,
+        "note.user_id refers to rows of user that do not exist: 3",
+    ),
+    "rows of a deleted user, stored without checks": (
+        ("mariadb",),
+        ["SET foreign_key_checks = 0", *ROWS_OF_A_DELETED_USER],
+        "note.user_id refers to rows of user that do not exist: 3",
     ),
     "another type of id": (
         ("mariadb",),

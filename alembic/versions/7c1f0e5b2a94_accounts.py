@@ -281,7 +281,7 @@ def problems_of_tables() -> list[str]:
     inspector = sa.inspect(op.get_bind())
     new = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
     names = table_names.taken_names(op.get_bind(), new)
-    problems = [*column_problems(inspector), *names, *references_to_dropped_keys(inspector)]
+    problems = [*column_problems(inspector), *names, *references_to_dropped_keys()]
     return problems + (trigger_problems() if is_mysql() else uncopied_parts())
 
 
@@ -296,12 +296,20 @@ def column_problems(inspector: sa.Inspector) -> Iterator[str]:
             yield f"{table}.id is {kind!r} instead of a signed INTEGER: change it, and the keys that refer to it"
 
 
-def references_to_dropped_keys(inspector: sa.Inspector) -> Iterator[str]:
+def references_to_dropped_keys() -> Iterator[str]:
+    for table, key in references_to_originals():
+        if [name.lower() for name in key["referred_columns"]] != ["id"]:
+            referred = f"{key['referred_table']}.{key['referred_columns'][0]}"
+            yield f"a foreign key of {table} refers to {referred}, whose key changes: let it refer to the id"
+
+
+def references_to_originals() -> Iterator[tuple[str, sa.engine.interfaces.ReflectedForeignKeyConstraint]]:
+    """Yield each foreign key that refers to an original table, with the name of its own table."""
+    inspector = sa.inspect(op.get_bind())
     for table in inspector.get_table_names():
         for key in inspector.get_foreign_keys(table):
-            if key["referred_table"] in ORIGINAL.tables and key["referred_columns"] != ["id"]:
-                referred = f"{key['referred_table']}.{key['referred_columns'][0]}"
-                yield f"a foreign key of {table} refers to {referred}, whose key changes: let it refer to the id"
+            if key["referred_table"].lower() in ORIGINAL.tables:  # SQLite stores a name as it was written
+                yield table, key
 
 
 def trigger_problems() -> list[str]:
@@ -349,7 +357,14 @@ def unfilled_columns() -> Iterator[str]:
 
 def problems_of_upgrade() -> list[str]:
     """Return what is wrong with the rows. Uses original columns only, which a half-migrated database has too."""
-    return [*email_problems(), *phone_problems(), *role_problems(), *user_role_problems(), *too_long_values()]
+    return [
+        *email_problems(),
+        *phone_problems(),
+        *role_problems(),
+        *user_role_problems(),
+        *orphan_problems(),
+        *too_long_values(),
+    ]
 
 
 def email_problems() -> list[str]:
@@ -386,6 +401,19 @@ def user_role_problems() -> list[str]:
     has_no_role = USER_ROLE.c.role_id.is_not(None) & USER_ROLE.c.role_id.not_in(sa.select(ROLE.c.id))
     orphans = op.get_bind().scalars(sa.select(USER_ROLE.c.id).where(has_no_user | has_no_role)).all()
     return [f"rows of user_role whose user or role does not exist: {ids(orphans)}"] if orphans else []
+
+
+def orphan_problems() -> Iterator[str]:
+    """Yield the rows of other tables that belong to a deleted user or role: a new user could get the same id."""
+    for table, key in references_to_originals():
+        (column,) = key["constrained_columns"]
+        if (table, column) not in {("user_role", "user_id"), ("user_role", "role_id")}:  # user_role_problems()
+            referring: sa.ColumnClause[int] = sa.column(column)
+            referred = sa.table(key["referred_table"], sa.column("id"))
+            is_orphan = referring.is_not(None) & referring.not_in(sa.select(referred.c.id))
+            found = sa.select(referring).distinct().select_from(sa.table(table)).where(is_orphan).order_by(referring)
+            if missing := op.get_bind().scalars(found).all():
+                yield f"{table}.{column} refers to rows of {referred.name} that do not exist: {ids(missing)}"
 
 
 def too_long_values() -> list[str]:
