@@ -41,6 +41,14 @@ KEPT = {
         ],
         "SELECT * FROM arrival",
     ),
+    "a trigger of a table in capitals": (
+        ("sqlite",),
+        [
+            "CREATE TABLE arrival (email VARCHAR(100))",
+            "CREATE TRIGGER arrive AFTER INSERT ON USER BEGIN INSERT INTO arrival VALUES (NEW.email); END",
+        ],
+        "SELECT * FROM arrival",
+    ),
     "a column": (
         BOTH,
         [
@@ -53,6 +61,11 @@ KEPT = {
         BOTH,
         [NOTE.format("user_id", "INTEGER", "id"), "INSERT INTO note VALUES (1, 2)"],
         "SELECT note.id, email FROM note JOIN user ON user.id = user_id",
+    ),
+    "a partial index": (
+        ("sqlite",),
+        ["CREATE UNIQUE INDEX partial ON user (phone, name) WHERE lower(email) > ''"],
+        "SELECT sql FROM sqlite_master WHERE name = 'partial'",
     ),
     "names that are keywords": (BOTH, ["UPDATE user SET name = '%s; select'"], "SELECT id, name FROM user"),
     "MyISAM": (("mariadb",), [WITHOUT_KEYS, *(f"ALTER TABLE {table} ENGINE=MyISAM" for table in TABLES)], USERS),
@@ -126,10 +139,16 @@ REFUSED = {
         ["ALTER TABLE user_role DROP FOREIGN KEY user_role_ibfk_2", "ALTER TABLE user MODIFY id BIGINT NOT NULL"],
         "user.id is BIGINT",
     ),
-    "a trigger that would run": (
-        ("mariadb",),
-        ["CREATE TRIGGER log AFTER UPDATE ON user FOR EACH ROW DELETE FROM role WHERE id = 9"],
-        "the trigger log of user would run: drop it, and create it again after the upgrade",
+    "triggers that would run": (
+        BOTH,
+        [
+            "CREATE TRIGGER log AFTER UPDATE ON user FOR EACH ROW BEGIN DELETE FROM role WHERE id = 9; END",
+            "CREATE TRIGGER inserted BEFORE DELETE ON user_role FOR EACH ROW BEGIN DELETE FROM role WHERE id = 9; END",
+        ],
+        (
+            "the trigger inserted of user_role would run: drop it, and create it again after the upgrade;"
+            " the trigger log of user would run: drop it, and create it again after the upgrade"
+        ),
     ),
     "a name that is too long": (
         ("mariadb",),
@@ -146,10 +165,20 @@ REFUSED = {
         ["ALTER TABLE user ADD COLUMN box VARCHAR(99) GENERATED ALWAYS AS (lower(email))"],
         "the upgrade would lose GENERATED in the table user: create it without that",
     ),
-    "an index of an expression": (
+    "indexes that a copy would not have": (
         ("sqlite",),
-        ["CREATE INDEX lowered ON user (lower(email))"],
-        "the upgrade would lose lower in the index lowered: create it without that",
+        [
+            "CREATE UNIQUE INDEX lowered ON user (lower (email))",
+            "CREATE INDEX joined ON user (email || '-' || phone)",
+            "CREATE INDEX nocase ON role (name COLLATE NOCASE)",
+            "CREATE INDEX latest ON role (created_on DESC)",
+        ],
+        (
+            "the upgrade would lose an expression in the index joined: create it without that;"
+            " the upgrade would lose an expression in the index lowered: create it without that;"
+            " the upgrade would lose DESC in the index latest: create it without that;"
+            " the upgrade would lose COLLATE in the index nocase: create it without that"
+        ),
     ),
 }
 

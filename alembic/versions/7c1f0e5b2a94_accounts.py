@@ -40,10 +40,14 @@ INNODB: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 CONTINUES = "No row is lost. Correct the cause and run the command again: it continues here."
 # What a batch migration does not copy on SQLite. It copies named checks. Those of Booleans, which SQLAlchemy 1.3 wrote,
 # are not needed.
-UNCOPIED = {
-    "table": re.compile(r"\b(CHECK|COLLATE|GENERATED|AS|STRICT|WITHOUT|CONFLICT|DEFERRABLE)\b", re.IGNORECASE),
-    "index": re.compile(r"\b(COLLATE|DESC|\w+(?=\())", re.IGNORECASE),
-}
+UNCOPIED = re.compile(r"\b(CHECK|COLLATE|GENERATED|AS|STRICT|WITHOUT|CONFLICT|DEFERRABLE)\b", re.IGNORECASE)
+# The same of an index. One of a primary key or a unique constraint is part of the table.
+UNCOPIED_INDEXES = """
+    SELECT DISTINCT list.name, CASE WHEN cid = -2 THEN 'an expression' WHEN "desc" THEN 'DESC' ELSE 'COLLATE' END
+    FROM pragma_index_list(:table) AS list, pragma_index_xinfo(list.name)
+    WHERE list.origin = 'c' AND key AND (cid = -2 OR "desc" OR coll != 'BINARY')
+"""
+EVENT = re.compile(r"\b(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)  # of a trigger
 COPIED = re.compile(r"CONSTRAINT \S+ CHECK|CHECK \(\w+ IN \(0, 1\)\)", re.IGNORECASE)
 # Names for the constraints that have none: SQLite can only drop a constraint by its name.
 NAMES = {"uq": "uq_%(table_name)s_%(column_0_N_name)s", "fk": "fk_%(table_name)s_%(column_0_N_name)s"}
@@ -282,7 +286,7 @@ def problems_of_tables() -> list[str]:
     new = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
     names = table_names.taken_names(op.get_bind(), new)
     problems = [*column_problems(inspector), *names, *references_to_dropped_keys()]
-    return problems + (trigger_problems() if is_mysql() else uncopied_parts())
+    return [*problems, *trigger_problems(), *(() if is_mysql() else uncopied_parts())]
 
 
 def column_problems(inspector: sa.Inspector) -> Iterator[str]:
@@ -314,23 +318,42 @@ def references_to_originals() -> Iterator[tuple[str, sa.engine.interfaces.Reflec
 
 def trigger_problems() -> list[str]:
     """Return the triggers that would run for the rows which the upgrade changes."""
-    query = sa.text(
-        "SELECT trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = DATABASE()"
-        " AND (event_object_table, event_manipulation) IN (('user', 'UPDATE'), ('user_role', 'DELETE')) ORDER BY 1"
-    )
     advice = "drop it, and create it again after the upgrade"
-    return [f"the trigger {name} of {table} would run: {advice}" for name, table in op.get_bind().execute(query)]
+    return [
+        f"the trigger {name} of {table} would run: {advice}"
+        for name, table, event in (triggers_of_mysql() if is_mysql() else triggers_of_sqlite())
+        if (table in ORIGINAL.tables and event == "UPDATE") or (table, event) == ("user_role", "DELETE")
+    ]
 
 
-def uncopied_parts() -> list[str]:
-    """Return what a batch migration loses on SQLite: it creates the table again, as SQLAlchemy reflects it."""
-    query = sa.text("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql > ''")
-    problems = []
-    for kind, name, table, statement in op.get_bind().execute(query):
-        found = UNCOPIED[kind].search(COPIED.sub("", statement.partition("(")[2]))
+def triggers_of_mysql() -> Iterator[Sequence[str]]:
+    """Yield the name, the table and the event of each trigger."""
+    query = sa.text(
+        "SELECT trigger_name, event_object_table, event_manipulation FROM information_schema.triggers"
+        " WHERE trigger_schema = DATABASE() ORDER BY trigger_name"
+    )
+    yield from op.get_bind().execute(query)
+
+
+def triggers_of_sqlite() -> Iterator[Sequence[str]]:
+    """Yield the name, the table and the event of each trigger. The event is the first keyword after the name."""
+    query = sa.text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name")
+    for name, table, statement in op.get_bind().execute(query):
+        if event := EVENT.search(statement.replace(name, "", 1)):
+            yield name, table.lower(), event[0].upper()
+
+
+def uncopied_parts() -> Iterator[str]:
+    """Yield what a batch migration loses on SQLite: it creates the table again, as SQLAlchemy reflects it."""
+    lost = "the upgrade would lose {} in the {} {}: create it without that"
+    definitions = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+    for table, statement in op.get_bind().execute(definitions):
+        found = UNCOPIED.search(COPIED.sub("", statement.partition("(")[2]))
         if table in ORIGINAL.tables and found:
-            problems.append(f"the upgrade would lose {found[0]} in the {kind} {name}: create it without that")
-    return problems
+            yield lost.format(found[0], "table", table)
+    for table in ORIGINAL.tables:
+        for index, part in op.get_bind().execute(sa.text(UNCOPIED_INDEXES), {"table": table}):
+            yield lost.format(part, "index", index)
 
 
 def changes() -> Iterator[str]:

@@ -53,10 +53,10 @@ class DroppedWithTable:
                 self.connection.exec_driver_sql(f"{RAISE_ID} WHERE name = ?", (number, table))
 
     def restore_triggers(self) -> None:
-        tables = set(self.connection.exec_driver_sql(TABLES).scalars())
+        tables = {name.lower() for name in self.connection.exec_driver_sql(TABLES).scalars()}
         existing = {trigger.name for trigger in self.connection.exec_driver_sql(TRIGGERS)}
         for trigger in self.triggers:
-            if trigger.name not in existing and trigger.tbl_name in tables:
+            if trigger.name not in existing and trigger.tbl_name.lower() in tables:
                 self.connection.exec_driver_sql(trigger.sql)
         self.triggers = []
 
