@@ -160,6 +160,14 @@ REFUSED = {
         ["UPDATE user SET email = printf('%0255d', id), password = printf('%0256d', id) WHERE id = 2"],
         "user.email of more than 254 characters: 2; user.password of more than 255 characters: 2",
     ),
+    "dates that are none": (
+        ("sqlite",),
+        [
+            "UPDATE user SET created_on = CASE id WHEN 1 THEN 1588327200 ELSE '2020-05-01 10:00:00.5' END",
+            "UPDATE role SET created_on = 'May 1st'",
+        ],
+        "user.created_on is not a date: 1; role.created_on is not a date: 1",
+    ),
     "a generated column": (
         ("sqlite",),
         ["ALTER TABLE user ADD COLUMN box VARCHAR(99) GENERATED ALWAYS AS (lower(email))"],
@@ -234,6 +242,20 @@ def test_what_an_upgrade_cannot_keep_stops_it_before_it_changes_anything(
         schema.upgrade()
 
     assert [original.schema(), original.rows("SELECT * FROM user")] == before
+
+
+@pytest.mark.parametrize("original", ["mariadb"], indirect=True)
+def test_dates_that_python_cannot_read_become_null(original: Original) -> None:
+    original.execute(
+        "UPDATE user SET created_on = IF(id = 1, '2020-05-00', '2020-05-01')",
+        "UPDATE role SET created_on = 0",
+        "UPDATE user_role SET created_on = '2020-00-01'",
+    )
+
+    schema.upgrade()
+
+    dates = [original.rows(f"SELECT CAST(created_on AS CHAR) FROM `{table}` ORDER BY id") for table in TABLES]
+    assert dates == [[(None,), ("2020-05-01 00:00:00",)], [(None,)], [(None,)]]
 
 
 @pytest.mark.parametrize("original", ["mariadb"], indirect=True)

@@ -13,6 +13,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -49,6 +50,8 @@ UNCOPIED_INDEXES = """
 """
 EVENT = re.compile(r"\b(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)  # of a trigger
 COPIED = re.compile(r"CONSTRAINT \S+ CHECK|CHECK \(\w+ IN \(0, 1\)\)", re.IGNORECASE)
+# MySQL stores 0000-00-00 and 2020-05-00, which Python cannot read.
+IS_ZERO_DATE = "YEAR(created_on) * MONTH(created_on) * DAY(created_on) = 0"
 # Names for the constraints that have none: SQLite can only drop a constraint by its name.
 NAMES = {"uq": "uq_%(table_name)s_%(column_0_N_name)s", "fk": "fk_%(table_name)s_%(column_0_N_name)s"}
 
@@ -387,6 +390,7 @@ def problems_of_upgrade() -> list[str]:
         *user_role_problems(),
         *orphan_problems(),
         *too_long_values(),
+        *(() if is_mysql() else date_problems()),
     ]
 
 
@@ -450,6 +454,22 @@ def too_long_values() -> list[str]:
     return problems
 
 
+def date_problems() -> Iterator[str]:
+    """Yield the rows whose date is a number or another text than SQLAlchemy writes: SQLite checks no type."""
+    for table in ORIGINAL.tables:
+        stored = op.get_bind().execute(sa.text(f"SELECT id, created_on FROM {table} ORDER BY id"))
+        if rows := [row.id for row in stored if not is_date(row.created_on)]:
+            yield f"{table}.created_on is not a date: {ids(rows)}"
+
+
+def is_date(value: Any) -> bool:
+    """Return whether the model can read a value of SQLite."""
+    try:
+        return value is None or bool(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return False
+
+
 def length(column: sa.Column[str]) -> sa.ColumnElement[int]:
     """Return the number of characters."""
     return (sa.func.char_length if is_mysql() else sa.func.length)(column)
@@ -495,8 +515,8 @@ def fill_columns() -> None:
         by_id = sa.update(USER).where(USER.c.id == sa.bindparam("row"))
         connection.execute(by_id.values(email_key=sa.bindparam("key")), keys)
     connection.execute(sa.update(USER).where(USER.c.active.is_(None)).values(active=False))
-    if is_mysql():
-        connection.execute(sa.text("UPDATE user SET created_on = NULL WHERE created_on = '0000-00-00'"))
+    for table in ORIGINAL.tables if is_mysql() else ():
+        connection.execute(sa.text(f"UPDATE `{table}` SET created_on = NULL WHERE {IS_ZERO_DATE}"))
     # Existing users stay able to log in if the site requires confirmed e-mail addresses from now on.
     confirmed_on = sa.func.coalesce(USER.c.created_on, sa.func.current_timestamp())
     connection.execute(sa.update(USER).where(USER.c.confirmed_on.is_(None)).values(confirmed_on=confirmed_on))
