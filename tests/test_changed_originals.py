@@ -23,6 +23,7 @@ ROWS_OF_A_DELETED_USER = [
 ]
 WITHOUT_KEYS = "ALTER TABLE user_role DROP FOREIGN KEY user_role_ibfk_1, DROP FOREIGN KEY user_role_ibfk_2"
 TABLES = ("user", "role", "user_role")
+OF_USER = "FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'user'"
 USERS = "SELECT u.id, email, password, active, role_id FROM user u LEFT JOIN user_role ON user_id = u.id ORDER BY u.id"
 
 # The databases, the change, and the query whose result an upgrade keeps.
@@ -69,6 +70,25 @@ KEPT = {
     ),
     "names that are keywords": (BOTH, ["UPDATE user SET name = '%s; select'"], "SELECT id, name FROM user"),
     "MyISAM": (("mariadb",), [WITHOUT_KEYS, *(f"ALTER TABLE {table} ENGINE=MyISAM" for table in TABLES)], USERS),
+    "columns in latin1": (
+        ("mariadb",),
+        [
+            "CREATE TABLE team (code VARCHAR(9) PRIMARY KEY)",
+            "ALTER TABLE user ROW_FORMAT=COMPACT, ADD COLUMN token VARCHAR(9) COLLATE latin1_bin DEFAULT 'a'",
+            "ALTER TABLE user ADD COLUMN nick VARCHAR(255) UNIQUE, ADD COLUMN bio VARCHAR(20000)",
+            "ALTER TABLE user ADD COLUMN team_code VARCHAR(9), ADD FOREIGN KEY (team_code) REFERENCES team (code)",
+            "UPDATE user SET nick = IF(id = 1, 'Bär', 'Bar')",
+        ],
+        "SELECT id, nick, token, token = 'A' FROM user",
+    ),
+    "defaults and comments": (
+        ("mariadb",),
+        [
+            "ALTER TABLE user MODIFY active BOOL DEFAULT 1 COMMENT 'a'",
+            "ALTER TABLE user MODIFY name VARCHAR(9) NOT NULL DEFAULT '5% :x' COMMENT '5% :x'",
+        ],
+        f"SELECT column_default, column_comment {OF_USER} AND column_name IN ('active', 'name')",
+    ),
     "other names": (
         ("mariadb",),
         [
@@ -149,6 +169,14 @@ REFUSED = {
             "the trigger inserted of user_role would run: drop it, and create it again after the upgrade;"
             " the trigger log of user would run: drop it, and create it again after the upgrade"
         ),
+    ),
+    "a unique key of a converted column": (
+        ("mariadb",),
+        [
+            "ALTER TABLE user ADD COLUMN team INTEGER DEFAULT 7, ADD UNIQUE (team, name)",
+            "UPDATE user SET name = IF(id = 1, 'Bär', 'Bar')",
+        ],
+        "rows of user with the same team, name in utf8mb4: 1,2",
     ),
     "a name that is too long": (
         ("mariadb",),

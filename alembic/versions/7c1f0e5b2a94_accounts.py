@@ -390,7 +390,7 @@ def problems_of_upgrade() -> list[str]:
         *user_role_problems(),
         *orphan_problems(),
         *too_long_values(),
-        *(() if is_mysql() else date_problems()),
+        *(own_key_problems() if is_mysql() else date_problems()),
     ]
 
 
@@ -410,6 +410,18 @@ def email_problems() -> list[str]:
 
 def phone_problems() -> list[str]:
     return [f"users with the same phone number: {users}" for users in duplicates(USER, in_utf8mb4(USER.c.phone))]
+
+
+def own_key_problems() -> Iterator[str]:
+    """Yield the rows that are equal for a unique key which the site added, when its columns are converted."""
+    for table in ORIGINAL.tables:
+        converted = columns_in_other_charset(table)
+        for key in sa.inspect(op.get_bind()).get_unique_constraints(table):
+            if key["column_names"] not in [["email"], ["phone"]] and set(key["column_names"]) & set(converted):
+                columns: list[sa.ColumnClause[str]] = [sa.column(name) for name in key["column_names"]]
+                values = [in_utf8mb4(column) if column.name in converted else column for column in columns]
+                for rows in duplicates(sa.table(table, sa.column("id")), *values):
+                    yield f"rows of {table} with the same {', '.join(key['column_names'])} in utf8mb4: {rows}"
 
 
 def role_problems() -> list[str]:
@@ -491,17 +503,18 @@ def ids(rows: Sequence[int]) -> str:
     return ", ".join(map(str, rows[:MAX_IDS])) + more
 
 
-def in_utf8mb4(column: sa.Column[str]) -> sa.ColumnElement[str]:
+def in_utf8mb4(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     """Return a column as it will be compared: MySQL treats other characters as equal in another character set."""
     if not is_mysql():
         return column
     return sa.func.convert(column.op("USING")(sa.literal_column("utf8mb4")))
 
 
-def duplicates(table: sa.Table, value: sa.ColumnElement[str]) -> Sequence[str]:
-    """Return the ids of the rows with the same value, "1,2", for each value that several rows have."""
-    several = sa.select(sa.func.group_concat(table.c.id)).group_by(value).having(sa.func.count(value) > 1)
-    return op.get_bind().scalars(several).all()
+def duplicates(table: sa.TableClause, *values: sa.ColumnElement[str]) -> Sequence[str]:
+    """Return the ids of the rows with the same values, "1,2", for each that several rows have."""
+    in_row = sa.and_(*(value.is_not(None) for value in values))
+    several = sa.select(sa.func.group_concat(table.c.id)).where(in_row).group_by(*values).having(sa.func.count() > 1)
+    return [",".join(sorted(filter(None, rows.split(",")), key=int)) for rows in op.get_bind().scalars(several)]
 
 
 # Data
@@ -620,12 +633,41 @@ def create(batch: BatchOperations, table: sa.Table, item: Item) -> None:
 
 
 def convert_tables() -> None:
-    """Convert the original tables, which a server of 2020 may have created with latin1, or without transactions."""
+    """Convert the original tables, which a server of 2020 may have created with latin1, or without transactions.
+
+    Columns that were added keep their character set: their keys and collations depend on it.
+    """
     for table in ORIGINAL.tables if is_mysql() else ():
         if has_other_charset(table):
-            op.execute(f"ALTER TABLE `{table}` CONVERT TO CHARACTER SET utf8mb4")
+            convert_to_utf8mb4(table)
         if not has_transactions(table):
             op.execute(f"ALTER TABLE `{table}` ENGINE=InnoDB")
+
+
+def convert_to_utf8mb4(name: str) -> None:
+    """Convert the original's columns of a table in one statement, which copies the table once."""
+    existing = columns_in_database(name)
+    columns = [converted(existing[column]) for column in columns_in_other_charset(name)]
+    sa.Table(name, sa.MetaData(), *columns)
+    connection = op.get_bind()
+    changes = [f"MODIFY {sa.schema.CreateColumn(column).compile(connection)}" for column in columns]
+    connection.exec_driver_sql(f"ALTER TABLE `{name}` {', '.join(['DEFAULT CHARACTER SET utf8mb4', *changes])}")
+
+
+def converted(column: sa.engine.interfaces.ReflectedColumn) -> sa.Column[str]:
+    kind: Any = column["type"]
+    kind.charset, kind.collation = "utf8mb4", None
+    kept = {key.removeprefix("existing_"): value for key, value in kept_attributes(column).items()}
+    return sa.Column(column["name"], kind, nullable=column["nullable"], **kept)
+
+
+def kept_attributes(column: sa.engine.interfaces.ReflectedColumn) -> dict[str, Any]:
+    """Return what MySQL would remove from a column that is altered without it."""
+    default = column["default"]
+    return {
+        "existing_server_default": None if default in {None, "NULL"} else sa.literal_column(str(default)),
+        "existing_comment": column.get("comment"),
+    }
 
 
 def has_transactions(table: str) -> bool:
@@ -635,14 +677,21 @@ def has_transactions(table: str) -> bool:
 
 
 def has_other_charset(table: str) -> bool:
-    """Return whether a table or one of its columns has another character set. This migration adds the ascii ones."""
+    """Return whether a table, or one of the original's columns, has another character set."""
     found = sa.text(
-        "SELECT table_collation AS name FROM information_schema.tables"
+        "SELECT table_collation FROM information_schema.tables"
         " WHERE table_schema = DATABASE() AND table_name = :table AND table_collation NOT LIKE 'utf8mb4%'"
-        " UNION SELECT character_set_name FROM information_schema.columns"
-        " WHERE table_schema = DATABASE() AND table_name = :table AND character_set_name NOT IN ('utf8mb4', 'ascii')"
     )
-    return bool(op.get_bind().scalars(found, {"table": table}).all())
+    return op.get_bind().scalar(found, {"table": table}) is not None or bool(columns_in_other_charset(table))
+
+
+def columns_in_other_charset(table: str) -> Sequence[str]:
+    """Return the original's columns that are to be converted."""
+    found = sa.text(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = :table"
+        " AND column_name IN ('name', 'email', 'phone', 'password', 'description') AND character_set_name != 'utf8mb4'"
+    )
+    return op.get_bind().scalars(found, {"table": table}).all()
 
 
 def columns_in_database(table: str) -> dict[str, sa.engine.interfaces.ReflectedColumn]:
@@ -670,8 +719,9 @@ def alter_columns(new: sa.MetaData) -> None:
         with altered(table) as batch:
             for column in table.columns:
                 if column.name in names and not is_altered(column, existing[column.name]):
-                    kept = existing[column.name]["type"]
-                    batch.alter_column(column.name, existing_type=kept, type_=column.type, nullable=column.nullable)
+                    found = existing[column.name]
+                    wanted: dict[str, Any] = {"type_": column.type, "nullable": column.nullable}
+                    batch.alter_column(column.name, existing_type=found["type"], **wanted, **kept_attributes(found))
 
 
 def is_altered(column: sa.Column[str], existing: sa.engine.interfaces.ReflectedColumn) -> bool:
