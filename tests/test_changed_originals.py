@@ -133,6 +133,24 @@ REFUSED = {
         ["ALTER TABLE user ADD COLUMN language VARCHAR(50)"],
         "the table user has a column language of its own, VARCHAR(50): rename it",
     ),
+    "a column by our name and of our type": (
+        BOTH,
+        ["ALTER TABLE user ADD COLUMN confirmed_on DATETIME"],
+        "the table user has a column confirmed_on of its own, DATETIME: rename it",
+    ),
+    "a key by our name and of our type": (
+        ("sqlite",),
+        ["ALTER TABLE user ADD COLUMN Email_Key VARCHAR(320)"],
+        "the table user has a column email_key of its own, VARCHAR(320): rename it",
+    ),
+    "a role for each team": (
+        BOTH,
+        [
+            "ALTER TABLE user_role ADD COLUMN team INTEGER",
+            "INSERT INTO user_role (id, user_id, role_id, team) VALUES (5, 2, 1, 7), (6, 1, 1, 7), (7, 1, 1, 7)",
+        ],
+        "rows of user_role with the same user and role, and differences in other columns: 1, 5",
+    ),
     "a table by our name": (
         BOTH,
         ["CREATE TABLE mail (id INTEGER PRIMARY KEY)"],

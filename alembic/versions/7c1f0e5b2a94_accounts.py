@@ -221,7 +221,7 @@ sa.Table(
     **INNODB,
 )
 
-ADDED_COLUMNS = ("email_key", "confirmed_on", "language")  # to user
+ADDED_COLUMNS = ("email_key", "confirmed_on", "language")  # to user, in this order
 ALTERED_COLUMNS = {
     "user": ("id", "email", "email_key", "password", "active"),
     "role": ("id", "name"),
@@ -293,10 +293,12 @@ def problems_of_tables() -> list[str]:
 
 
 def column_problems(inspector: sa.Inspector) -> Iterator[str]:
-    existing = {column["name"]: column for column in inspector.get_columns("user")}
-    for name in ADDED_COLUMNS:
-        if name in existing and not has_type(USER.c[name], existing[name]):
-            yield f"the table user has a column {name} of its own, {existing[name]['type']}: rename it"
+    existing = {column["name"].lower(): column for column in inspector.get_columns("user")}
+    for number, name in enumerate(ADDED_COLUMNS):
+        if name in existing:
+            is_from_interrupted_run = is_mysql() and set(ADDED_COLUMNS[:number]) <= set(existing)
+            if not is_from_interrupted_run or not has_type(USER.c[name], existing[name]):
+                yield f"the table user has a column {name} of its own, {existing[name]['type']}: rename it"
     for table in ORIGINAL.tables:
         kind = next(column["type"] for column in inspector.get_columns(table) if column["name"] == "id")
         if not isinstance(kind, sa.Integer) or isinstance(kind, sa.BigInteger) or getattr(kind, "unsigned", False):
@@ -388,6 +390,7 @@ def problems_of_upgrade() -> list[str]:
         *phone_problems(),
         *role_problems(),
         *user_role_problems(),
+        *repetition_problems(),
         *orphan_problems(),
         *too_long_values(),
         *(own_key_problems() if is_mysql() else date_problems()),
@@ -440,6 +443,21 @@ def user_role_problems() -> list[str]:
     has_no_role = USER_ROLE.c.role_id.is_not(None) & USER_ROLE.c.role_id.not_in(sa.select(ROLE.c.id))
     orphans = op.get_bind().scalars(sa.select(USER_ROLE.c.id).where(has_no_user | has_no_role)).all()
     return [f"rows of user_role whose user or role does not exist: {ids(orphans)}"] if orphans else []
+
+
+def repetition_problems() -> Iterator[str]:
+    """Yield the rows of user_role that repeat another, except for a column that the site added."""
+    groups = defaultdict(list)
+    for row in op.get_bind().execute(sa.text("SELECT * FROM user_role ORDER BY id")).mappings():
+        groups[row["user_id"], row["role_id"]].append(dict(row))
+    for (user, role), repeated in groups.items():
+        if None not in {user, role} and not all(has_same_own_columns(row, repeated[0]) for row in repeated):
+            numbers = ids([row["id"] for row in repeated])
+            yield f"rows of user_role with the same user and role, and differences in other columns: {numbers}"
+
+
+def has_same_own_columns(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(value == other[name] for name, value in row.items() if name not in {"id", "created_on"})
 
 
 def orphan_problems() -> Iterator[str]:
