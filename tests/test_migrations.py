@@ -7,12 +7,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.command import downgrade, upgrade
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import select
 
+from app.lib.db import schema
 from app.models import User, UserRole
 from support.actions import log_in, scalars
 from support.app import ROOT, SECRET_KEY, UNLIMITED, copy_project, migrate, serving
@@ -100,6 +106,22 @@ def test_migrations_build_the_models_and_go_back_and_forth(empty_uri: str, tmp_p
     printed = alembic(empty_uri, *commands, "upgrade head", "check", instance=tmp_path)
 
     assert printed.count("No new upgrade operations detected") == 2
+
+
+def test_each_migration_is_written_as_a_script_or_refuses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUART_SECRET_KEY", SECRET_KEY)
+    monkeypatch.setenv("QUART_INSTANCE_PATH", str(tmp_path))
+    config = Config(toml_file=schema.PYPROJECT, stdout=StringIO())
+    refused = []
+    for script in ScriptDirectory.from_config(config).walk_revisions():
+        before = script.down_revision or "base"
+        for write, span in ((upgrade, f"{before}:{script.revision}"), (downgrade, f"{script.revision}:{before}")):
+            try:
+                write(config, span, sql=True)
+            except CommandError as error:
+                refused.append(f"{script.revision}: {error}")
+
+    assert "7c1f0e5b2a94: This migration inspects the database, so run the command without --sql." in refused
 
 
 def test_our_first_two_revisions_make_the_originals_schema(mariadb: MariaDB, original: str, tmp_path: Path) -> None:

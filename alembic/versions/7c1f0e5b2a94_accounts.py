@@ -24,6 +24,8 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError
 
 from app.lib.db import table_names
+from app.lib.db.batch_migrations import COPY_PREFIX
+from app.lib.db.sql_scripts import refuse_sql_script
 from app.lib.email_address import email_key
 
 revision = "7c1f0e5b2a94"
@@ -230,7 +232,7 @@ ALTERED_COLUMNS = {
 
 
 def upgrade() -> None:
-    refuse_sql_script()
+    refuse_sql_script(op.get_context())
     refuse("tables", problems_of_tables())
     refuse("rows", problems_of_upgrade())
     for change in changes():
@@ -256,7 +258,7 @@ def change_tables() -> None:
 
 def downgrade() -> None:
     """Return to the tables of the Flask boilerplate. Sessions, tokens, the outbox and the audit log are deleted."""
-    refuse_sql_script()
+    refuse_sql_script(op.get_context())
     refuse("rows", problems_of_downgrade())
     new_tables = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
     CURRENT.drop_all(op.get_bind(), tables=new_tables)
@@ -273,11 +275,6 @@ def is_mysql() -> bool:
     return op.get_bind().dialect.name != "sqlite"
 
 
-def refuse_sql_script() -> None:
-    if op.get_context().as_sql:
-        raise CommandError("Revision 7c1f0e5b2a94 inspects the database, so run this without --sql")
-
-
 def refuse(kind: str, problems: list[str]) -> None:
     if problems:
         raise CommandError(f"{'; '.join(problems)}. Fix these {kind} and run the command again; nothing was changed.")
@@ -289,7 +286,7 @@ def problems_of_tables() -> list[str]:
     new = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
     names = table_names.taken_names(op.get_bind(), new)
     problems = [*column_problems(inspector), *names, *references_to_dropped_keys()]
-    return [*problems, *trigger_problems(), *(() if is_mysql() else uncopied_parts())]
+    return [*problems, *trigger_problems(), *(() if is_mysql() else problems_of_sqlite(inspector))]
 
 
 def column_problems(inspector: sa.Inspector) -> Iterator[str]:
@@ -348,6 +345,25 @@ def triggers_of_sqlite() -> Iterator[Sequence[str]]:
             yield name, table.lower(), event[0].upper()
 
 
+def problems_of_sqlite(inspector: sa.Inspector) -> Iterator[str]:
+    tables = {name.lower() for name in inspector.get_table_names()}
+    for table in ORIGINAL.tables:
+        if (copy := f"{COPY_PREFIX}{table}") in tables:
+            yield f"the table {copy} is left from another migration: drop it"
+        for key in inspector.get_foreign_keys(table):
+            if key["referred_table"].lower() not in tables:
+                yield f"a foreign key of {table} refers to the missing table {key['referred_table']}: remove the key"
+    yield from uncopied_columns(inspector)
+    yield from uncopied_parts()
+
+
+def uncopied_columns(inspector: sa.Inspector) -> Iterator[str]:
+    for table in ORIGINAL.tables:
+        for column in inspector.get_columns(table):
+            if isinstance(column["type"], sa.types.NullType):
+                yield f"{table}.{column['name']} has no type, or one that cannot be copied: write BLOB"
+
+
 def uncopied_parts() -> Iterator[str]:
     """Yield what a batch migration loses on SQLite: it creates the table again, as SQLAlchemy reflects it."""
     lost = "the upgrade would lose {} in the {} {}: create it without that"
@@ -385,7 +401,7 @@ def unfilled_columns() -> Iterator[str]:
 
 def problems_of_upgrade() -> list[str]:
     """Return what is wrong with the rows. Uses original columns only, which a half-migrated database has too."""
-    return [
+    return [*binary_problems()] or [
         *email_problems(),
         *phone_problems(),
         *role_problems(),
@@ -395,6 +411,14 @@ def problems_of_upgrade() -> list[str]:
         *too_long_values(),
         *(own_key_problems() if is_mysql() else date_problems()),
     ]
+
+
+def binary_problems() -> Iterator[str]:
+    """Yield the rows with bytes instead of text, which SQLite stores in any column, and Python cannot compare."""
+    for column in (USER.c.email, USER.c.phone, USER.c.password, ROLE.c.name) if not is_mysql() else ():
+        found = sa.select(column.table.c.id).where(sa.func.typeof(column) == "blob").order_by(column.table.c.id)
+        if rows := op.get_bind().scalars(found).all():
+            yield f"{column} is not text: {ids(rows)}"
 
 
 def email_problems() -> list[str]:

@@ -14,6 +14,7 @@ from alembic import op
 from sqlalchemy.dialects import mysql
 
 from app.lib.db import table_names
+from app.lib.db.sql_scripts import refuse_sql_script
 
 revision = "a1c5d27e9b10"
 down_revision = "7c1f0e5b2a94"
@@ -79,6 +80,7 @@ CREATED = [SECOND_FACTOR, RECOVERY_CODE, LOGIN_ATTEMPT]
 
 def upgrade() -> None:
     connection = op.get_bind()
+    refuse_sql_script(op.get_context())
     table_names.refuse_taken_names(connection, CREATED)
     TABLES.create_all(connection, tables=CREATED)
     for index in LOGIN_ATTEMPT.indexes:
@@ -86,4 +88,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    refuse_sql_script(op.get_context())
     TABLES.drop_all(op.get_bind(), tables=CREATED)

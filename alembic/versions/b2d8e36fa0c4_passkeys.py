@@ -11,6 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import mysql
 
 from app.lib.db import table_names
+from app.lib.db.sql_scripts import refuse_sql_script
 
 revision = "b2d8e36fa0c4"
 down_revision = "a1c5d27e9b10"
@@ -69,6 +70,7 @@ CHALLENGE = sa.Table(
 
 def upgrade() -> None:
     """Create the missing tables, and the missing indexes of tables that an interrupted run has created."""
+    refuse_sql_script(op.get_context())
     table_names.refuse_taken_names(op.get_bind(), [PASSKEY, HANDLE, CHALLENGE])
     TABLES.create_all(op.get_bind(), tables=[PASSKEY, HANDLE, CHALLENGE])
     for table in (PASSKEY, HANDLE, CHALLENGE):
@@ -79,4 +81,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    refuse_sql_script(op.get_context())
     TABLES.drop_all(op.get_bind(), tables=[PASSKEY, HANDLE, CHALLENGE])
