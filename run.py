@@ -23,6 +23,7 @@ from app.lib.server import hypercorn_patches
 from app.lib.server.serve import hypercorn_config, is_inherited, listen, serve_app
 from app.lib.settings.loader import ConfigError
 from app.mail.dev_mailbox import mailbox_path
+from app.models import Base
 from app.services.authentication import prepare_hasher
 
 if SOURCE not in Path(package.__file__).parents:  # a command has imported it already
@@ -119,7 +120,7 @@ async def path_of_mailbox() -> str:
 async def check_database() -> None:
     async with app.app_context():
         try:
-            await check_database_ready()
+            await check_database_ready(Base.metadata)
             await prepare_hasher()  # before the workers start, which would slow each other down
         finally:
             await db.dispose()

@@ -310,6 +310,19 @@ def test_what_an_upgrade_cannot_keep_stops_it_before_it_changes_anything(
     assert [original.schema(), original.rows("SELECT * FROM user")] == before
 
 
+@pytest.mark.parametrize("original", BOTH, indirect=True)
+def test_a_site_with_migrations_of_its_own_is_upgraded_after_a_stamp(original: Original, tmp_path: Path) -> None:
+    original.execute(NOTE.format("user_id", "INTEGER", "id"), "INSERT INTO note VALUES (1, 2)")
+    original.execute("UPDATE alembic_version SET version_num = 'abcdef123456'")
+    with pytest.raises(schema.UpgradeFailed, match="Can't locate revision identified by 'abcdef123456'"):
+        schema.upgrade()
+
+    migrate(original.url, "stamp", "--purge", "3a542da63280", instance=tmp_path).check_returncode()
+    schema.upgrade()
+
+    assert original.rows("SELECT id, user_id FROM note") == [(1, 2)]
+
+
 @pytest.mark.parametrize("original", ["mariadb"], indirect=True)
 def test_dates_that_python_cannot_read_become_null(original: Original) -> None:
     original.execute(

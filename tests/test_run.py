@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.app import MAILBOX, ROOT
+from support.app import MAILBOX, ROOT, migrate
 from support.load import instance_in
 from support.mariadb_server import MariaDB, free_port
 from support.server_process import RUN, environment, refusal, running
@@ -148,6 +148,17 @@ def test_no_schema_or_another_one_stops_the_start(instance: Path) -> None:
         line = refusal(instance)
         assert line.startswith(f"Cannot start: the database is at {revision}, the code needs ")
         assert "run `alembic upgrade head`" in line
+
+
+def test_a_database_with_another_applications_migrations_stops_the_start(tmp_path: Path) -> None:
+    migrate("", "upgrade", "3a542da63280", instance=tmp_path).check_returncode()
+    with closing(sqlite3.connect(tmp_path / "app.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'abcdef123456'")
+
+    line = refusal(tmp_path)
+
+    assert line.startswith("Cannot start: the database is at abcdef123456, which alembic/versions does not have")
+    assert "docs/how-to/move-from-flask-security.md" in line
 
 
 @pytest.mark.parametrize("option", ["--workers=1", "--upgrade"])

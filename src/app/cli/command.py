@@ -16,6 +16,7 @@ from app.lib import logs
 from app.lib.db import DatabaseUnavailable, db
 from app.lib.db.startup_checks import StartupError, check_database_ready
 from app.lib.errors import ServiceError
+from app.models import Base
 
 EXPECTED_ERRORS = (ServiceError, StartupError, DatabaseUnavailable, EmailNotValidError, UnicodeEncodeError)
 
@@ -46,7 +47,7 @@ def with_app(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         logs.set_up(app.config["LOG_FORMAT"])
         async with app.app_context():
             try:
-                await check_database_ready()
+                await check_database_ready(Base.metadata)
                 await function(*args, **kwargs)
             finally:
                 await db.dispose()

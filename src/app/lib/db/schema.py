@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, MetaData, inspect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -52,6 +52,12 @@ async def current_revision(session: AsyncSession) -> str | None:
     return await connection.run_sync(_current_revision)
 
 
+async def missing_columns(session: AsyncSession, tables: MetaData) -> list[str]:
+    """Return the columns, "user.email_key", that the code has and the database does not."""
+    connection = await session.connection()
+    return await connection.run_sync(_missing_columns, tables)
+
+
 def upgrade() -> None:
     """Upgrade the database that the settings name to head. Raises UpgradeFailed.
 
@@ -78,3 +84,15 @@ def _scripts() -> ScriptDirectory:
 
 def _current_revision(connection: Connection) -> str | None:
     return ", ".join(sorted(MigrationContext.configure(connection).get_current_heads())) or None
+
+
+def _missing_columns(connection: Connection, tables: MetaData) -> list[str]:
+    inspector = inspect(connection)
+    missing = []
+    for table in tables.tables.values():
+        existing = (
+            inspector.get_columns(table.name, table.schema) if inspector.has_table(table.name, table.schema) else []
+        )
+        names = {column["name"] for column in existing}
+        missing += [str(column) for column in table.columns if column.name not in names]
+    return missing

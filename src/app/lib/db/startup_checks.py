@@ -3,6 +3,7 @@
 from logging import WARNING
 
 from quart import current_app
+from sqlalchemy import MetaData
 
 from app.lib import logs
 from app.lib.db import schema
@@ -19,20 +20,27 @@ class PendingMigrations(StartupError):
     """The database can be reached, and `alembic upgrade head` must be run."""
 
 
-async def check_database_ready() -> None:
+async def check_database_ready(tables: MetaData) -> None:
     """Raise StartupError unless the database of the running app can be reached and is at the head revision.
 
-    A database at a revision that this code does not know is accepted, with a warning in the log.
+    A database at a revision that this code does not know is accepted, with a warning in the log, if it has the columns
+    of the tables. Otherwise it is not newer: a Flask boilerplate may have migrations of its own.
     """
     try:
         head = schema.head_revision()
         current = await db.read(schema.current_revision)
         is_newer = schema.is_newer(current)
+        missing = await db.read(schema.missing_columns, tables) if is_newer else []
     except schema.BrokenMigrations as error:
         raise StartupError(str(error)) from error
     except (DatabaseUnavailable, TypeError) as error:  # TypeError: the driver has no argument that the URL names
         url = without_secrets(database_url(current_app.config))
         raise StartupError(f"the database {url} is unavailable: {error}") from error
+    if missing:
+        raise StartupError(
+            f"the database is at {current}, which alembic/versions does not have, and it has no {missing[0]}:"
+            " docs/how-to/move-from-flask-security.md has a section for a site with migrations of its own"
+        )
     if is_newer:  # during an upgrade, or after a return to the code before it
         logs.record("database_is_newer", level=WARNING, revision=current, code=head)
     elif current != head:
