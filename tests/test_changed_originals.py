@@ -77,6 +77,7 @@ KEPT = {
             "ALTER TABLE user ROW_FORMAT=COMPACT, ADD COLUMN token VARCHAR(9) COLLATE latin1_bin DEFAULT 'a'",
             "ALTER TABLE user ADD COLUMN nick VARCHAR(255) UNIQUE, ADD COLUMN bio VARCHAR(20000)",
             "ALTER TABLE user ADD COLUMN team_code VARCHAR(9), ADD FOREIGN KEY (team_code) REFERENCES team (code)",
+            "ALTER TABLE user ADD UNIQUE wide (nick, email)",
             "UPDATE user SET nick = IF(id = 1, 'Bär', 'Bar')",
         ],
         "SELECT id, nick, token, token = 'A' FROM user",
@@ -187,6 +188,19 @@ REFUSED = {
             "the trigger inserted of user_role would run: drop it, and create it again after the upgrade;"
             " the trigger log of user would run: drop it, and create it again after the upgrade"
         ),
+    ),
+    "a foreign key of a converted column": (
+        ("mariadb",),
+        [
+            "CREATE TABLE person (name VARCHAR(100) PRIMARY KEY)",
+            "ALTER TABLE user ADD CONSTRAINT named FOREIGN KEY (name) REFERENCES person (name)",
+        ],
+        "the foreign key named of user has a column that becomes utf8mb4: drop the key",
+    ),
+    "zero dates that cannot be NULL": (
+        ("mariadb",),
+        ["UPDATE user SET created_on = 0", "ALTER TABLE user MODIFY created_on DATETIME NOT NULL"],
+        "user.created_on is NOT NULL, and has dates that become NULL: 1, 2",
     ),
     "a unique key of a converted column": (
         ("mariadb",),
@@ -321,6 +335,15 @@ def test_a_site_with_migrations_of_its_own_is_upgraded_after_a_stamp(original: O
     schema.upgrade()
 
     assert original.rows("SELECT id, user_id FROM note") == [(1, 2)]
+
+
+@pytest.mark.parametrize("original", ["mariadb"], indirect=True)
+def test_roles_that_differ_in_an_accent_are_kept(original: Original) -> None:
+    original.execute("INSERT INTO role (id, name) VALUES (2, 'Bär'), (3, 'Bar')")
+
+    schema.upgrade()
+
+    assert original.rows("SELECT name FROM role WHERE id > 1 ORDER BY id") == [("Bär",), ("Bar",)]
 
 
 @pytest.mark.parametrize("original", ["mariadb"], indirect=True)

@@ -286,7 +286,7 @@ def problems_of_tables() -> list[str]:
     new = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
     names = table_names.taken_names(op.get_bind(), new)
     problems = [*column_problems(inspector), *names, *references_to_dropped_keys()]
-    return [*problems, *trigger_problems(), *(() if is_mysql() else problems_of_sqlite(inspector))]
+    return [*problems, *trigger_problems(), *(problems_of_mysql if is_mysql() else problems_of_sqlite)(inspector)]
 
 
 def column_problems(inspector: sa.Inspector) -> Iterator[str]:
@@ -314,7 +314,8 @@ def references_to_originals() -> Iterator[tuple[str, sa.engine.interfaces.Reflec
     inspector = sa.inspect(op.get_bind())
     for table in inspector.get_table_names():
         for key in inspector.get_foreign_keys(table):
-            if key["referred_table"].lower() in ORIGINAL.tables:  # SQLite stores a name as it was written
+            is_local = key["referred_schema"] is None  # MySQL can refer to another database
+            if is_local and key["referred_table"].lower() in ORIGINAL.tables:  # SQLite keeps the case
                 yield table, key
 
 
@@ -343,6 +344,14 @@ def triggers_of_sqlite() -> Iterator[Sequence[str]]:
     for name, table, statement in op.get_bind().execute(query):
         if event := EVENT.search(statement.replace(name, "", 1)):
             yield name, table.lower(), event[0].upper()
+
+
+def problems_of_mysql(inspector: sa.Inspector) -> Iterator[str]:
+    for table in ORIGINAL.tables:
+        converted_columns = columns_in_other_charset(table)
+        for key in inspector.get_foreign_keys(table):
+            if set(key["constrained_columns"]) & set(converted_columns):
+                yield f"the foreign key {key['name']} of {table} has a column that becomes utf8mb4: drop the key"
 
 
 def problems_of_sqlite(inspector: sa.Inspector) -> Iterator[str]:
@@ -381,7 +390,7 @@ def changes() -> Iterator[str]:
     """Return what the upgrade does to existing rows and tables, beyond new columns and keys."""
     connection = op.get_bind()
     for table in ORIGINAL.tables if is_mysql() else ():
-        if has_other_charset(table) or not has_transactions(table):
+        if has_other_charset(table) or not has_current_format(table):
             yield f"convert the table {table} to utf8mb4 and InnoDB"
     if redundant := ids(redundant_user_roles()):
         yield f"delete the rows of user_role that repeat another, or have no user or no role: {redundant}"
@@ -409,7 +418,7 @@ def problems_of_upgrade() -> list[str]:
         *repetition_problems(),
         *orphan_problems(),
         *too_long_values(),
-        *(own_key_problems() if is_mysql() else date_problems()),
+        *([*own_key_problems(), *zero_date_problems()] if is_mysql() else date_problems()),
     ]
 
 
@@ -443,8 +452,9 @@ def own_key_problems() -> Iterator[str]:
     """Yield the rows that are equal for a unique key which the site added, when its columns are converted."""
     for table in ORIGINAL.tables:
         converted = columns_in_other_charset(table)
+        replaced = [list(item.columns) for item in items_of(ORIGINAL.tables[table])]
         for key in sa.inspect(op.get_bind()).get_unique_constraints(table):
-            if key["column_names"] not in [["email"], ["phone"]] and set(key["column_names"]) & set(converted):
+            if key["column_names"] not in replaced and set(key["column_names"]) & set(converted):
                 columns: list[sa.ColumnClause[str]] = [sa.column(name) for name in key["column_names"]]
                 values = [in_utf8mb4(column) if column.name in converted else column for column in columns]
                 for rows in duplicates(sa.table(table, sa.column("id")), *values):
@@ -506,6 +516,13 @@ def too_long_values() -> list[str]:
         if rows := op.get_bind().scalars(found).all():
             problems.append(f"{column} of more than {limit} characters: {ids(rows)}")
     return problems
+
+
+def zero_date_problems() -> Iterator[str]:
+    for table in ORIGINAL.tables:
+        found = op.get_bind().scalars(sa.text(f"SELECT id FROM `{table}` WHERE {IS_ZERO_DATE} ORDER BY id")).all()
+        if found and not columns_in_database(table)["created_on"]["nullable"]:
+            yield f"{table}.created_on is NOT NULL, and has dates that become NULL: {ids(found)}"
 
 
 def date_problems() -> Iterator[str]:
@@ -675,15 +692,17 @@ def create(batch: BatchOperations, table: sa.Table, item: Item) -> None:
 
 
 def convert_tables() -> None:
-    """Convert the original tables, which a server of 2020 may have created with latin1, or without transactions.
+    """Convert the original tables, which an old server may have created with latin1, or without transactions.
+
+    The old row formats COMPACT and REDUNDANT allow an index 767 bytes of a column, too few for a wider e-mail address.
 
     Columns that were added keep their character set: their keys and collations depend on it.
     """
     for table in ORIGINAL.tables if is_mysql() else ():
+        if not has_current_format(table):
+            op.execute(f"ALTER TABLE `{table}` ENGINE=InnoDB ROW_FORMAT=DYNAMIC")
         if has_other_charset(table):
             convert_to_utf8mb4(table)
-        if not has_transactions(table):
-            op.execute(f"ALTER TABLE `{table}` ENGINE=InnoDB")
 
 
 def convert_to_utf8mb4(name: str) -> None:
@@ -712,10 +731,12 @@ def kept_attributes(column: sa.engine.interfaces.ReflectedColumn) -> dict[str, A
     }
 
 
-def has_transactions(table: str) -> bool:
-    query = "SELECT engine FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = :table"
-    engine: str | None = op.get_bind().scalar(sa.text(query), {"table": table})
-    return engine == "InnoDB"
+def has_current_format(table: str) -> bool:
+    query = sa.text(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = :table"
+        " AND engine = 'InnoDB' AND row_format IN ('Dynamic', 'Compressed')"
+    )
+    return op.get_bind().scalar(query, {"table": table}) is not None
 
 
 def has_other_charset(table: str) -> bool:
