@@ -179,7 +179,7 @@ REFUSED = {
         "user.id is BIGINT",
     ),
     "triggers that would run": (
-        BOTH,
+        ("mariadb",),
         [
             "CREATE TRIGGER log AFTER UPDATE ON user FOR EACH ROW BEGIN DELETE FROM role WHERE id = 9; END",
             "CREATE TRIGGER inserted BEFORE DELETE ON user_role FOR EACH ROW BEGIN DELETE FROM role WHERE id = 9; END",

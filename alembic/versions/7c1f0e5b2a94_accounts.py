@@ -50,7 +50,6 @@ UNCOPIED_INDEXES = """
     FROM pragma_index_list(:table) AS list, pragma_index_xinfo(list.name)
     WHERE list.origin = 'c' AND key AND (cid = -2 OR "desc" OR coll != 'BINARY')
 """
-EVENT = re.compile(r"\b(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)  # of a trigger
 COPIED = re.compile(r"CONSTRAINT \S+ CHECK|CHECK \(\w+ IN \(0, 1\)\)", re.IGNORECASE)
 # MySQL stores 0000-00-00 and 2020-05-00, which Python cannot read.
 IS_ZERO_DATE = "YEAR(created_on) * MONTH(created_on) * DAY(created_on) = 0"
@@ -240,7 +239,8 @@ def upgrade() -> None:
     for column in unfilled_columns():
         logger.warning("%s is NOT NULL without a default: until a model has it, no row can be added", column)
     try:
-        change_tables()
+        with without_triggers():
+            change_tables()
     except DBAPIError as error:
         raise CommandError(f"{error.orig}. {CONTINUES if is_mysql() else 'Nothing was changed.'}") from error
 
@@ -286,7 +286,7 @@ def problems_of_tables() -> list[str]:
     new = [table for table in CURRENT.sorted_tables if table.name not in ORIGINAL.tables]
     names = table_names.taken_names(op.get_bind(), new)
     problems = [*column_problems(inspector), *names, *references_to_dropped_keys()]
-    return [*problems, *trigger_problems(), *(problems_of_mysql if is_mysql() else problems_of_sqlite)(inspector)]
+    return [*problems, *(problems_of_mysql if is_mysql() else problems_of_sqlite)(inspector)]
 
 
 def column_problems(inspector: sa.Inspector) -> Iterator[str]:
@@ -319,34 +319,32 @@ def references_to_originals() -> Iterator[tuple[str, sa.engine.interfaces.Reflec
                 yield table, key
 
 
-def trigger_problems() -> list[str]:
-    """Return the triggers that would run for the rows which the upgrade changes."""
-    advice = "drop it, and create it again after the upgrade"
-    return [
-        f"the trigger {name} of {table} would run: {advice}"
-        for name, table, event in (triggers_of_mysql() if is_mysql() else triggers_of_sqlite())
-        if (table in ORIGINAL.tables and event == "UPDATE") or (table, event) == ("user_role", "DELETE")
-    ]
-
-
-def triggers_of_mysql() -> Iterator[Sequence[str]]:
-    """Yield the name, the table and the event of each trigger."""
+def trigger_problems() -> Iterator[str]:
+    """Yield the triggers of MySQL that would run for the rows which the upgrade changes."""
     query = sa.text(
         "SELECT trigger_name, event_object_table, event_manipulation FROM information_schema.triggers"
         " WHERE trigger_schema = DATABASE() ORDER BY trigger_name"
     )
-    yield from op.get_bind().execute(query)
+    advice = "drop it, and create it again after the upgrade"
+    for name, table, event in op.get_bind().execute(query):
+        if (table in ORIGINAL.tables and event == "UPDATE") or (table, event) == ("user_role", "DELETE"):
+            yield f"the trigger {name} of {table} would run: {advice}"
 
 
-def triggers_of_sqlite() -> Iterator[Sequence[str]]:
-    """Yield the name, the table and the event of each trigger. The event is the first keyword after the name."""
-    query = sa.text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name")
-    for name, table, statement in op.get_bind().execute(query):
-        if event := EVENT.search(statement.replace(name, "", 1)):
-            yield name, table.lower(), event[0].upper()
+@contextmanager
+def without_triggers() -> Iterator[None]:
+    """Drop the triggers of SQLite, which would run for the changed rows, and create them again, in one transaction."""
+    connection, query = op.get_bind(), "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+    triggers = [] if is_mysql() else connection.exec_driver_sql(query).all()
+    for trigger in triggers:
+        connection.exec_driver_sql(f"DROP TRIGGER {connection.dialect.identifier_preparer.quote(trigger.name)}")
+    yield
+    for trigger in triggers:
+        connection.exec_driver_sql(trigger.sql)
 
 
 def problems_of_mysql(inspector: sa.Inspector) -> Iterator[str]:
+    yield from trigger_problems()
     for table in ORIGINAL.tables:
         converted_columns = columns_in_other_charset(table)
         for key in inspector.get_foreign_keys(table):
