@@ -63,11 +63,11 @@ def order_for_mysql(_context: Any, _revision: Any, directives: list[Any]) -> Non
             for step in operations.ops:
                 if isinstance(step, ModifyTableOps):
                     created = {name_of(each) for each in step.ops if isinstance(each, CreateIndexOp | AddConstraintOp)}
-                    step.ops.sort(key=lambda each, created=created: rank(each, created))  # type: ignore[misc] # stable
+                    step.ops.sort(key=lambda each, created=created: rank(each, created))  # type: ignore[misc] # sort() is stable
 
 
 def rank(operation: Any, created: set[str | None]) -> int:
-    """Return the place of an operation: foreign keys are dropped first, and indexes after others were created."""
+    """Return the sort key of an operation: drop foreign keys first, indexes after the new ones, and columns last."""
     if isinstance(operation, DropConstraintOp) and operation.constraint_type == "foreignkey":
         return 0
     if isinstance(operation, DropConstraintOp | DropIndexOp) and name_of(operation) not in created:

@@ -134,12 +134,12 @@ REFUSED = {
         ["ALTER TABLE user ADD COLUMN language VARCHAR(50)"],
         "the table user has a column language of its own, VARCHAR(50): rename it",
     ),
-    "a column by our name and of our type": (
+    "a column with the name and type of a new one": (
         BOTH,
         ["ALTER TABLE user ADD COLUMN confirmed_on DATETIME"],
         "the table user has a column confirmed_on of its own, DATETIME: rename it",
     ),
-    "a key by our name and of our type": (
+    "a key with the name and type of a new one": (
         ("sqlite",),
         ["ALTER TABLE user ADD COLUMN Email_Key VARCHAR(320)"],
         "the table user has a column email_key of its own, VARCHAR(320): rename it",
@@ -220,7 +220,7 @@ REFUSED = {
         ["UPDATE user SET email = printf('%0255d', id), password = printf('%0256d', id) WHERE id = 2"],
         "user.email of more than 254 characters: 2; user.password of more than 255 characters: 2",
     ),
-    "dates that are none": (
+    "values that are not dates": (
         ("sqlite",),
         [
             "UPDATE user SET created_on = CASE id WHEN 1 THEN 1588327200 ELSE '2020-05-01 10:00:00.5' END",
@@ -239,8 +239,8 @@ REFUSED = {
         (
             "the table _alembic_tmp_user is left from another migration: drop it;"
             " a foreign key of user refers to the missing table team: remove the key;"
-            " user.extra has no type, or one that cannot be copied: write BLOB;"
-            " role.picture has no type, or one that cannot be copied: write BLOB"
+            " user.extra has no type, or one that cannot be copied: declare it as BLOB;"
+            " role.picture has no type, or one that cannot be copied: declare it as BLOB"
         ),
     ),
     "bytes instead of text": (

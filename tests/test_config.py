@@ -213,7 +213,7 @@ def test_settings_with_which_no_email_could_leave_stop_the_start() -> None:
         assert "SECURITY_CONFIRMABLE needs a MAIL_SERVER" in refusal(SECURITY_CONFIRMABLE=True, **more)
 
 
-def test_a_tuple_that_is_no_sender_stops_the_start() -> None:
+def test_a_tuple_that_is_not_a_sender_stops_the_start() -> None:
     for sender in (("A\nBcc: eve@example.com", "s@example.com"), ("A", "s@example.com", "B"), ("A", "s")):
         assert "MAIL_DEFAULT_SENDER is" in refusal(**SENDING | {"MAIL_DEFAULT_SENDER": sender})
 

@@ -103,7 +103,7 @@ async def test_only_a_duplicate_value_of_the_column_is_reported_as_taken(app: Qu
             await write(app, add, row, column)
 
 
-async def test_a_file_that_a_service_function_does_not_find_is_no_outage(app: Quart, tmp_path: Path) -> None:
+async def test_a_file_that_a_service_function_does_not_find_is_not_an_outage(app: Quart, tmp_path: Path) -> None:
     async def open_file(_session: AsyncSession) -> None:
         (tmp_path / "missing").read_bytes()
 
@@ -111,7 +111,7 @@ async def test_a_file_that_a_service_function_does_not_find_is_no_outage(app: Qu
         await write(app, open_file)
 
 
-async def test_a_timeout_in_a_service_function_is_no_outage(app: Quart) -> None:
+async def test_a_timeout_in_a_service_function_is_not_an_outage(app: Quart) -> None:
     async def wait(_session: AsyncSession) -> None:
         async with asyncio.timeout(0.01):
             await asyncio.sleep(60)

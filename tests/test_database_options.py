@@ -1,4 +1,4 @@
-"""Options of the database that stop the start, with the line that says what to write instead."""
+"""Wrong options of the database stop the start, and the error shows what to write instead."""
 
 import os
 import subprocess
@@ -33,11 +33,11 @@ def refusal(query: str = "", **options: Any) -> str:
         ("ssl_cipher=TLS_AES_256_GCM_SHA384", "write cipher suites of TLS 1.2 in OpenSSL's format"),
     ],
 )
-def test_a_wrong_tls_option(option: str, advice: str) -> None:
+def test_a_wrong_tls_option_stops_the_start_with_advice(option: str, advice: str) -> None:
     assert advice in refusal(option)
 
 
-def test_an_unknown_option_of_the_url_or_the_driver() -> None:
+def test_an_unknown_option_stops_the_start_with_a_similar_name() -> None:
     for name, advice in [
         ("ssl-mode", "did you mean ssl_mode?"),
         ("sslmode", "did you mean ssl_mode?"),
@@ -52,7 +52,7 @@ def test_an_unknown_option_of_the_url_or_the_driver() -> None:
         assert refusal(f"{name}=1") == refusal(connect_args={name: 1}) == line
 
 
-def test_options_that_would_lose_characters_or_rollbacks() -> None:
+def test_another_charset_or_isolation_level_stops_the_start() -> None:
     line = "charset of the database is 'utf8': remove it, because the site uses utf8mb4"
     assert refusal("charset=utf8") == refusal(connect_args={"charset": "utf8"}) == line
     for level in ("AUTOCOMMIT", "REPEATABLE-READ"):
@@ -61,9 +61,9 @@ def test_options_that_would_lose_characters_or_rollbacks() -> None:
         assert refusal(execution_options={"isolation_level": level}) == line
 
 
-def test_numbers_and_choices_of_the_engine_in_the_wrong_form() -> None:
+def test_a_wrong_number_or_choice_of_the_engine_stops_the_start() -> None:
     for name in ("pool_size", "max_overflow", "pool_recycle", "pool_timeout"):
-        assert refusal(**{name: "5"}) == f"{name} is '5': write a whole number, without quotes"
+        assert refusal(**{name: "5"}) == f"{name} is '5': write a number, without quotes"
     for name in ("connect_timeout", "port", "client_flag"):
         line = f"{name} of the database is 'x': write a number"
         assert refusal(f"{name}=x") == refusal(connect_args={name: "x"}) == line
@@ -71,7 +71,7 @@ def test_numbers_and_choices_of_the_engine_in_the_wrong_form() -> None:
     assert refusal(connect_args={"init_command": 5}).endswith("write one SQL statement in quotes")
 
 
-def test_options_that_are_right() -> None:
+def test_valid_options_are_accepted() -> None:
     for query, options in [
         ("charset=utf8mb4&connect_timeout=5&local_infile=0", {}),
         ("", {"isolation_level": "REPEATABLE_READ", "pool_size": 5, "pool_recycle": 3600, "pool_timeout": 2.5}),

@@ -141,7 +141,7 @@ async def test_a_transaction_deletes_a_thousand_rows_of_a_table_the_oldest_first
 
 
 @both_databases
-async def test_a_table_that_cannot_be_purged_does_not_keep_the_others(app: Quart) -> None:
+async def test_a_table_that_cannot_be_purged_does_not_prevent_the_purge_of_others(app: Quart) -> None:
     user = await create_user(app)
     await add(app, "user_event", user.id, expires_on=LONG_AGO)
     app.extensions["extension_points"].expiring.insert(0, Expiring(Missing.id, Missing.expires_on))

@@ -26,7 +26,7 @@ def refusal(**settings: Any) -> str:
     return str(refused.value)
 
 
-def test_a_secret_in_place_of_the_path_of_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_in_place_of_the_path_of_its_file_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SECRET_KEY", "DB_PASSWORD"):
         monkeypatch.setenv(f"QUART_{name}_FILE", "hunter2")
         reason = f"the file that QUART_{name}_FILE names cannot be read: No such file or directory"
@@ -34,7 +34,7 @@ def test_a_secret_in_place_of_the_path_of_its_file(monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(f"QUART_{name}_FILE")
 
 
-def test_a_key_in_place_of_the_path_of_its_file() -> None:
+def test_a_key_in_place_of_the_path_of_its_file_is_not_shown() -> None:
     for name in ("ca", "cert", "key"):
         options = {"connect_args": {"ssl": {name: KEY}}}
         line = refusal(SQLALCHEMY_DATABASE_URI="mysql://localhost/site", SQLALCHEMY_ENGINE_OPTIONS=options)
@@ -42,7 +42,7 @@ def test_a_key_in_place_of_the_path_of_its_file() -> None:
     refusal(SQLALCHEMY_DATABASE_URI="mysql://localhost/site?ssl_cert=cert.pem&ssl_key=hunter2")
 
 
-def test_a_database_password_with_an_at_sign() -> None:
+def test_a_database_password_with_an_at_sign_is_not_shown() -> None:
     for password in ("p@hunter2", "p@hun:hunter2", "p@h/hunter2", "p@h?hunter2"):
         line = refusal(SQLALCHEMY_DATABASE_URI=f"mysql://site:{password}@127.0.0.1/site?ssl_ca=a@b.pem")
         assert line == "SQLALCHEMY_DATABASE_URI has two @: write @ in the user or the password as %40"
@@ -50,7 +50,7 @@ def test_a_database_password_with_an_at_sign() -> None:
     create_app({"SQLALCHEMY_DATABASE_URI": "mysql://site:p%40hunter2@127.0.0.1/site?unix_socket=/run/a@b"})
 
 
-def test_a_password_without_quotes(instance: Path) -> None:
+def test_a_password_without_quotes_is_not_shown(instance: Path) -> None:
     for text, reason in [
         ("DB_PASSWORD = hunter2", "NameError: write text in quotes"),
         ("DB_PASSWORD = int('hunter2')", "ValueError"),
@@ -67,7 +67,7 @@ def test_a_password_without_quotes(instance: Path) -> None:
     assert shown == []
 
 
-def test_a_password_in_a_url_or_before_a_host() -> None:
+def test_a_password_in_a_url_or_before_a_host_is_not_shown() -> None:
     for key, value, shown in [
         ("BASE_URL", "https://admin:hunter2@staging.example.com", "https://***@staging.example.com"),
         ("BASE_URL", "https://admin:/hunter2@staging.example.com", "https://***@staging.example.com"),

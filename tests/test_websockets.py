@@ -111,7 +111,7 @@ def address(tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def test_a_view_knows_the_client_and_its_language_and_limits_it(address: str) -> None:
+def test_a_websocket_has_the_client_and_its_language_and_is_rate_limited(address: str) -> None:
     headers = "User-Agent: Lynx\r\nAccept-Language: de\r\n"
 
     assert b"127.0.0.1 Lynx de Anmelden" in read_to_the_end(open_websocket(address, "/client", headers))

@@ -44,7 +44,7 @@ CONTINUES = "No row is lost. Correct the cause and run the command again: it con
 # What a batch migration does not copy on SQLite. It copies named checks. Those of Booleans, which SQLAlchemy 1.3 wrote,
 # are not needed.
 UNCOPIED = re.compile(r"\b(CHECK|COLLATE|GENERATED|AS|STRICT|WITHOUT|CONFLICT|DEFERRABLE)\b", re.IGNORECASE)
-# The same of an index. One of a primary key or a unique constraint is part of the table.
+# The parts of an index that it does not copy. The index of a primary or unique key is part of the table.
 UNCOPIED_INDEXES = """
     SELECT DISTINCT list.name, CASE WHEN cid = -2 THEN 'an expression' WHEN "desc" THEN 'DESC' ELSE 'COLLATE' END
     FROM pragma_index_list(:table) AS list, pragma_index_xinfo(list.name)
@@ -368,7 +368,7 @@ def uncopied_columns(inspector: sa.Inspector) -> Iterator[str]:
     for table in ORIGINAL.tables:
         for column in inspector.get_columns(table):
             if isinstance(column["type"], sa.types.NullType):
-                yield f"{table}.{column['name']} has no type, or one that cannot be copied: write BLOB"
+                yield f"{table}.{column['name']} has no type, or one that cannot be copied: declare it as BLOB"
 
 
 def uncopied_parts() -> Iterator[str]:
@@ -389,7 +389,7 @@ def changes() -> Iterator[str]:
     connection = op.get_bind()
     for table in ORIGINAL.tables if is_mysql() else ():
         if has_other_charset(table) or not has_current_format(table):
-            yield f"convert the table {table} to utf8mb4 and InnoDB"
+            yield f"convert the table {table} to utf8mb4, InnoDB and the row format DYNAMIC"
     if redundant := ids(redundant_user_roles()):
         yield f"delete the rows of user_role that repeat another, or have no user or no role: {redundant}"
     if inactive := ids(connection.scalars(sa.select(USER.c.id).where(USER.c.active.is_(None))).all()):
@@ -397,7 +397,7 @@ def changes() -> Iterator[str]:
 
 
 def unfilled_columns() -> Iterator[str]:
-    """Return the columns that were added to the original tables, and without which the site cannot insert a row."""
+    """Yield the added columns that need a value in each new row: NOT NULL, and without a default."""
     inspector = sa.inspect(op.get_bind())
     for table in ORIGINAL.tables:
         for column in inspector.get_columns(table):
@@ -421,7 +421,7 @@ def problems_of_upgrade() -> list[str]:
 
 
 def binary_problems() -> Iterator[str]:
-    """Yield the rows with bytes instead of text, which SQLite stores in any column, and Python cannot compare."""
+    """Yield the rows with bytes instead of text. SQLite stores them in any column, and Python cannot compare them."""
     for column in (USER.c.email, USER.c.phone, USER.c.password, ROLE.c.name) if not is_mysql() else ():
         found = sa.select(column.table.c.id).where(sa.func.typeof(column) == "blob").order_by(column.table.c.id)
         if rows := op.get_bind().scalars(found).all():
@@ -447,7 +447,7 @@ def phone_problems() -> list[str]:
 
 
 def own_key_problems() -> Iterator[str]:
-    """Yield the rows that are equal for a unique key which the site added, when its columns are converted."""
+    """Yield the rows that violate a unique key of the site after the conversion of its columns."""
     for table in ORIGINAL.tables:
         converted = columns_in_other_charset(table)
         replaced = [list(item.columns) for item in items_of(ORIGINAL.tables[table])]
@@ -506,7 +506,7 @@ def orphan_problems() -> Iterator[str]:
 
 
 def too_long_values() -> list[str]:
-    """Return the rows with a value that a column which was made wider has, and that the new column cannot store."""
+    """Return the rows with a value that is too long for the new column. The site may have widened the old one."""
     limits = {USER.c.email: EMAIL_LENGTH, USER.c.password: PASSWORD_LENGTH, ROLE.c.name: ROLE_NAME_LENGTH}
     problems = []
     for column, limit in limits.items():
@@ -524,7 +524,7 @@ def zero_date_problems() -> Iterator[str]:
 
 
 def date_problems() -> Iterator[str]:
-    """Yield the rows whose date is a number or another text than SQLAlchemy writes: SQLite checks no type."""
+    """Yield the rows whose date is a number, or a text that SQLAlchemy cannot read. SQLite checks no types."""
     for table in ORIGINAL.tables:
         stored = op.get_bind().execute(sa.text(f"SELECT id, created_on FROM {table} ORDER BY id"))
         if rows := [row.id for row in stored if not is_date(row.created_on)]:
@@ -568,7 +568,7 @@ def in_utf8mb4(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
 
 
 def duplicates(table: sa.TableClause, *values: sa.ColumnElement[str]) -> Sequence[str]:
-    """Return the ids of the rows with the same values, "1,2", for each that several rows have."""
+    """Return the ids of the rows with the same values, "1,2", for each set of values that several rows have."""
     in_row = sa.and_(*(value.is_not(None) for value in values))
     several = sa.select(sa.func.group_concat(table.c.id)).where(in_row).group_by(*values).having(sa.func.count() > 1)
     return [",".join(sorted(filter(None, rows.split(",")), key=int)) for rows in op.get_bind().scalars(several)]

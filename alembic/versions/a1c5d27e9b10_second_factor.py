@@ -79,8 +79,8 @@ CREATED = [SECOND_FACTOR, RECOVERY_CODE, LOGIN_ATTEMPT]
 
 
 def upgrade() -> None:
-    connection = op.get_bind()
     refuse_sql_script(op.get_context())
+    connection = op.get_bind()
     table_names.refuse_taken_names(connection, CREATED)
     TABLES.create_all(connection, tables=CREATED)
     for index in LOGIN_ATTEMPT.indexes:

@@ -60,7 +60,7 @@ async def purge_regularly(app: Quart) -> None:
 async def purge_all() -> int:
     """Purge the expired rows of every table, and return how many were deleted.
 
-    A table of your own whose rows cannot be deleted does not keep the others: its error is raised at the end.
+    If the rows of one table cannot be deleted, the others are purged first. Then the error is raised.
     """
     purged, errors = 0, []
     for table in expiry.expiring_tables():
@@ -76,7 +76,7 @@ async def purge_all() -> int:
 
 
 async def purge_table(table: Expiring) -> int:
-    """Purge expired rows in batches until none is left."""
+    """Purge the expired rows of a table in batches, and return how many were deleted."""
     purged, started = 0, time.monotonic()
     while rows := await db.write(expiry.purge_expired, table):
         purged += rows

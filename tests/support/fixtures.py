@@ -122,7 +122,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Add the log to the report of a failed test. The section of pytest omits the facts of an event."""
     report = yield
     log = getattr(item, "funcargs", {}).get("log")
-    if report.failed and report.when != "teardown" and log:  # then the log is gone
+    if report.failed and report.when != "teardown" and log:  # the log is empty at teardown
         report.sections.append(("Log with facts", log.text))
     return report
 

@@ -16,10 +16,14 @@ from quart import Quart
 from quart.signals import template_rendered
 
 from app.app_factory import create_app
-from app.lib.server.serve import KEEP_ALIVE_BEHIND_PROXY_SECONDS, hypercorn_config
+from app.lib.server.serve import hypercorn_config
 from support.app import SECRET_KEY, UNLIMITED
 from support.mariadb_server import free_port
 from support.server_process import wait_until_it_listens
+
+# The event loop does not run during other tests. Afterwards the server would close every idle connection at the moment
+# at which Playwright's `request` uses one. Unlike a browser, it does not send the request again.
+KEEP_ALIVE_SECONDS = 3600
 
 
 @dataclass
@@ -42,8 +46,7 @@ async def served(settings: dict[str, Any], *, port: int | None = None) -> AsyncI
     site = ServedSite(create_app(settings), f"http://localhost:{port}", Path(settings["INSTANCE_PATH"]))
     template_rendered.connect(site.note, site.app)
     config = hypercorn_config(f"127.0.0.1:{port}")
-    # Unlike a browser, Playwright's `request` does not repeat a POST that meets the end of an idle connection.
-    config.keep_alive_timeout = KEEP_ALIVE_BEHIND_PROXY_SECONDS
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
     serving = asyncio.create_task(serve(site.app, config, shutdown_trigger=stop.wait))
     try:
         await asyncio.to_thread(wait_until_it_listens, port)

@@ -82,7 +82,7 @@ def fresh_login_required(view: PageView[P]) -> PageView[P]:
         await require_user()
         if has_fresh_login(twice=is_unsafe()):
             return await view(*args, **kwargs)
-        return await ask_to_reauthenticate()
+        return await redirect_to_reauthentication()
 
     return guarded
 
@@ -92,8 +92,8 @@ def is_unsafe() -> bool:
     return not has_websocket_context() and request.method not in SAFE_METHODS
 
 
-async def ask_to_reauthenticate() -> ResponseReturnValue:
-    """Redirect to /verify. Raises Unauthorized for a websocket and for JSON."""
+async def redirect_to_reauthentication() -> ResponseReturnValue:
+    """Return a redirect to /verify. Raises Unauthorized for a websocket, or if the client wants JSON."""
     if has_websocket_context() or wants_json():
         raise HTTPUnauthorized
     if is_unsafe():

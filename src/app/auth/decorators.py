@@ -1,4 +1,4 @@
-"""What the decorators of views have in common: each stands under the route, or it would not run."""
+"""Detect a decorator of a view that stands above the route, where it would not run."""
 
 import functools
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ def wraps(view: View[P, T]) -> Callable[[View[P, T]], View[P, T]]:
 
 
 def check_order(app: Quart) -> None:
-    """Raise RuntimeError for a decorator above a route: the route serves the view without what the decorator checks."""
+    """Raise RuntimeError for a decorator above a route: the route would serve the view without its check."""
     for endpoint, view in app.view_functions.items():
         if getattr(view, "is_wrapped", False):
             raise RuntimeError(f"a decorator of {endpoint} has no effect: move it below the route")

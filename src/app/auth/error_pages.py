@@ -99,7 +99,7 @@ async def show_login(error: Unauthorized) -> Response | WerkzeugResponse:
 
 
 async def show_login_for_deleted(error: UnknownUser) -> Response | WerkzeugResponse:
-    """Redirect to the login page if the account was deleted during the request. Otherwise the view has to catch it."""
+    """Redirect to the login page if the account was deleted during the request. Otherwise respond with 500."""
     if await current_user.has_ended():
         return await show_login(Unauthorized())
     return await show_unhandled(error)

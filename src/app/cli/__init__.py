@@ -26,7 +26,7 @@ class Commands(AppGroup):
     """The commands of the app and its features, each imported when it is first used, because a server uses none."""
 
     def __init__(self, app: Quart) -> None:
-        super().__init__(app.name, commands=app.cli.commands)  # those of blueprints
+        super().__init__(app.name, commands=app.cli.commands)  # includes the commands of blueprints
         self.paths = COMMANDS | app.extensions["extension_points"].commands.get(ROOT, {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:

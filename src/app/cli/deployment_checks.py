@@ -95,7 +95,7 @@ def check_files(app: Quart) -> Iterator[str]:
 
 
 def check_tables(metadata: MetaData) -> Iterator[str]:
-    """Find foreign keys with which no account could be deleted: to `user`, or to rows that are deleted with it."""
+    """Find foreign keys that prevent the deletion of accounts: to `user`, or to rows that are deleted with it."""
     deleted = {"user"}
     for table in metadata.sorted_tables:  # a table follows those that it refers to
         for key in table.foreign_keys:

@@ -9,13 +9,13 @@ from email_validator import EmailNotValidError, EmailSyntaxError, ValidatedEmail
 # The local part of an e-mail address. Not = $ { } %, which other programs read as a formula, a template or an escape,
 # nor / and ?, with which our e-mails to `www.evil.example/login?x@…` would show the URL of an attacker.
 LOCAL_PART = re.compile(r"[a-z0-9.!#&'*+^_~-]{1,64}", re.IGNORECASE | re.ASCII)
-# Unicode's spaces (category Zs): a copied address may have a no-break space before it.
+# Unicode's spaces (category Zs): a copied e-mail address may have a no-break space before it.
 SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 MAX_LABEL_LENGTH = 63  # of a domain (RFC 1035, 2.3.4)
 
 
 def strip_spaces(typed: str) -> str:
-    """Return text without the spaces around it, also those that a copied text may have. A line break stays."""
+    """Return text without the spaces around it, including no-break spaces. Line breaks are kept."""
     return typed.strip(SPACES)
 
 

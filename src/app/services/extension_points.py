@@ -59,7 +59,7 @@ class AccessEnd(Enum):
     """Why access to an account ends."""
 
     PASSWORD_CHANGED = auto()
-    RECOVERED = auto()  # by a reset, a confirmation in another browser, or an operator
+    RECOVERED = auto()  # by a reset, a confirmation in another browser, or a password from an operator
     COMPROMISE_REPORTED = auto()  # "This was not me", or the former e-mail address was restored
     SESSIONS_ENDED = auto()  # by an operator
     DEACTIVATED = auto()

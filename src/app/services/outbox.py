@@ -23,7 +23,7 @@ ENQUEUED = "email_enqueued"  # key in session.info: the worker is woken after th
 CLAIM_DURATION = timedelta(minutes=2)  # longer than a delivery may take
 RETRY_PERIOD = timedelta(days=5)  # RFC 5321, 4.5.4.1
 RETENTION = timedelta(days=7)  # after delivery, for support
-RESERVED_FACTS = {"link", "token", "user"}
+RESERVED_FACTS = {"email", "link", "where", "site", "config"}
 NEWEST_FIRST = (Email.created_on.desc(), Email.id.desc())
 
 
@@ -48,7 +48,7 @@ async def enqueue(
     """Enqueue an e-mail to a user; `to` is an e-mail address other than that of the account.
 
     It is in the user's language, or in that of the client if the user has none. Raises ValueError for a fact with the
-    name of a variable that every template has.
+    name of a variable that mail/rendering.py sets.
     """
     if reserved := RESERVED_FACTS & set(facts or ()):
         raise ValueError(f"give these facts another name: {', '.join(sorted(reserved))}")

@@ -123,7 +123,7 @@ async def end_access(session: AsyncSession, user: User, reason: AccessEnd, *, si
     """Remove the passkeys that an attacker may have added.
 
     The report of a security alert removes the passkeys that were added since the alert. An attacker may have registered
-    an account whose e-mail address was never confirmed, so its recovery by e-mail removes all passkeys.
+    an account whose e-mail address was never confirmed, so its recovery, by e-mail or by an operator, removes all.
     """
     is_removed = Passkey.user_id == user.id
     if reason is AccessEnd.COMPROMISE_REPORTED:

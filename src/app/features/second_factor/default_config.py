@@ -4,4 +4,4 @@
 SECOND_FACTOR_REQUIRED_ROLES: tuple[str, ...] = ()
 RATE_LIMIT_WRONG_CODES_PER_ACCOUNT = "10 per hour"  # codes of the app, and recovery codes
 RATE_LIMIT_NEW_RECOVERY_CODES_PER_ACCOUNT = "10 per hour"  # each request hashes ten codes
-RATE_LIMIT_NEW_RECOVERY_CODES_PER_IP = "20 per hour"  # accounts are free
+RATE_LIMIT_NEW_RECOVERY_CODES_PER_IP = "20 per hour"  # an attacker can register many accounts

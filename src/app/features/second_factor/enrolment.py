@@ -77,8 +77,8 @@ async def reset(session: AsyncSession, *, email: str) -> None:
 async def end_access(session: AsyncSession, user: User, reason: AccessEnd, *, since: datetime | None) -> None:
     """End the pending logins of a user, and remove a second factor that an attacker may have enrolled.
 
-    A reset keeps the second factor, unless the account was never confirmed. "This was not me" removes a factor that was
-    added since the alert.
+    A reset, or a password from an operator, keeps the second factor, unless the account was never confirmed. "This was
+    not me" removes a factor that was added since the alert.
     """
     await login_attempts.end_all(session, user_id=user.id)
     if reason is AccessEnd.RECOVERED and user.confirmed_on is None:

@@ -10,7 +10,8 @@ from pymysql.constants import CLIENT
 
 from app.lib.db.tls import OPTION_NAMES
 
-KNOWN = {*inspect.signature(aiomysql.connect).parameters, *OPTION_NAMES, "async_creator_fn"} - {"loop", "cursorclass"}
+OF_AIOMYSQL = inspect.signature(aiomysql.connect).parameters.keys() - {"loop", "cursorclass"}
+OPTIONS_OF_DRIVER = {*OF_AIOMYSQL, *OPTION_NAMES, "async_creator_fn"}
 NUMBERS: dict[str, Callable[[Any], float]] = {  # the functions that read them
     "connect_timeout": float,
     "port": int,
@@ -27,21 +28,21 @@ OTHER_NAMES = {  # of other drivers, in lower case
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise ValueError for an option that neither aiomysql nor the TLS of the site has."""
+    """Raise ValueError for an option that is neither an argument of aiomysql nor a TLS option."""
     for name in names:
-        if name not in KNOWN:
+        if name not in OPTIONS_OF_DRIVER:
             similar = closest(name.lower().replace("-", "_"))
             advice = f"did you mean {similar}?" if similar else "remove it"
             raise ValueError(f"the database has no option {name}: {advice}")
 
 
 def closest(name: str) -> str | None:
-    similar = difflib.get_close_matches(name, sorted(KNOWN), n=1)
+    similar = difflib.get_close_matches(name, sorted(OPTIONS_OF_DRIVER), n=1)
     return OTHER_NAMES.get(name) or (similar[0] if similar else None)
 
 
 def read_numbers(options: Mapping[str, Any]) -> dict[str, float]:
-    """Return the options that are numbers, also if they were text. Raises ValueError."""
+    """Return the numeric options, converted if they are text. Raises ValueError."""
     numbers = {}
     for name in options.keys() & NUMBERS:
         try:

@@ -72,8 +72,8 @@ class Database:
         """Call `function(session, …)` in a transaction and commit it.
 
         The whole function runs again after a deadlock, a lock timeout or a connection that was lost before COMMIT. It
-        must do nothing that a rollback does not undo. Raises DatabaseUnavailable; RuntimeError if called by a
-        function that `read` or `write` runs.
+        must do nothing that a rollback does not undo. Raises DatabaseUnavailable; RuntimeError if the function commits,
+        or if called by a function that `read` or `write` runs.
         """
         call = self._new_call("write")
         return await self._run(call, partial(self._write, call, function, *args, **kwargs))
@@ -108,7 +108,7 @@ class Database:
             async with asyncio.timeout_at(call.deadline) as deadline, request_session().lock:
                 return await retry(attempt)
         except (*OUTAGE_ERRORS, RetryTransaction, CommitUncertain) as error:
-            is_own_timeout = isinstance(error, TimeoutError) and not deadline.expired()  # of the function
+            is_own_timeout = isinstance(error, TimeoutError) and not deadline.expired()  # set by the function itself
             if is_own_timeout or is_programming_error(error):
                 raise
             reason = f"{type(error).__name__}: {getattr(error, 'orig', None) or error}"

@@ -5,17 +5,17 @@ import ssl
 
 from sqlalchemy import exc
 
-# Errors in our own code. Every other error means that the database is unavailable, full, read-only or overloaded.
+# Errors in the code, as are STATEMENT_ERRORS. Other errors mean that the database is unavailable, full or overloaded.
 PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
 # Not every OSError: a service function may have opened a file that does not exist.
 OUTAGE_ERRORS = (exc.DatabaseError, exc.InterfaceError, exc.TimeoutError, TimeoutError, ConnectionError, ssl.SSLError)
 
 # The drivers raise OperationalError not only for an outage, but also for these errors of a statement.
-STATEMENT_ERRORS = {1052, 1054, 1060, 1066, 1091, 1109, 1305}  # MySQL: an ambiguous, unknown or doubled name
+STATEMENT_ERRORS = {1052, 1054, 1060, 1066, 1091, 1109, 1305}  # MySQL: an ambiguous, unknown or duplicate name
 STATEMENT_ERRORS |= {1055, 1056, 1140}  # GROUP BY
 STATEMENT_ERRORS |= {1136, 1222, 1241, 1242, 1582}  # the number of values, columns or rows
 STATEMENT_ERRORS |= {1139, 1191, 1193, 1267, 1271, 1273, 1292}  # REGEXP, MATCH, a variable, collations, a wrong value
-STATEMENT_ERRORS |= {1365, 1411, 1690, 1792, 3140, 4015, 4161}  # division by zero, read-only, JSON, a type
+STATEMENT_ERRORS |= {1365, 1411, 1690, 1792, 3140, 4015, 4161}  # a wrong or large number, read-only, JSON, a type
 STATEMENT_ERRORS |= {1364, 1644, 3819, 4025}  # a column without a default, SIGNAL of a trigger, CHECK
 # A statement that changes rows, on a connection for reads.
 READ_ONLY_ERRORS = {sqlite3.SQLITE_READONLY, 1792}

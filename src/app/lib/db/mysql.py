@@ -41,7 +41,10 @@ def connection_arguments(url: URL, given: Mapping[str, Any], *, lock_timeout: in
 
 
 def init_command(options: Mapping[str, Any], *, lock_timeout: int) -> str:
-    """Return the statements that each new connection runs: ours, then that of the settings. Raises TypeError."""
+    """Return the statements that each new connection runs: that of the site, then that of the settings.
+
+    Raises TypeError.
+    """
     session = f"SET SESSION sql_mode='{SQL_MODE}', time_zone='+00:00', innodb_lock_wait_timeout={lock_timeout}"
     given = options.get("init_command") or ""
     if not isinstance(given, str):
@@ -50,7 +53,7 @@ def init_command(options: Mapping[str, Any], *, lock_timeout: int) -> str:
 
 
 def check_charset(options: Mapping[str, Any]) -> None:
-    """Raise ValueError for a charset that cannot store every character: `utf8` is that of three bytes."""
+    """Raise ValueError for a charset other than utf8mb4: `utf8`, for example, has no characters of four bytes."""
     charset = options.get("charset", CHARSET)
     if str(charset).lower() != CHARSET:
         raise ValueError(f"charset of the database is {charset!r}: remove it, because the site uses {CHARSET}")

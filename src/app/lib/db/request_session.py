@@ -16,7 +16,7 @@ from app.lib.db import sqlite
 ENGINE, READ_ONLY, IS_COMMITTING = "engine", "read_only", "is_committing"
 ON_COMMIT, SAVEPOINTS = "on_commit", "savepoints"
 CHANGES_IN_READ = "db.read() ran a function that changes rows, which needs a transaction: use db.write()"
-OWN_COMMIT = "db.write() commits when its function has returned: remove session.commit()"
+OWN_COMMIT = "a function must not commit, because db.write() commits after it: remove session.commit()"
 
 
 class RoutedSession(Session):
@@ -81,7 +81,7 @@ async def commit(session: AsyncSession) -> None:
 
 @event.listens_for(RoutedSession, "before_commit")
 def refuse_own_commit(session: Session) -> None:
-    """Raise RuntimeError if a function commits: what it does afterwards would be another transaction."""
+    """Raise RuntimeError if a function commits: its later statements would be in another transaction."""
     if not session.info[IS_COMMITTING] and not session.in_nested_transaction():
         raise RuntimeError(OWN_COMMIT)
 
@@ -100,7 +100,7 @@ def forget_savepoint(session: Session, transaction: SessionTransaction) -> None:
 
 @event.listens_for(Session, "after_commit")
 def run_on_commit(session: Session) -> None:
-    """Call the functions of `on_commit`, not yet when a savepoint is released."""
+    """Call the functions of `on_commit` after the commit of the transaction, not after that of a savepoint."""
     if not session.in_nested_transaction():
         for function in session.info.pop(ON_COMMIT, ()):
             function()
@@ -108,7 +108,7 @@ def run_on_commit(session: Session) -> None:
 
 @event.listens_for(Session, "after_rollback")
 def forget_on_rollback(session: Session) -> None:
-    """Forget the functions of `on_commit`; after the rollback of a savepoint those since the savepoint."""
+    """Discard the functions of `on_commit`; after the rollback of a savepoint, only those added since it began."""
     functions, savepoints = session.info.get(ON_COMMIT, []), session.info.get(SAVEPOINTS)
     first = savepoints[-1] if savepoints else 0
     del functions[first:]

@@ -39,8 +39,9 @@ def head_revision() -> str | None:
 def is_newer(revision: str | None) -> bool:
     """Return whether a database is at a revision that alembic/versions does not have. Raises BrokenMigrations.
 
-    The database was then migrated by newer code. This code still runs on it, because a migration must be compatible
-    with the code before it (docs/how-to/deploy.md).
+    Newer code has then migrated the database, or it belongs to a site with migrations of its own:
+    check_database_ready() compares the columns. The code runs on the tables of newer code, because a migration must be
+    compatible with the code before it (docs/how-to/deploy.md).
     """
     known = {script.revision for script in _scripts().walk_revisions()}
     return revision is not None and not known.issuperset(revision.split(", "))
@@ -53,7 +54,7 @@ async def current_revision(session: AsyncSession) -> str | None:
 
 
 async def missing_columns(session: AsyncSession, tables: MetaData) -> list[str]:
-    """Return the columns, "user.email_key", that the code has and the database does not."""
+    """Return the columns, such as "user.email_key", that the models have and the database lacks."""
     connection = await session.connection()
     return await connection.run_sync(_missing_columns, tables)
 

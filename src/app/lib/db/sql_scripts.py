@@ -1,4 +1,4 @@
-"""Refuse `alembic upgrade --sql` for a migration that reads the database."""
+"""Refuse the option --sql of Alembic for a migration that reads the database."""
 
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError

@@ -23,8 +23,8 @@ class PendingMigrations(StartupError):
 async def check_database_ready(tables: MetaData) -> None:
     """Raise StartupError unless the database of the running app can be reached and is at the head revision.
 
-    A database at a revision that this code does not know is accepted, with a warning in the log, if it has the columns
-    of the tables. Otherwise it is not newer: a Flask boilerplate may have migrations of its own.
+    A revision that alembic/versions does not have is accepted, with a warning, if no column of `tables` is missing.
+    Otherwise the database is not newer: it belongs to a site with migrations of its own.
     """
     try:
         head = schema.head_revision()
@@ -38,8 +38,8 @@ async def check_database_ready(tables: MetaData) -> None:
         raise StartupError(f"the database {url} is unavailable: {error}") from error
     if missing:
         raise StartupError(
-            f"the database is at {current}, which alembic/versions does not have, and it has no {missing[0]}:"
-            " docs/how-to/move-from-flask-security.md has a section for a site with migrations of its own"
+            f"the database is at {current}, which alembic/versions does not have, and lacks the column {missing[0]}."
+            " If the site has migrations of its own, see docs/how-to/move-from-flask-security.md"
         )
     if is_newer:  # during an upgrade, or after a return to the code before it
         logs.record("database_is_newer", level=WARNING, revision=current, code=head)

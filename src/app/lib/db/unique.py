@@ -1,4 +1,4 @@
-"""Values of which each row has its own, such as the e-mail address of a user."""
+"""Unique values, such as the e-mail address of a user."""
 
 import re
 import sqlite3
@@ -15,14 +15,14 @@ from app.lib.db.errors import code_of
 DUPLICATE_ERRORS = {1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
 # SQLite names the columns: "UNIQUE constraint failed: user.email_key".
 # MySQL names the key: "Duplicate entry 'ada' for key 'uq_user_email_key'". MySQL 8 writes the table before it.
-VIOLATED = re.compile(r"constraint failed: (?P<columns>.+)|'(?:\w+\.)?(?P<key>[^'.]+)'\W*$")
+VIOLATION = re.compile(r"constraint failed: (?P<columns>.+)|'(?:\w+\.)?(?P<key>[^'.]+)'\W*$")
 
 
 async def flush_unique(session: AsyncSession, column: InstrumentedAttribute[Any], *, taken: Exception) -> None:
     """Flush, and raise `taken` if another row has the same value in a unique column: of two writers one succeeds.
 
-    The column may be one of several columns that are unique together. The violation of another constraint, such as NOT
-    NULL of a column that you have added, is an error in the code: raises IntegrityError.
+    The column may be one of several columns that are unique together. Raises IntegrityError if another
+    constraint is violated, such as NOT NULL of an added column: an error in the code.
     """
     try:
         await session.flush()
@@ -33,7 +33,7 @@ async def flush_unique(session: AsyncSession, column: InstrumentedAttribute[Any]
 
 
 def is_duplicate(error: IntegrityError, column: InstrumentedAttribute[Any]) -> bool:
-    if code_of(error) not in DUPLICATE_ERRORS or not (found := VIOLATED.search(str(error.orig))):
+    if code_of(error) not in DUPLICATE_ERRORS or not (found := VIOLATION.search(str(error.orig))):
         return False
     table = column.class_.__table__
     if found["columns"]:

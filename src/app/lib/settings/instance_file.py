@@ -24,7 +24,7 @@ def load_instance_file(app: Quart) -> None:
 def describe(error: BaseException, path: str) -> str:
     """Return where and how the file fails: `instance/application.cfg.py, line 3: NameError`.
 
-    The text of most errors may contain a value of the file: a password without quotes is the name of a NameError.
+    The text of most errors may contain a value of the file: a password without quotes is the name in a NameError.
     """
     line = error.lineno if isinstance(error, SyntaxError) else line_of(error, path)
     place = f"instance/{NAME}, line {line}" if line else f"instance/{NAME}"
@@ -33,13 +33,13 @@ def describe(error: BaseException, path: str) -> str:
 
 
 def line_of(error: BaseException, path: str) -> int | None:
-    """Return the last line of the file that ran."""
+    """Return the number of the line at which the file failed."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     return lines[-1] if lines else None
 
 
 def reason_of(error: BaseException) -> str | None:
-    """Return the text of an error that contains no value of the file."""
+    """Return the reason without any value of the file, or None."""
     match error:
         case SyntaxError():
             return error.msg

@@ -73,7 +73,7 @@ FIXED: dict[str, tuple[Any, str]] = {
     "QUART_AUTH_COOKIE_DOMAIN": (None, ONE_HOST),
     "QUART_AUTH_COOKIE_PATH": ("/", ONE_HOST),
     "QUART_AUTH_COOKIE_HTTP_ONLY": (True, NO_SCRIPT),
-    "QUART_AUTH_COOKIE_SAMESITE": ("Lax", "other sites could send forms with the cookie, or links without it"),
+    "QUART_AUTH_COOKIE_SAMESITE": ("Lax", "with None forms of other sites carry the cookie, with Strict links do not"),
 }
 
 

@@ -17,7 +17,7 @@ class LimitedWebsocketConnection(ASGIWebsocketConnection):
         self.queue = asyncio.Queue(MAX_QUEUED_MESSAGES)
 
     async def handle_messages(self, receive: ASGIReceiveCallable) -> None:
-        """Queue the messages of the client. Returns, which closes the websocket, when one is too long or too many."""
+        """Queue the messages. Return, which closes the websocket, if one is too long or the queue is full."""
         while (event := await receive())["type"] != "websocket.disconnect":
             if event["type"] == "websocket.receive":
                 message = event.get("bytes") or event.get("text") or ""
