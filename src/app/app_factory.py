@@ -1,7 +1,7 @@
 """The app factory."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from hypercorn.middleware import ProxyFixMiddleware
 from quart import Quart
@@ -16,6 +16,7 @@ from app.lib.asgi.request_log import RequestLogMiddleware
 from app.lib.asgi.request_target import RequestTargetMiddleware
 from app.lib.asgi.security_headers import SecurityHeadersMiddleware
 from app.lib.asgi.trusted_host import TrustedHostMiddleware
+from app.lib.asgi.types import App
 from app.lib.db import db
 from app.lib.db.url import database_url
 from app.lib.i18n import negotiation
@@ -23,6 +24,7 @@ from app.lib.settings import loader
 from app.lib.settings.base_url import BaseUrl
 from app.lib.web import request, static_files, templates, websocket_queue
 from app.lib.web.templates import SyncEnvironment
+from app.lib.web.websocket_queue import WebsocketQueueMiddleware
 from app.views import labels
 from app.views.account_bp import account_bp
 from app.views.dev_mailbox_bp import dev_mailbox_bp
@@ -97,7 +99,7 @@ def add_extensions(app: Quart) -> None:
 def add_middleware(app: Quart) -> None:
     """Wrap the app in ASGI middleware, the innermost first."""
     base_url = BaseUrl.parse(app.config["BASE_URL"])
-    asgi_app: Any = app.asgi_app
+    asgi_app: Any = WebsocketQueueMiddleware(cast(App, app.asgi_app))
     asgi_app = BodyLimitMiddleware(asgi_app, base_url, site=app)
     asgi_app = RequestTargetMiddleware(asgi_app, base_url)
     asgi_app = CrossOriginProtection(asgi_app, base_url, site=app)

@@ -1,31 +1,48 @@
 """A limit on the messages of a websocket that its view has not received yet. Quart keeps any number in memory."""
 
-import asyncio
+from typing import Any, cast
 
-from hypercorn.typing import ASGIReceiveCallable, WebsocketScope
-from quart import Quart
-from quart.asgi import ASGIWebsocketConnection
-from quart.signals import websocket_received
+from quart import Quart, Websocket
 
-MAX_QUEUED_MESSAGES = 100
+from app.lib.asgi.types import App, Message, Receive, Scope, Send
+
+MAX_WAITING_MESSAGES = 100
 MAX_MESSAGE_LENGTH = 64 * 1024  # characters or bytes
+WAITING = "app.waiting_messages"  # key in the ASGI scope
+POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 
 
-class LimitedWebsocketConnection(ASGIWebsocketConnection):
-    def __init__(self, app: Quart, scope: WebsocketScope) -> None:
-        super().__init__(app, scope)
-        self.queue = asyncio.Queue(MAX_QUEUED_MESSAGES)
+class CountingWebsocket(Websocket):
+    async def receive(self) -> Any:
+        """Return the next message, which does not wait any more."""
+        message = await super().receive()
+        cast(Scope, self.scope)[WAITING] -= 1
+        return message
 
-    async def handle_messages(self, receive: ASGIReceiveCallable) -> None:
-        """Queue the messages. Return, which closes the websocket, if one is too long or the queue is full."""
-        while (event := await receive())["type"] != "websocket.disconnect":
-            if event["type"] == "websocket.receive":
-                message = event.get("bytes") or event.get("text") or ""
-                if len(message) > MAX_MESSAGE_LENGTH or self.queue.full():
-                    return
-                await websocket_received.send_async(message)
-                self.queue.put_nowait(message)
+
+class WebsocketQueueMiddleware:
+    """Disconnect a client whose message is too long, or whose view does not keep up."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            await self.app(scope, receive, send)
+            return
+        scope[WAITING] = 0
+
+        async def receive_within_limits() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive":
+                scope[WAITING] += 1
+                length = len(message.get("bytes") or message.get("text") or "")
+                if length > MAX_MESSAGE_LENGTH or scope[WAITING] > MAX_WAITING_MESSAGES:
+                    return {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
+            return message
+
+        await self.app(scope, receive_within_limits, send)
 
 
 def init_app(app: Quart) -> None:
-    app.asgi_websocket_class = LimitedWebsocketConnection
+    app.websocket_class = CountingWebsocket
