@@ -186,6 +186,7 @@ def test_a_decorator_above_a_route_stops_the_start(decorator: Any) -> None:
 
     app = Quart("below")
     app.get("/")(decorator(view))
+    app.get("/twice", endpoint="twice")(decorator(view))
     check_order(app)
 
     app = Quart("above")

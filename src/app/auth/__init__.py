@@ -2,7 +2,7 @@
 
 from quart import Quart
 
-from app.auth import access, device_cookie, error_pages, limits, preserved_forms, session_data
+from app.auth import access, device_cookie, error_pages, limits, preserved_forms, request_record, session_data
 from app.auth.access import fresh_login_required, public, roles_accepted, roles_required
 from app.auth.client import current_client
 from app.auth.current_user import current_user, require_session, require_user
@@ -30,5 +30,5 @@ def init_app(app: Quart) -> None:
     """Register the hooks. Quart calls those before a request in this order, those after it in reverse."""
     device_cookie.init_app(app)
     init_current_user(app)
-    for module in (access, preserved_forms, session_data, error_pages, limits):
+    for module in (request_record, access, preserved_forms, session_data, error_pages, limits):
         module.init_app(app)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import ParamSpec, TypeVar
 
-from quart import Quart, current_app, has_websocket_context, redirect, request, url_for, websocket
+from quart import Quart, current_app, has_websocket_context, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 from werkzeug.exceptions import Unauthorized as HTTPUnauthorized
@@ -22,6 +22,7 @@ from app.auth.decorators import wraps
 from app.auth.preserved_forms import preserve_input
 from app.lib.asgi.csrf import SAFE_METHODS
 from app.lib.web.negotiation import wants_json
+from app.lib.web.request import current_connection
 from app.lib.web.static_files import is_static
 from app.services import sessions
 
@@ -109,7 +110,7 @@ def has_fresh_login(*, twice: bool) -> bool:
 
 async def require_login() -> None:
     """Raise Unauthorized for a route that is not public."""
-    here = websocket if has_websocket_context() else request
+    here = current_connection()
     if here.url_rule is not None and not is_public(current_app, here.url_rule.endpoint):
         await require_user()
 

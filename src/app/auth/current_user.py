@@ -11,13 +11,10 @@ from typing import Any, cast
 
 import quart_auth
 from itsdangerous import BadData
-from quart import Quart, Response, current_app, has_websocket_context, request, websocket
+from quart import Quart, current_app
 from quart_auth import Action, AuthUser, QuartAuth, Unauthorized
 
 from app.lib import logs
-from app.lib.asgi.rejection import REJECTION
-from app.lib.asgi.request_log import RECORD, RequestRecord
-from app.lib.asgi.types import Scope
 from app.lib.db import DatabaseUnavailable, db
 from app.models import User, UserSession
 from app.services import sessions
@@ -145,17 +142,6 @@ async def touch(session: UserSession) -> None:
         in_flight.discard(session.id)
 
 
-async def record_route_and_user(response: Response | None = None) -> Response | None:
-    """Add the endpoint, the route and the user to the record of the request or the websocket."""
-    here = websocket if has_websocket_context() else request
-    scope = cast(Scope, here.scope)
-    record, session = cast(RequestRecord, scope[RECORD]), current_user.session
-    if here.url_rule and REJECTION not in scope:  # a rejected request has the route of another page
-        record.endpoint, record.route = here.url_rule.endpoint, here.url_rule.rule
-    record.user_id = session.user_id if session else None
-    return response
-
-
 def init_app(app: Quart) -> None:
     app.extensions["touch_in_flight"] = set[int]()
     processors = app.template_context_processors[None]
@@ -163,6 +149,4 @@ def init_app(app: Quart) -> None:
     auth = SessionAuth(app, user_class=CurrentUser)
     processors[:] = own  # quart-auth's context processor loads nothing, and Quart would run it in a thread
     app.context_processor(auth.add_current_user)
-    app.after_request(record_route_and_user)
-    app.before_websocket(record_route_and_user)
     app.add_template_test(CurrentUser.has_role, "in_role")

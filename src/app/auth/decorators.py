@@ -16,6 +16,7 @@ def wraps(view: View[P, T]) -> Callable[[View[P, T]], View[P, T]]:
 
     def decorate(wrapper: View[P, T]) -> View[P, T]:
         wrapper = functools.wraps(view)(wrapper)
+        wrapper.is_wrapped = False  # type: ignore[attr-defined] # which functools.wraps may have copied
         view.is_wrapped = True  # type: ignore[attr-defined] # read by check_order
         return wrapper
 

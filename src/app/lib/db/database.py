@@ -122,7 +122,7 @@ class Database:
             try:
                 result = await function(session, *args, **kwargs)
             except exc.DBAPIError as error:
-                if code_of(error) in READ_ONLY_ERRORS:
+                if error.statement and code_of(error) in READ_ONLY_ERRORS:  # not while the connection is opened
                     raise RuntimeError(CHANGES_IN_READ) from error
                 raise
             refuse_changes(session.sync_session)

@@ -26,9 +26,9 @@ def connection_arguments(url: URL, given: Mapping[str, Any], *, lock_timeout: in
     an unknown option or a wrong value.
     """
     check_names([*url.query, *given])
-    ours, options = ("charset", "init_command", *OPTION_NAMES), {**url.query, **given}
+    handled, options = ("charset", "init_command", *OPTION_NAMES), {**url.query, **given}
     arguments: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
-    arguments |= {name: value for name, value in given.items() if name not in ours} | read_numbers(options)
+    arguments |= {name: value for name, value in given.items() if name not in handled} | read_numbers(options)
     arguments |= {"charset": CHARSET, "init_command": init_command(options, lock_timeout=lock_timeout)}
     check_charset(options)
     if (context := tls_context({name: options[name] for name in OPTION_NAMES if name in options})) is not None:
@@ -37,7 +37,7 @@ def connection_arguments(url: URL, given: Mapping[str, Any], *, lock_timeout: in
     password = arguments.get("password", url.password)
     if isinstance(password, str):
         arguments["password"] = password.encode().decode("latin-1")
-    return url.difference_update_query(ours), arguments
+    return url.difference_update_query(handled), arguments
 
 
 def init_command(options: Mapping[str, Any], *, lock_timeout: int) -> str:

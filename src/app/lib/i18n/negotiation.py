@@ -6,13 +6,14 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from quart import Quart, current_app, has_websocket_context, request, websocket
+from quart import Quart, current_app
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app.lib.i18n.catalogs import LocaleContext, catalog, current_language, get_locale_context, set_locale
 from app.lib.i18n.formatting import describe_user_agent, format_datetime, format_day, format_number
+from app.lib.web.request import current_connection
 from app.lib.web.templates import translate
 
 LANGUAGE_COOKIE = "language"
@@ -23,7 +24,7 @@ COOKIE_MAX_AGE_SECONDS = 180 * 86400
 
 
 async def select_locale() -> None:
-    here = websocket if has_websocket_context() else request
+    here = current_connection()
     cookies, accepted = here.cookies, here.headers.get("Accept-Language", "")
     language, zone = cookies.get(cookie_name(LANGUAGE_COOKIE), ""), cookies.get(cookie_name(ZONE_COOKIE), "")
     accepted = accepted if len(accepted) <= MAX_HEADER_LENGTH else ""

@@ -81,10 +81,10 @@ def unknown_settings(app: Quart) -> Iterator[tuple[str, str | None]]:
     """Yield the names of settings that do not exist, from every source, each with the closest name that does."""
     defaults = app.extensions["default_settings"]
     of_environment = {name for name in os.environ if name.startswith("QUART_")}
-    variables_of_site = unknown_names.OF_QUART.union(*map(variables, defaults))
-    yield from unknown_names.unknown(of_environment, variables_of_site, ours=defaults)
-    known = set(defaults) | set(app.default_config) | unknown_names.KNOWN
-    yield from unknown_names.unknown(app.config, known, ours=defaults)
+    variables_of_site = unknown_names.QUART_VARIABLES.union(*map(variables, defaults))
+    yield from unknown_names.unknown(of_environment, variables_of_site, defaults=defaults)
+    known = set(defaults) | set(app.default_config) | unknown_names.ACCEPTED_NAMES
+    yield from unknown_names.unknown(app.config, known, defaults=defaults)
 
 
 def _derive_base_url(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:

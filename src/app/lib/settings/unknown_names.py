@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 
 MISSPELT_RATIO = 0.85
-OTHER_NAMES = {  # that other frameworks have for a setting of ours
+OTHER_NAMES = {  # names in other frameworks
     "DB_HOST": "DB_SERVER",
     "DB_PORT": "DB_SERVER",
     "DB_USER": "DB_USERNAME",
@@ -13,19 +13,21 @@ OTHER_NAMES = {  # that other frameworks have for a setting of ours
     "MAIL_HOST": "MAIL_SERVER",
     "SERVER_URL": "BASE_URL",
 }
-OTHER_NAMES |= {f"QUART_{other}": f"QUART_{ours}" for other, ours in OTHER_NAMES.items()}
-OF_QUART = {"QUART_APP", "QUART_DEBUG", "QUART_ENV_FILE", "QUART_SKIP_DOTENV", "QUART_RUN_FROM_CLI"}
-KNOWN = {"SQLALCHEMY_TRACK_MODIFICATIONS", "MAIL_ENABLED", "MAIL_DEV_MAILBOX", "COOKIE_PREFIX"}
-KNOWN |= {f"QUART_AUTH_{name}" for name in ("DURATION", "MODE", "SALT")}
-KNOWN |= {f"QUART_AUTH_COOKIE_{name}" for name in ("DOMAIN", "HTTP_ONLY", "NAME", "PATH", "SAMESITE", "SECURE")}
+OTHER_NAMES |= {f"QUART_{other}": f"QUART_{name}" for other, name in OTHER_NAMES.items()}
+QUART_VARIABLES = {"QUART_APP", "QUART_DEBUG", "QUART_ENV_FILE", "QUART_SKIP_DOTENV", "QUART_RUN_FROM_CLI"}
+ACCEPTED_NAMES = {"SQLALCHEMY_TRACK_MODIFICATIONS", "MAIL_ENABLED", "MAIL_DEV_MAILBOX", "COOKIE_PREFIX"}
+ACCEPTED_NAMES |= {f"QUART_AUTH_{name}" for name in ("DURATION", "MODE", "SALT")}
+ACCEPTED_NAMES |= {
+    f"QUART_AUTH_COOKIE_{name}" for name in ("DOMAIN", "HTTP_ONLY", "NAME", "PATH", "SAMESITE", "SECURE")
+}
 
 
-def unknown(names: Iterable[str], known: Iterable[str], *, ours: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+def unknown(names: Iterable[str], known: Iterable[str], *, defaults: Iterable[str]) -> Iterator[tuple[str, str | None]]:
     """Yield each unknown name with the most similar known name, or with None if no name is similar.
 
-    A name is reported if it begins like one of `ours`, the settings that have a default, or is nearly a known name.
+    A name is reported if it begins like one of `defaults`, the names of the settings, or is nearly a known name.
     """
-    known, prefixes = set(known), {"QUART"} | {name.split("_")[0] for name in ours if "_" in name}
+    known, prefixes = set(known), {"QUART"} | {name.split("_")[0] for name in defaults if "_" in name}
     settings = {name.removeprefix("QUART_"): name for name in known}  # with the prefix, all names would be similar
     for name in sorted(set(names) - known):
         similar = difflib.get_close_matches(name.removeprefix("QUART_"), settings, n=1)

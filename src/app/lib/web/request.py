@@ -1,8 +1,8 @@
-"""Requests: JSON bodies that cannot be parsed, ids in URLs that no row can have, and pages of a list."""
+"""Requests: the current one, JSON bodies that cannot be parsed, large ids in URLs, and the pages of a list."""
 
 from typing import Any
 
-from quart import Quart, Request, request
+from quart import Quart, Request, Websocket, has_websocket_context, request, websocket
 from werkzeug.routing import IntegerConverter, Map
 
 MAX_ID = 2**63 - 1  # BIGINT
@@ -24,6 +24,11 @@ class IdConverter(IntegerConverter):
 
     def __init__(self, map: Map, *, max: int = MAX_ID, **options: Any) -> None:  # noqa: A002 # Werkzeug's names
         super().__init__(map, max=max, **options)
+
+
+def current_connection() -> Request | Websocket:
+    """Return the request or the websocket that is being handled."""
+    return websocket if has_websocket_context() else request
 
 
 def current_page_number() -> int:
