@@ -1,5 +1,6 @@
 """Which flows of an account remove its second factor."""
 
+import pytest
 from quart import Quart
 from sqlalchemy import update
 
@@ -14,7 +15,8 @@ from app.features.second_factor.tests.authenticator import (
     reset_the_password,
 )
 from app.models import User
-from support.actions import can_log_in, count, create_user, enter, execute
+from app.services import credentials
+from support.actions import EMAIL, can_log_in, count, create_user, enter, execute
 from support.app import both_databases
 from support.frozen_clock import FrozenClock
 from support.mail_helpers import link
@@ -28,6 +30,18 @@ async def test_a_reset_keeps_the_factor_only_if_the_account_is_confirmed(app: Qu
     await reset_the_password(app, app.test_client())
     assert [await count(app, table) for table in (SecondFactor, RecoveryCode)] == [0, 0]
     assert await can_log_in(app, password=NEW_PASSWORD)
+
+
+@both_databases
+@pytest.mark.usefixtures("phone")
+async def test_a_password_from_an_operator_keeps_the_factor_only_if_the_account_is_confirmed(app: Quart) -> None:
+    async with app.app_context():
+        await credentials.set_password(EMAIL, NEW_PASSWORD)
+        assert await count(app, SecondFactor) == 1
+        await execute(app, update(User).values(confirmed_on=None))
+        await credentials.set_password(EMAIL, NEW_PASSWORD)
+
+    assert [await count(app, table) for table in (SecondFactor, RecoveryCode)] == [0, 0]
 
 
 @both_databases
